@@ -1,0 +1,1 @@
+"""Events for applications on a dependency-injection container."""

@@ -1,0 +1,66 @@
+"""What a handler is told about the delivery it handles."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import TYPE_CHECKING
+
+from .envelope import CE_KEY, CE_SOURCE, CE_TIME, CE_TYPE, Envelope
+
+if TYPE_CHECKING:
+    from .listeners import EventListenerDescriptor
+
+
+class EventContext:
+    """The delivery under way: second, optional argument of `on` and of handlers.
+
+    Attributes:
+        envelope: Headers and body, as the interceptors left them.
+        listener: Descriptor of the listener that handles.
+        attempt: 1 at the first try, one more at each retry.
+        redelivered: The broker says that the message was handed out before, to this or to another consumer.
+    """
+
+    __slots__ = ("attempt", "envelope", "listener", "redelivered")
+
+    def __init__(
+        self, envelope: Envelope, listener: EventListenerDescriptor, attempt: int = 1, redelivered: bool = False
+    ) -> None:
+        self.envelope, self.listener, self.attempt, self.redelivered = envelope, listener, attempt, redelivered
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return self.envelope.headers
+
+    @property
+    def event_id(self) -> str:
+        """The same at every attempt and in every listener: the value to deduplicate by."""
+        return self.envelope.id
+
+    @property
+    def event_name(self) -> str:
+        return self.envelope.get(CE_TYPE)
+
+    @property
+    def source(self) -> str:
+        return self.envelope.get(CE_SOURCE)
+
+    @property
+    def time(self) -> str:
+        """When the event was sent: RFC 3339 text in UTC, "" where the sender gave none."""
+        return self.envelope.get(CE_TIME)
+
+    @property
+    def key(self) -> str:
+        return self.envelope.get(CE_KEY)
+
+    def __repr__(self) -> str:
+        return f"<EventContext {self.event_name} id={self.event_id} to {self.listener.name!r} attempt={self.attempt}>"
+
+
+_current: ContextVar[EventContext | None] = ContextVar("aspyx_event_context", default=None)
+
+
+def current_context() -> EventContext | None:
+    """Return the context of the delivery being handled here, also in its worker thread and its exception handlers."""
+    return _current.get()

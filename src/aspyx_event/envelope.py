@@ -1,0 +1,157 @@
+"""The unit that travels, headers and body, and the names of the headers on the wire.
+
+Attributes of an event travel as CloudEvents v1.0 attributes in binary mode. The names follow the AMQP protocol
+binding for CloudEvents (section 3.1.3.1, prefix ``cloudEvents_``); STOMP has no binding of its own and uses the same
+names, so that a message reads the same over both protocols.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from .exceptions import HeaderError
+
+CE_PREFIX = "cloudEvents_"
+#: The other prefix that the AMQP binding allows; read, never written.
+CE_PREFIX_COLON = "cloudEvents:"
+CE_SPECVERSION = CE_PREFIX + "specversion"
+CE_ID = CE_PREFIX + "id"
+CE_SOURCE = CE_PREFIX + "source"
+CE_TYPE = CE_PREFIX + "type"
+CE_TIME = CE_PREFIX + "time"
+#: CloudEvents partitioning extension: the key that keeps events in order.
+CE_KEY = CE_PREFIX + "partitionkey"
+CONTENT_TYPE = "content-type"
+SPECVERSION = "1.0"
+
+#: Prefix of the headers this framework writes about a delivery (dead letters, replay).
+FRAMEWORK_PREFIX = "aspyx-"
+
+_ESCAPE = "header-"
+# What STOMP 1.2, Artemis or JMS reads as its own: https://stomp.github.io/stomp-specification-1.2.html#Standard_Headers
+# and the Artemis manual, "STOMP". A user header of such a name travels under an escaped one.
+_RESERVED = frozenset(
+    {
+        "accept-version", "ack", "browser", "browser-end", "client-id", "consumer-window-size", "content-encoding",
+        "content-length", "correlation-id", "destination", "destination-type", "durable-subscription-name", "expires",
+        "heart-beat", "host", "id", "login", "message", "message-id", "native_message_id", "no-local", "passcode",
+        "persistent", "priority", "receipt", "receipt-id", "redelivered", "reply-to", "selector", "server", "session",
+        "subscription", "subscription-type", "timestamp", "transaction", "type", "version",
+    }
+)  # fmt: skip
+_RESERVED_PREFIXES = ("_amq", "__amq", "amq_", "jms", "x-opt-", _ESCAPE)
+
+
+def wire_name(name: str) -> str:
+    """Return the name under which the user header *name* travels; `header_name` is the way back."""
+    known = _wire_names.get(name)
+    if known is None:
+        lower = name.lower()
+        reserved = lower in _RESERVED or lower.startswith(_RESERVED_PREFIXES)
+        known = _ESCAPE + name if reserved else name
+        if len(_wire_names) < 4096:  # header names are few; a hostile sender's must not fill the memory
+            _wire_names[name] = known
+    return known
+
+
+_wire_names: dict[str, str] = {}
+
+
+def header_name(wire: str) -> str | None:
+    """Return the header that travelled as *wire*, or None where the name belongs to a broker or a protocol."""
+    if wire.startswith(_ESCAPE):
+        return wire[len(_ESCAPE) :]
+    if wire.startswith(CE_PREFIX_COLON):
+        return CE_PREFIX + wire[len(CE_PREFIX_COLON) :]
+    return wire if wire_name(wire) == wire else None
+
+
+def check_headers(headers: Mapping[str, str]) -> None:
+    """Check headers that a caller of `send_event` gives.
+
+    Raises:
+        HeaderError: a name is empty or belongs to the event's own attributes, or a value is not a str.
+    """
+    for name, value in headers.items():
+        if not isinstance(name, str) or not name:
+            raise HeaderError(f"header name {name!r}: a name is a str that is not empty")
+        if name.startswith((CE_PREFIX, CE_PREFIX_COLON)) or name.lower() == CONTENT_TYPE:
+            raise HeaderError(f"header {name!r} is an attribute of the event itself and is set by the framework")
+        if name.lower().startswith(FRAMEWORK_PREFIX):
+            raise HeaderError(f"header {name!r}: the prefix {FRAMEWORK_PREFIX!r} is kept for the framework")
+        if not isinstance(value, str):
+            raise HeaderError(f"header {name!r} is {type(value).__name__}: header values are str, convert it")
+
+
+class Envelope:
+    """One event under way: what interceptors see and change on both sides.
+
+    Attributes:
+        headers: str to str. CloudEvents attributes under their wire names, user headers beside them.
+        event: The event object. On the receiving side None until the body was decoded, after all interceptors.
+    """
+
+    __slots__ = ("_body", "_encode", "event", "headers", "pending")
+
+    def __init__(self, body: bytes | None = b"", headers: dict[str, str] | None = None, event: Any = None) -> None:
+        self.headers = {} if headers is None else headers
+        self.event = event
+        self._body = body
+        self._encode: Callable[[Any], bytes] | None = None
+        #: Continuations that an interceptor started and did not await; owned by the pipeline.
+        self.pending: list[Any] | None = None
+
+    @classmethod
+    def lazy(cls, event: Any, headers: dict[str, str], encode: Callable[[Any], bytes]) -> Envelope:
+        """An envelope that encodes *event* only when somebody reads the body."""
+        envelope = cls(None, headers, event)
+        envelope._encode = encode
+        return envelope
+
+    @property
+    def body(self) -> bytes:
+        """The encoded event.
+
+        Raises:
+            EncodeError: the event cannot be written; only on the first read of a lazy envelope.
+        """
+        if self._body is None:
+            self._body = self._encode(self.event) if self._encode is not None else b""
+        return self._body
+
+    @body.setter
+    def body(self, body: bytes) -> None:
+        self._body = body
+
+    @property
+    def encoded(self) -> bool:
+        """True once there are bytes; False while a lazy envelope was not read."""
+        return self._body is not None
+
+    def get_body(self) -> str:
+        """Return the body as text, undecodable bytes replaced."""
+        return self.body.decode("utf-8", "replace")
+
+    def set(self, key: str, value: str) -> None:
+        """Set a header. It is read on the receiving side under the same name, over every provider.
+
+        Raises:
+            HeaderError: the key is empty or the value is not a str.
+        """
+        if not isinstance(key, str) or not key or not isinstance(value, str):
+            raise HeaderError(f"header {key!r}={value!r}: name and value are str, and the name is not empty")
+        self.headers[key] = value
+
+    def get(self, key: str) -> str:
+        """Return a header, or "" where there is none."""
+        return self.headers.get(key, "")
+
+    @property
+    def id(self) -> str:
+        """The event id, the same at every attempt and in every listener; "" for a message without one."""
+        return self.headers.get(CE_ID, "")
+
+    def __repr__(self) -> str:
+        # Bodies and header values may be confidential, so they are not shown.
+        return f"<Envelope {self.headers.get(CE_TYPE, '?')} id={self.id} headers={sorted(self.headers)}>"

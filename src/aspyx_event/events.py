@@ -1,0 +1,167 @@
+"""What an event class declares: ``@event`` and the `EventDescriptor` made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, is_dataclass
+from operator import attrgetter
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+from .exceptions import DeclarationError, UnregisteredEventTypeError
+from .names import check_name
+
+C = TypeVar("C", bound=type)
+_DECLARATION = "__aspyx_event__"
+_DESCRIPTOR = "__aspyx_event_descriptor__"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventDeclaration:
+    """What ``@event`` was given. Kept on the class; says nothing yet about the class itself."""
+
+    name: str
+    broadcast: bool = False
+    durable: bool = False
+    version: int = 1
+    key: str | Callable[[Any], str] | None = None
+    description: str = ""
+    owner: str = ""
+    tags: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class EventDescriptor:
+    """What is known of an event class.
+
+    Attributes:
+        type: The event class.
+        name: Its name on the wire, which is also the address on a broker.
+        durable: The broker keeps the event over a restart and while its listeners are away.
+        broadcast: Every listener is treated as `per_process`.
+        version: Version of the payload's shape.
+        key: Field name or function that gives the partition key of an event; None where it has none.
+        description, owner, tags: For people and documents.
+    """
+
+    type: type
+    name: str
+    durable: bool = False
+    broadcast: bool = False
+    version: int = 1
+    key: str | Callable[[Any], str] | None = None
+    description: str = ""
+    owner: str = ""
+    tags: frozenset[str] = frozenset()
+
+    @staticmethod
+    def of(cls: type) -> EventDescriptor:
+        """Return the descriptor of exactly *cls*; a subclass of an event is no event by itself.
+
+        Raises:
+            UnregisteredEventTypeError: *cls* is not declared as an event.
+            DeclarationError: *cls* is neither a dataclass nor a pydantic model.
+        """
+        found = cls.__dict__.get(_DESCRIPTOR) if isinstance(cls, type) else None
+        # @dataclass(slots=True) above @event copies the attributes to a new class: the copy describes the old one.
+        if found is not None and found.type is cls:
+            return found  # type: ignore[no-any-return]
+        descriptor = _describe(cls)
+        setattr(cls, _DESCRIPTOR, descriptor)
+        return descriptor
+
+    def key_of(self, event: Any) -> str | None:
+        """Return the partition key of *event* as text, or None."""
+        if self.key is None:
+            return None
+        value = attrgetter(self.key)(event) if isinstance(self.key, str) else self.key(event)
+        return None if value is None else str(value)
+
+
+def is_event(cls: object) -> bool:
+    """True for a class that ``@event`` declares."""
+    return isinstance(cls, type) and _declaration(cls) is not None
+
+
+def _declaration(cls: type) -> EventDeclaration | None:
+    found = cls.__dict__.get(_DECLARATION)
+    if found is None:
+        # Order[int] is a class of its own, made by pydantic from the declared Order.
+        origin = (getattr(cls, "__pydantic_generic_metadata__", None) or {}).get("origin")
+        found = origin.__dict__.get(_DECLARATION) if origin is not None else None
+    return found
+
+
+def _describe(cls: type) -> EventDescriptor:
+    declaration = _declaration(cls) if isinstance(cls, type) else None
+    if declaration is None:
+        name = getattr(cls, "__qualname__", repr(cls))
+        raise UnregisteredEventTypeError(f"{name} is not an event; decorate its class with @event()")
+    if not (is_dataclass(cls) or issubclass(cls, BaseModel)):
+        raise DeclarationError(
+            f"event {declaration.name!r}: {cls.__qualname__} is neither a dataclass nor a pydantic model; "
+            "add @dataclass or derive from pydantic.BaseModel"
+        )
+    return EventDescriptor(
+        cls,
+        declaration.name,
+        declaration.durable,
+        declaration.broadcast,
+        declaration.version,
+        declaration.key,
+        declaration.description or (cls.__doc__ or "").strip(),
+        declaration.owner,
+        declaration.tags,
+    )
+
+
+def event(
+    name: str = "",
+    *,
+    broadcast: bool = False,
+    durable: bool = False,
+    version: int = 1,
+    key: str | Callable[[Any], str] | None = None,
+    description: str = "",
+    owner: str = "",
+    tags: tuple[str, ...] | frozenset[str] = (),
+) -> Callable[[C], C]:
+    """Declare a dataclass or a pydantic model to be an event. Stands over or under ``@dataclass``.
+
+    Args:
+        name: Name on the wire and address on the broker; "" takes the class name.
+        broadcast: Treat every listener of this event as `per_process`.
+        durable: Persistent messages and queues that keep them while no listener is there.
+        version: Version of the payload's shape.
+        key: Name of the field (or a function of the event) whose value orders events: events of one key are
+            handled one after the other, across processes too.
+        description: For documents; "" takes the docstring.
+        owner: Team or person answering for the event.
+        tags: Words to find it by.
+
+    Raises:
+        InvalidNameError: the name has characters that brokers read as syntax.
+        DeclarationError: used without parentheses, or on something that is not a class.
+    """
+    if isinstance(name, type):
+        raise DeclarationError(f"write @event() with parentheses over {name.__qualname__}")
+
+    def decorate(cls: C) -> C:
+        if not isinstance(cls, type):
+            raise DeclarationError(f"@event decorates a class, not {cls!r}")
+        declaration = EventDeclaration(
+            name=check_name(name or cls.__name__, "event name"),
+            broadcast=broadcast,
+            durable=durable,
+            version=version,
+            key=key,
+            description=description,
+            owner=owner,
+            tags=frozenset(tags),
+        )
+        # On the class itself and nowhere else: no registry of the process knows it.
+        setattr(cls, _DECLARATION, declaration)
+        return cls
+
+    return decorate

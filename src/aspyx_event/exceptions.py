@@ -1,0 +1,127 @@
+"""Every error of this package, sorted by what the caller does about it.
+
+* EventException
+  + DeclarationError            fix the declaration; raised at import, at start or by the call that meets it
+    - UnregisteredEventTypeError
+    - DuplicateEventError
+    - InvalidNameError
+    - ListenerError
+    - QueueClashError
+    - UnsupportedError
+  + CodecError                  discard: bytes and event do not fit each other, a retry cannot help
+    - EncodeError
+    - DecodeError
+  + HeaderError                 fix the header
+  + StateError                  the manager is not in a state to do this
+  + MissingDriverError          install the driver
+  + ProviderError               retry, or look at the broker
+    - ConnectError
+      * AuthenticationError
+    - ConnectionLostError
+    - PermissionDeniedError
+    - ConfirmTimeoutError
+    - BufferFullError
+    - NotAcceptedError
+    - NoRouteError
+"""
+
+from __future__ import annotations
+
+
+class EventException(Exception):
+    """Root of all errors of this package."""
+
+
+class DeclarationError(EventException):
+    """A declaration (event, listener, pipeline, name) is wrong; the message names the cure."""
+
+
+class UnregisteredEventTypeError(DeclarationError):
+    """An object or class was used as an event that is not declared as one."""
+
+
+class DuplicateEventError(DeclarationError):
+    """Two classes claim one event name in one manager."""
+
+    def __init__(self, name: str, first: type, second: type) -> None:
+        super().__init__(
+            f"event name {name!r} is claimed by {first.__module__}.{first.__qualname__} and by "
+            f"{second.__module__}.{second.__qualname__}; give one of them another name: @event(name=...)"
+        )
+        self.name, self.first, self.second = name, first, second
+
+
+class InvalidNameError(DeclarationError):
+    """A name has characters that the brokers read as syntax."""
+
+
+class ListenerError(DeclarationError):
+    """A listener has no `on`, or cannot be built by the container."""
+
+
+class QueueClashError(DeclarationError):
+    """Two subscriptions claim one queue for two events; queue names are unique per broker."""
+
+
+class UnsupportedError(DeclarationError):
+    """A declaration or an option needs what the provider does not offer."""
+
+
+class CodecError(EventException):
+    """An event and its bytes do not fit each other. A retry cannot help."""
+
+
+class EncodeError(CodecError):
+    """An event holds values that its class cannot write."""
+
+
+class DecodeError(CodecError):
+    """A body is not what its event class says; the message names event, field and reason."""
+
+
+class HeaderError(EventException):
+    """A header has a reserved or impossible name, or a value that is not text."""
+
+
+class StateError(EventException):
+    """The manager is stopped, or bound to an event loop that has ended."""
+
+
+class MissingDriverError(EventException):
+    """A provider's driver is not installed; the message has the command that installs it."""
+
+
+class ProviderError(EventException):
+    """The broker or the connection to it failed."""
+
+
+class ConnectError(ProviderError):
+    """No connection: nobody listens, the host is unknown, the port speaks another protocol, TLS failed."""
+
+
+class AuthenticationError(ConnectError):
+    """The broker refused the user or the password. Trying again does not help."""
+
+
+class ConnectionLostError(ProviderError):
+    """The connection ended while the operation was under way and the operation cannot be repeated."""
+
+
+class PermissionDeniedError(ProviderError):
+    """The user lacks a right on the broker: to create a queue, to send, to consume or to manage."""
+
+
+class ConfirmTimeoutError(ProviderError, TimeoutError):
+    """No confirmation before the deadline: the broker may or may not have stored the message."""
+
+
+class BufferFullError(ProviderError):
+    """The bounded buffer for unconfirmed messages has no room."""
+
+
+class NotAcceptedError(ProviderError):
+    """The broker answered a message with a refusal, for example because the address is full."""
+
+
+class NoRouteError(ProviderError):
+    """`require_route=True` was asked and no queue is bound to the address: the broker would drop the event."""

@@ -1,0 +1,84 @@
+"""Decisions that a declaration may carry: frozen values without I/O and without a clock."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from .exceptions import DeclarationError
+
+
+class AckPolicy(Enum):
+    """When a delivery is acknowledged."""
+
+    #: After the handler is done: at least once. The default.
+    AFTER = "after"
+    #: Before the handler runs: at most once. A failure or a crash loses the event.
+    BEFORE = "before"
+
+
+class QueueNaming(Enum):
+    """How a provider names the queue of a listener."""
+
+    #: ``<listener>[-<server>]``; a name may serve one event only.
+    LISTENER = "listener"
+    #: ``<event>.<listener>[-<server>]``; never clashes with another event's queue.
+    QUALIFIED = "qualified"
+
+
+class Backoff(Enum):
+    """How the wait between two attempts grows."""
+
+    FIXED = "fixed"
+    EXPONENTIAL = "exponential"
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How often a failed delivery is tried, and how long to wait before each further attempt.
+
+    The queue is held while a delivery waits for its next attempt, so the order of events is kept.
+
+    Attributes:
+        attempts: All attempts, the first included. 1 means no retry.
+        delay: Seconds before the second attempt.
+        backoff: FIXED repeats `delay`, EXPONENTIAL doubles it each time; a sequence lists the seconds
+            themselves, its last one is repeated.
+        max_delay: Upper bound of one wait in seconds.
+        jitter: Share of a wait that is random: 0.2 means 80 to 120 per cent.
+        on: Only these errors are tried again.
+        never: These errors are not tried again; wins over `on`.
+        dead_letter: False drops an event whose attempts are exhausted (logged) instead of keeping it as a
+            dead letter.
+    """
+
+    attempts: int = 1
+    delay: float = 0.1
+    backoff: Backoff | Sequence[float] = Backoff.EXPONENTIAL
+    max_delay: float = 60.0
+    jitter: float = 0.2
+    on: tuple[type[BaseException], ...] = (Exception,)
+    never: tuple[type[BaseException], ...] = ()
+    dead_letter: bool = True
+
+    def __post_init__(self) -> None:
+        if self.attempts < 1:
+            raise DeclarationError(f"Retry(attempts={self.attempts}): at least one attempt is needed")
+        if self.delay < 0 or self.max_delay < 0 or not 0 <= self.jitter <= 1:
+            raise DeclarationError("Retry: delay and max_delay are seconds >= 0, jitter is a share from 0 to 1")
+        if not isinstance(self.backoff, Backoff) and not tuple(self.backoff):
+            raise DeclarationError("Retry(backoff=[]): list at least one wait in seconds")
+
+    def next_delay(self, attempt: int, error: BaseException) -> float | None:
+        """Return the seconds to wait before attempt ``attempt + 1``; None to give up."""
+        if attempt >= self.attempts or isinstance(error, self.never) or not isinstance(error, self.on):
+            return None
+        if isinstance(self.backoff, Backoff):
+            growth = 1 if self.backoff is Backoff.FIXED else 2 ** min(attempt - 1, 62)
+            delay = self.delay * growth
+        else:
+            delay = self.backoff[min(attempt, len(self.backoff)) - 1]
+        # Spreads the retries of many consumers; not a matter of security.
+        return min(delay, self.max_delay) * random.uniform(1 - self.jitter, 1 + self.jitter)  # noqa: S311

@@ -1,0 +1,208 @@
+"""The port to a transport: what the engine asks of a provider, and what a provider promises.
+
+Everything here is called on the manager's event loop and calls back on it. A provider knows nothing of listeners,
+codecs or retries: it moves envelopes from addresses to queues and settles what it handed out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import ClassVar
+
+from ..envelope import Envelope
+from ..policies import QueueNaming
+
+
+class AddressKind(Enum):
+    """How an address hands its messages to its queues."""
+
+    #: Every queue of the address gets every message.
+    TOPIC = "topic"
+    #: The address is one queue of the same name, which keeps messages that nobody consumes yet.
+    QUEUE = "queue"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What a provider can do. The engine refuses at start what a provider does not claim; the conformance suite
+    tests all that it claims.
+
+    Attributes:
+        durable: Queues and persistent messages outlive consumers, and the broker's restart where there is a broker.
+        competing: Several consumers share one queue.
+        per_process: Queues that belong to one consumer and vanish with it.
+        delay: A message can be held back by the transport until its time.
+        ttl: A message that waited too long is not delivered.
+        priority: Waiting messages of a higher priority go first.
+        ordered_keys: Messages of one key go to one consumer at a time, in order.
+        headers: Headers travel unchanged.
+        remote: Messages reach other processes.
+    """
+
+    durable: bool = False
+    competing: bool = False
+    per_process: bool = False
+    delay: bool = False
+    ttl: bool = False
+    priority: bool = False
+    ordered_keys: bool = False
+    headers: bool = True
+    remote: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Outgoing:
+    """One message for one address.
+
+    Attributes:
+        address: Where to: the event name, or a queue name with `AddressKind.QUEUE`.
+        envelope: Headers and body. The provider does not change it.
+        kind: TOPIC or QUEUE.
+        durable: The broker stores it before it confirms.
+        dedup_id: A broker that can tell drops a second message of this id; resends carry the same id. Never empty.
+        key: Messages of one key are handled one after the other; None has no such bond.
+        delay: Seconds until it may be delivered.
+        ttl: Seconds after which it is not delivered any more; None keeps it for ever.
+        priority: 0 (lowest) to 9, None for the broker's default (4).
+        wait_handled: Asked of an in-process transport only: confirm after all handlers are done with it.
+    """
+
+    address: str
+    envelope: Envelope
+    dedup_id: str
+    kind: AddressKind = AddressKind.TOPIC
+    durable: bool = False
+    key: str | None = None
+    delay: float = 0.0
+    ttl: float | None = None
+    priority: int | None = None
+    wait_handled: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Binding:
+    """The queue that a subscription consumes, created by the provider if it is missing.
+
+    Attributes:
+        address: The event name (TOPIC) or the queue (QUEUE).
+        queue: Name of the queue; None for one that belongs to this consumer alone and vanishes with it.
+        kind: TOPIC or QUEUE.
+        durable: The queue outlives its consumers and keeps messages for them; otherwise it vanishes with the last.
+        prefetch: Deliveries handed over and not yet settled, at most.
+        label: Names the subscription in errors and logs.
+    """
+
+    address: str
+    queue: str | None
+    kind: AddressKind = AddressKind.TOPIC
+    durable: bool = False
+    prefetch: int = 100
+    label: str = ""
+
+
+class Delivery(ABC):
+    """One message handed to one subscription, to be settled exactly once by the first of the methods called.
+
+    Settling a delivery whose connection was lost meanwhile does nothing: the broker delivers the message again.
+
+    Attributes:
+        envelope: Headers and body of this delivery alone; the consumer may change it.
+        redelivered: The transport says that it was handed out before.
+    """
+
+    __slots__ = ("envelope", "redelivered")
+
+    envelope: Envelope
+    redelivered: bool
+
+    @abstractmethod
+    def ack(self) -> None:
+        """The message is done with; the transport forgets it."""
+
+    @abstractmethod
+    def release(self) -> None:
+        """Hand the message back unhandled: it is delivered again, to this or to another consumer, at the latest
+        when this consumer closes."""
+
+
+Consume = Callable[[Delivery], None]
+
+
+class Consumer(ABC):
+    """An attached subscription. All methods may be called again without harm."""
+
+    @abstractmethod
+    async def pause(self) -> None:
+        """Take no further deliveries, and give back those the transport holds for us but has not handed over.
+
+        Deliveries handed over before stay valid and are to be settled. Other consumers of the queue get the rest.
+        """
+
+    @abstractmethod
+    async def resume(self) -> None:
+        """Take deliveries again."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Detach for good. What is unsettled goes back to the queue; a queue that is not durable vanishes with its
+        last consumer."""
+
+
+class Provider(ABC):
+    """A transport. Constructors do no I/O; `start` opens, `stop` closes, both may be called again without harm.
+
+    Attributes:
+        name: What a user calls it in logs and errors: "local", "amqp", "stomp".
+        server_name: Names this process in `per_process` queues; "" where none was given.
+        queue_naming: How queues are named.
+        passes_objects: Envelopes may travel with their event object and without bytes.
+    """
+
+    name: ClassVar[str]
+    capabilities: ClassVar[Capabilities]
+    server_name: str = ""
+    queue_naming: QueueNaming = QueueNaming.LISTENER
+    passes_objects: bool = False
+
+    @abstractmethod
+    async def start(self) -> None:
+        """Connect; return when messages can be published.
+
+        Raises:
+            ConnectError: nobody there, wrong protocol, TLS failed, or no answer within the provider's time limit.
+            AuthenticationError: credentials refused.
+            MissingDriverError: the driver is not installed.
+        """
+
+    @abstractmethod
+    async def stop(self) -> None:
+        """Flush what is unconfirmed, within the provider's time limit, and disconnect. Never raises for a broker
+        that is gone; unconfirmed messages fail with `ConnectionLostError`."""
+
+    @abstractmethod
+    def publish(self, message: Outgoing) -> asyncio.Future[None]:
+        """Take over *message*; never blocks.
+
+        Returns:
+            A future, done when the transport has taken responsibility. It fails with `ConfirmTimeoutError`,
+            `NotAcceptedError`, `PermissionDeniedError`, `BufferFullError` or `ConnectionLostError`.
+            Cancelling it does not take the message back.
+        """
+
+    @abstractmethod
+    async def subscribe(self, binding: Binding, consume: Consume) -> Consumer:
+        """Attach to a queue; return when it is there and deliveries may come. Calls *consume* once per delivery, on
+        the loop; *consume* does not block and does not raise.
+
+        A consumer survives reconnects until it is closed.
+
+        Raises:
+            PermissionDeniedError: the user may not create or consume the queue.
+            QueueClashError: the queue exists for another address.
+            UnsupportedError: the transport cannot give such a queue.
+            ConnectError: there is no connection within the provider's time limit.
+        """

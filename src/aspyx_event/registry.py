@@ -1,0 +1,58 @@
+"""Event names and classes that one manager knows. There is no registry of the process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .events import EventDescriptor
+from .exceptions import DuplicateEventError, UnregisteredEventTypeError
+
+
+class EventRegistry:
+    """Event descriptors by class and by name; filled by the listeners of a manager and by what it sends."""
+
+    def __init__(self) -> None:
+        self._by_name: dict[str, EventDescriptor] = {}
+        self._by_type: dict[type, EventDescriptor] = {}
+
+    def add(self, cls: type) -> EventDescriptor:
+        """Register *cls* and return its descriptor; again is no error.
+
+        Raises:
+            UnregisteredEventTypeError: *cls* is not an event.
+            DuplicateEventError: a different class has the name. The same class declared anew replaces the old one.
+        """
+        known = self._by_type.get(cls)
+        if known is not None:
+            return known
+        descriptor = EventDescriptor.of(cls)
+        other = self._by_name.get(descriptor.name)
+        if other is not None and _path(other.type) != _path(cls):
+            raise DuplicateEventError(descriptor.name, other.type, cls)
+        self._by_name[descriptor.name] = self._by_type[cls] = descriptor
+        return descriptor
+
+    def by_name(self, name: str) -> EventDescriptor:
+        """Return the descriptor of the event called *name*.
+
+        Raises:
+            UnregisteredEventTypeError: no event of this name is known here.
+        """
+        try:
+            return self._by_name[name]
+        except KeyError:
+            known = ", ".join(sorted(self._by_name)) or "none yet"
+            raise UnregisteredEventTypeError(f"No event found with name {name!r}; known: {known}") from None
+
+    def __contains__(self, target: object) -> bool:
+        return target in self._by_name or target in self._by_type
+
+    def __iter__(self) -> Iterator[EventDescriptor]:
+        return iter(self._by_name.values())
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+
+def _path(cls: type) -> tuple[str, str]:
+    return cls.__module__, cls.__qualname__
