@@ -1,0 +1,208 @@
+"""A supervised AMQP connection: keeps its links attached over reconnects."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+
+from ...exceptions import BufferFullError, ConnectError, ConnectionLostError
+from ..base import AddressKind, Binding, Consume, Consumer
+from ..connection import ConnectionSettings, Supervisor
+from .links import SupervisedLink, logger
+from .receiver import Receiver
+from .sender import Sender
+from .wire import Wire
+
+#: Seconds that `stop` waits for confirmations, and at most for the broker's farewell.
+FLUSH_TIMEOUT = 5.0
+_CLOSE_TIMEOUT = 2.0
+
+
+class Client:
+    """One connection and its links, on the loop it was made in.
+
+    Args:
+        settings: Where the broker is.
+        mechanism: SASL mechanism: PLAIN, ANONYMOUS or EXTERNAL.
+        name: First part of the container id, by which an operator finds the connection at the broker.
+    """
+
+    def __init__(self, settings: ConnectionSettings, mechanism: str, name: str) -> None:
+        self.settings, self._mechanism = settings, mechanism
+        self.container_id = f"{name}-{uuid.uuid4().hex[:8]}"
+        self._loop = asyncio.get_running_loop()
+        self._supervisor: Supervisor[Wire] = Supervisor(settings, self._connect, self._attach_all, self._on_down)
+        self._starting = asyncio.Lock()
+        self._started = self._stopped = False
+        self._links: dict[SupervisedLink, None] = {}  # in the order they came
+        self._senders: dict[tuple[str, AddressKind], Sender] = {}
+        self._timers: dict[SupervisedLink, asyncio.TimerHandle] = {}
+        self._unconfirmed = 0
+        self._flushed: asyncio.Event = asyncio.Event()
+
+    @property
+    def reconnects(self) -> int:
+        return self._supervisor.reconnects
+
+    async def start(self) -> None:
+        """Connect, if this was not done yet; raises what `Supervisor.start` raises."""
+        async with self._starting:
+            if not self._started:
+                await self._supervisor.start()
+                self._started = True
+
+    async def stop(self) -> None:
+        """Wait for confirmations, close links and connection, fail what is left."""
+        if self._unconfirmed and not self._stopped:
+            self._flushed.clear()
+            limit = min(FLUSH_TIMEOUT, self.settings.confirm_timeout)
+            await asyncio.wait([asyncio.ensure_future(self._flushed.wait())], timeout=limit)
+        self._stopped = True
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+        error = ConnectionLostError(f"{self.settings.where}: the provider is stopped")
+        links = list(self._links)
+        await asyncio.gather(*(link.close() for link in links if isinstance(link, Receiver)))
+        wire = await self._supervisor.stop()
+        if wire is not None:
+            await wire.close(_CLOSE_TIMEOUT)
+        for link in links:
+            if isinstance(link, Sender):
+                link.fail(error)
+            elif isinstance(link, Receiver):
+                link.give_up(error)
+        self._links.clear()
+        self._senders.clear()
+
+    def publish(self, address: str, kind: AddressKind, data: bytes) -> asyncio.Future[None]:
+        """Send *data*, an encoded message; see `Provider.publish`."""
+        if self._stopped:
+            return self._failed(ConnectionLostError(f"{self.settings.where}: the provider is stopped"))
+        if self._unconfirmed >= self.settings.max_unconfirmed:
+            return self._failed(
+                BufferFullError(
+                    f"{self._unconfirmed} messages wait for the confirmation of the {self.settings.where}; "
+                    "send slower (await the receipts), or raise max_unconfirmed="
+                )
+            )
+        sender = self._senders.get((address, kind))
+        if sender is None:
+            sender = Sender(self, address, kind.value, self.settings.confirm_timeout)
+            self._senders[address, kind] = sender
+            self._links[sender] = None
+        self._unconfirmed += 1
+        future = sender.send(data)
+        if not sender.is_attached and sender not in self._timers and self._supervisor.wire is not None:
+            sender.attach(self._supervisor.wire)
+        return future
+
+    async def subscribe(self, binding: Binding, consume: Consume) -> Consumer:
+        """Attach a consumer; see `Provider.subscribe`."""
+        receiver = self._receiver(binding, consume)
+        self._links[receiver] = None
+        if self._supervisor.wire is not None:
+            receiver.attach(self._supervisor.wire)
+        limit = self.settings.confirm_timeout
+        try:
+            await asyncio.wait_for(receiver.ready, limit)
+        except asyncio.TimeoutError:
+            await receiver.close()
+            raise ConnectError(
+                f"{self.settings.where}: {binding.label or binding.address!r} was not attached within {limit:g} s "
+                f"({self._supervisor.error or 'the broker did not answer'})"
+            ) from None
+        except BaseException:
+            await receiver.close()
+            raise
+        return receiver
+
+    def _receiver(self, binding: Binding, consume: Consume) -> Receiver:
+        capabilities: tuple[str, ...] = (binding.kind.value,)
+        address, name = binding.address, ""
+        if binding.kind is AddressKind.TOPIC and binding.queue is not None:
+            if binding.durable:
+                address = f"{binding.address}::{binding.queue}"
+            else:
+                capabilities = ("topic", "shared", "global")
+                name = volatile_name(binding.address, binding.queue)
+        queue = f"queue {binding.queue!r} of " if binding.queue and binding.kind is AddressKind.TOPIC else ""
+        return Receiver(
+            self,
+            address,
+            capabilities,
+            name=name,
+            window=max(1, binding.prefetch),
+            consume=consume,
+            subject=f"{queue}address {binding.address!r}" + (f" for {binding.label}" if binding.label else ""),
+            close_timeout=_CLOSE_TIMEOUT,
+        )
+
+    def forget(self, link: SupervisedLink) -> None:
+        self._links.pop(link, None)
+        timer = self._timers.pop(link, None)
+        if timer is not None:
+            timer.cancel()
+        for key, sender in list(self._senders.items()):
+            if sender is link:
+                del self._senders[key]
+
+    def attach_later(self, link: SupervisedLink) -> None:
+        if link in self._links and link not in self._timers:
+            self._timers[link] = self._loop.call_later(self.settings.backoff[1], self._attach_again, link)
+
+    def settled(self) -> None:
+        self._unconfirmed -= 1
+        if not self._unconfirmed:
+            self._flushed.set()
+
+    def _attach_again(self, link: SupervisedLink) -> None:
+        self._timers.pop(link, None)
+        wire = self._supervisor.wire
+        if wire is not None and link in self._links:
+            link.attach(wire)
+
+    def _attach_all(self, wire: Wire) -> None:
+        for link in list(self._links):
+            if isinstance(link, Sender) and link.is_idle:
+                continue  # the next publish attaches it
+            link.attach(wire)
+
+    def _on_down(self, reason: Exception) -> None:
+        # The wire has told its links already.
+        logger.debug("connection down: %s", reason)
+
+    async def _connect(self) -> Wire:
+        settings = self.settings
+        wire = Wire(settings, self.container_id, self._mechanism)
+        try:
+            await self._loop.create_connection(
+                lambda: wire,
+                settings.host,
+                settings.port,
+                ssl=settings.ssl,
+                server_hostname=settings.host if settings.ssl is not None else None,
+            )
+            await wire.opened
+        except UnicodeError as error:  # from the host name's IDNA encoding
+            raise ConnectError(f"{settings.where}: {settings.host!r} is no host name; check host=") from error
+        except BaseException:
+            wire.abort(ConnectionLostError(f"{settings.where}: no answer in time"))
+            raise
+        return wire
+
+    def _failed(self, error: Exception) -> asyncio.Future[None]:
+        future: asyncio.Future[None] = self._loop.create_future()
+        future.set_exception(error)
+        return future
+
+
+def volatile_name(address: str, queue: str) -> str:
+    """Return the name of the shared subscription of a queue that vanishes with its last consumer.
+
+    Artemis makes the queue `<name>:shared-volatile:global` of it and needs no management right for that. A consumer
+    over STOMP shares the queue by subscribing to it as `<address>::<name>:shared-volatile:global`. The address is
+    part of the name, because the broker closes the whole connection of one that asks for the name of another
+    address's queue. Artemis cuts link names at the first "|", which is therefore escaped.
+    """
+    return f"{address}.{queue}".replace("%", "%25").replace("|", "%7C")

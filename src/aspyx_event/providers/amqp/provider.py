@@ -1,0 +1,150 @@
+"""The AMQP 1.0 provider: settings, and the door to the client, which needs the driver."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl as ssl_module
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from ...exceptions import ConnectError, ConnectionLostError, DeclarationError, MissingDriverError
+from ...policies import QueueNaming
+from ..base import Binding, Capabilities, Consume, Consumer, Outgoing, Provider
+from ..connection import ConnectionSettings
+from .sections import encode
+
+if TYPE_CHECKING:
+    from .client import Client
+
+_MISSING = (
+    "the AMQP provider needs the driver python-qpid-proton: pip install 'aspyx-event[amqp]'. On Linux pip compiles it, "
+    "which takes a C compiler, CMake or make, pkg-config and the headers of Python and OpenSSL (Debian and Ubuntu: "
+    "apt-get install build-essential cmake pkg-config python3-dev libssl-dev). The STOMP provider needs no compiler"
+)
+_MECHANISMS = ("PLAIN", "ANONYMOUS", "EXTERNAL")
+
+
+class AMQPProvider(Provider):
+    """Events over AMQP 1.0; made for Apache ActiveMQ Artemis.
+
+    Args:
+        server_name: Names this process: part of `per_process` queue names and of the connection's name at the broker.
+        host: Host name or IP address of the broker.
+        port: Port of an AMQP acceptor; Artemis serves all its protocols at 61616 and AMQP alone at 5672.
+        user: "" connects anonymously.
+        password: Of *user*. Never part of a message or repr.
+        ssl: None for plain TCP, True for a context that verifies against the system's CAs, or a context of your own.
+        require_tls: Refuse to start without TLS.
+        mechanism: SASL mechanism. None means PLAIN with a user, ANONYMOUS without; "EXTERNAL" authenticates by the
+            client certificate of the ssl context.
+        heartbeat: Seconds; a broker silent for twice as long is given up. 0 turns it off.
+        connect_timeout: Seconds for one attempt to connect, TLS and login included.
+        start_timeout: Seconds that `start` tries again, because the broker may come up later.
+        confirm_timeout: Seconds from a publish to its confirmation, and for a subscription to be attached; reconnects
+            included.
+        max_unconfirmed: Publishes that may wait for their confirmation; more fail with `BufferFullError`.
+        backoff: First and largest wait, in seconds, between attempts to reconnect.
+        queue_naming: How the queues of listeners are named.
+
+    Raises:
+        DeclarationError: *server_name* is empty or no str, or *mechanism* is unknown.
+    """
+
+    name: ClassVar[str] = "amqp"
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        durable=True,
+        competing=True,
+        per_process=True,
+        delay=True,
+        ttl=True,
+        priority=True,
+        ordered_keys=True,
+        headers=True,
+        remote=True,
+    )
+
+    def __init__(
+        self,
+        server_name: str,
+        host: str = "localhost",
+        port: int = 61616,
+        user: str = "",
+        password: str = "",
+        *,
+        ssl: ssl_module.SSLContext | Literal[True] | None = None,
+        require_tls: bool = False,
+        mechanism: str | None = None,
+        heartbeat: float = 10.0,
+        connect_timeout: float = 5.0,
+        start_timeout: float = 5.0,
+        confirm_timeout: float = 30.0,
+        max_unconfirmed: int = 10_000,
+        backoff: tuple[float, float] = (0.05, 1.0),
+        queue_naming: QueueNaming = QueueNaming.LISTENER,
+    ) -> None:
+        if not isinstance(server_name, str) or not server_name:
+            raise DeclarationError(
+                f"AMQPProvider(server_name={server_name!r}): give this process a name, a str that is not empty"
+            )
+        if mechanism is not None and mechanism not in _MECHANISMS:
+            raise DeclarationError(f"AMQPProvider(mechanism={mechanism!r}): one of {', '.join(_MECHANISMS)}")
+        self.server_name, self.queue_naming = server_name, queue_naming
+        self._mechanism = mechanism or ("PLAIN" if user else "ANONYMOUS")
+        self._settings = ConnectionSettings(
+            protocol="AMQP",
+            host=host,
+            port=port,
+            user=user,
+            password=password,
+            ssl=ssl_module.create_default_context() if ssl is True else ssl,
+            require_tls=require_tls,
+            heartbeat=heartbeat,
+            connect_timeout=connect_timeout,
+            start_timeout=start_timeout,
+            confirm_timeout=confirm_timeout,
+            max_unconfirmed=max_unconfirmed,
+            backoff=backoff,
+        )
+        self._client: Client | None = None
+
+    def __repr__(self) -> str:
+        return f"<AMQPProvider {self.server_name!r} at {self._settings.host}:{self._settings.port}>"
+
+    async def start(self) -> None:
+        client = self._client
+        if client is None:
+            self._settings.check()
+            client = self._client = _client_class()(self._settings, self._mechanism, self.server_name)
+        try:
+            await client.start()
+        except BaseException:
+            if self._client is client:
+                self._client = None
+            raise
+
+    async def stop(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            await client.stop()
+
+    def publish(self, message: Outgoing) -> asyncio.Future[None]:
+        """See `Provider.publish`; what the message itself cannot be (`EncodeError`, `HeaderError`) is raised at once."""
+        if self._client is None:
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            future.set_exception(ConnectionLostError(f"{self._settings.where}: the provider is not started"))
+            return future
+        return self._client.publish(message.address, message.kind, encode(message))
+
+    async def subscribe(self, binding: Binding, consume: Consume) -> Consumer:
+        if self._client is None:
+            raise ConnectError(f"{self._settings.where}: the provider is not started")
+        return await self._client.subscribe(binding, consume)
+
+
+def _client_class() -> type[Client]:
+    try:
+        from .client import Client
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] in {"proton", "cproton", "cproton_ffi"}:
+            raise MissingDriverError(_MISSING) from error
+        raise
+    return Client

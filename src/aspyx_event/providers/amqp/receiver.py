@@ -1,0 +1,192 @@
+"""Receiving from one queue, with credit that comes back when deliveries are settled."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import cproton as pn
+
+from ...envelope import Envelope
+from ...exceptions import EventException
+from ..base import Consume, Consumer, Delivery
+from .errors import Condition, Stage, error_for
+from .links import LinkOwner, SupervisedLink, logger, unique_name
+from .sections import Received, decode
+
+
+class AMQPDelivery(Delivery):
+    """A message that the broker waits to hear of."""
+
+    __slots__ = ("_handle", "_link", "_receiver")
+
+    def __init__(self, received: Received, receiver: Receiver, link: Any, handle: Any) -> None:
+        self.envelope = Envelope(received.body, received.headers)
+        # Artemis counts a delivery as failed only when its consumer says so; the spec's other mark, first-acquirer,
+        # is false by default and whenever the sender left it out, so it says nothing.
+        self.redelivered = received.delivery_count > 0
+        self._receiver, self._link, self._handle = receiver, link, handle
+
+    def ack(self) -> None:
+        self._settle(pn.PN_ACCEPTED)
+
+    def release(self) -> None:
+        self._settle(pn.PN_RELEASED)
+
+    def _settle(self, outcome: int) -> None:
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            self._receiver.settle(self._link, handle, outcome)
+
+
+class Receiver(SupervisedLink, Consumer):
+    """Holds at most *window* unsettled deliveries, those of lost connections included.
+
+    Args:
+        owner: The client.
+        address: What to consume.
+        capabilities: Of the source.
+        name: First part of the link's name where the name has a meaning (shared subscriptions), else "".
+        window: See above.
+        consume: Called with each delivery.
+        subject: What it is, for errors.
+        close_timeout: Seconds that `close` waits for the broker's answer.
+    """
+
+    def __init__(
+        self,
+        owner: LinkOwner,
+        address: str,
+        capabilities: tuple[str, ...],
+        *,
+        name: str,
+        window: int,
+        consume: Consume,
+        subject: str,
+        close_timeout: float,
+    ) -> None:
+        super().__init__(owner, address, capabilities)
+        self._name, self._window, self._consume, self._subject = name, window, consume, subject
+        self._close_timeout = close_timeout
+        #: Done when the broker has attached the link for the first time; fails when it refuses.
+        self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._held = 0
+        self._paused = self._closed = self._complained = False
+        self._parts = bytearray()
+
+    def _create(self, session: Any) -> Any:
+        # Artemis cuts the name of a shared subscription at the first "|", so several links may share it, and a link
+        # name must not come twice on one connection.
+        unique = unique_name(self._owner)
+        link = session.receiver(f"{self._name}|{unique}" if self._name else unique)
+        self._describe(link.source)
+        self._parts = bytearray()
+        return link
+
+    def on_attached(self) -> None:
+        super().on_attached()
+        self._complained = False
+        if not self.ready.done():
+            self.ready.set_result(None)
+        self._grant()
+
+    def on_ended(self, condition: Condition) -> None:
+        self._unbind()
+        error = error_for(Stage.RECEIVER, condition, self._subject)
+        if not self.ready.done():
+            self._owner.forget(self)
+            self.ready.set_exception(error)
+            return
+        # Its queue was deleted, or a right was taken away. It may come back, and a consumer lives until it is closed.
+        if not self._complained:
+            self._complained = True
+            logger.error("%s; trying again", error)
+        self._owner.attach_later(self)
+
+    def on_lost(self) -> None:
+        self._unbind()
+
+    @property
+    def claim(self) -> str:
+        return f"{self._name}:shared-volatile:global " if self._name and not self._up else ""
+
+    def on_flow(self) -> None:
+        """The broker's view of the credit; ours is what counts."""
+
+    def on_delivery(self, handle: Any) -> None:
+        if pn.pn_delivery_aborted(handle):  # the sender gave it up half way
+            self._parts = bytearray()
+            pn.pn_delivery_settle(handle)
+            self._grant()
+            return
+        if not pn.pn_delivery_readable(handle):
+            return
+        size = pn.pn_delivery_pending(handle)
+        data = pn.pn_link_recv(self._handle, size)[1] if size else b""
+        if pn.pn_delivery_partial(handle):
+            self._parts += data
+            if self._wire is not None:
+                self._wire.wake()  # what was read has opened the session's window again
+            return
+        if self._parts:
+            data, self._parts = self._parts + data, bytearray()
+        pn.pn_link_advance(self._handle)
+        self._held += 1
+        if self._paused:
+            # Under way when the credit was taken back.
+            self.settle(self._link, handle, pn.PN_RELEASED)
+        elif not data:
+            # Artemis was seen to send these under load, before it ended the link; the message comes again.
+            logger.error("%s: an empty delivery; handing it back", self._subject)
+            pn.pn_disposition_set_failed(pn.pn_delivery_local(handle), True)
+            self.settle(self._link, handle, pn.PN_MODIFIED)
+        else:
+            self._consume(AMQPDelivery(decode(bytes(data)), self, self._link, handle))
+
+    def settle(self, link: Any, handle: Any, outcome: int) -> None:
+        """Answer a delivery of *link*. Of an earlier connection only the credit is left to give back: *handle* dangles."""
+        self._held -= 1
+        if link is self._link:
+            pn.pn_delivery_update(handle, outcome)
+            pn.pn_delivery_settle(handle)
+            if self._wire is not None:
+                self._wire.wake()
+        self._grant()
+
+    def _grant(self) -> None:
+        """Bring the credit to what the window leaves, in steps of a quarter of it."""
+        link, wire = self._handle, self._wire
+        if link is None or wire is None or not self._up:
+            return
+        have = pn.pn_link_credit(link)
+        wanted = 0 if self._paused else max(self._window - self._held, 0)
+        missing = wanted - have
+        # A negative number takes credit back. Steps are skipped only while there is credit to go on with.
+        if missing < 0 or (missing > 0 and (missing * 4 >= self._window or missing >= have)):
+            pn.pn_link_flow(link, missing)
+            wire.wake()
+
+    async def pause(self) -> None:
+        # Credit is taken back, rather than drained (the broker would first send all that the credit allows) or given
+        # up with the link (what is held could not be settled any more, and a volatile queue would vanish).
+        self._paused = True
+        self._grant()
+
+    async def resume(self) -> None:
+        self._paused = False
+        self._grant()
+
+    async def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        self._owner.forget(self)
+        wire, handle = self._wire, self._handle
+        self._unbind()
+        if wire is not None and wire.alive:
+            await asyncio.wait([wire.detach(handle)], timeout=self._close_timeout)
+
+    def give_up(self, error: EventException) -> None:
+        """Fail `ready`, if it is still open."""
+        if not self.ready.done():
+            self.ready.set_exception(error)

@@ -1,0 +1,159 @@
+"""Confirmed, bounded sending to one address."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Any
+
+import cproton as pn
+from proton import Delivery
+
+from ...exceptions import ConfirmTimeoutError, EventException
+from .errors import Condition, Stage, error_for
+from .links import LinkOwner, SupervisedLink, logger, unique_name
+from .wire import read_condition
+
+
+class _Pending:
+    """A message without an outcome. Cancelling its future does not take it back."""
+
+    __slots__ = ("data", "deadline", "future", "open")
+
+    def __init__(self, data: bytes, future: asyncio.Future[None], deadline: float) -> None:
+        self.data, self.future, self.deadline = data, future, deadline
+        self.open = True
+
+
+class Sender(SupervisedLink):
+    """Sends what it is given in order, and again, the same bytes, what a lost connection left unconfirmed.
+
+    Every message needs a duplicate id, or a broker that had stored it before the loss stores it twice.
+
+    Args:
+        owner: The client.
+        address: Where to.
+        capability: "topic" or "queue".
+        confirm_timeout: Seconds from `send` to the broker's answer, reconnects included.
+    """
+
+    def __init__(self, owner: LinkOwner, address: str, capability: str, confirm_timeout: float) -> None:
+        super().__init__(owner, address, (capability,))
+        self._confirm_timeout = confirm_timeout
+        self._loop = asyncio.get_running_loop()
+        # Both in the order of `send`, which is the order of their deadlines.
+        self._queue: deque[_Pending] = deque()
+        self._flying: dict[Any, _Pending] = {}  # delivery handle -> message
+        self._tag = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def is_idle(self) -> bool:
+        return not self._queue and not self._flying
+
+    def send(self, data: bytes) -> asyncio.Future[None]:
+        """Queue a message; see `Provider.publish` for the future."""
+        pending = _Pending(data, self._loop.create_future(), self._loop.time() + self._confirm_timeout)
+        self._queue.append(pending)
+        if self._timer is None:
+            self._timer = self._loop.call_at(pending.deadline, self._expire)
+        self.on_flow()
+        return pending.future
+
+    def fail(self, error: EventException) -> None:
+        """Give up all that is unconfirmed."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for pending in (*self._flying.values(), *self._queue):
+            self._finish(pending, error)
+        self._queue.clear()
+        self._flying.clear()
+
+    def _create(self, session: Any) -> Any:
+        name = unique_name(self._owner)
+        link = session.sender(name)
+        link.source.address = name
+        self._describe(link.target)
+        return link
+
+    def on_flow(self) -> None:
+        link, queue = self._handle, self._queue
+        if link is None or not queue:
+            return
+        while queue and pn.pn_link_credit(link) > 0:
+            pending = queue.popleft()
+            self._tag += 1
+            delivery = pn.pn_delivery(link, b"%d" % self._tag)
+            pn.pn_link_send(link, pending.data)
+            pn.pn_link_advance(link)
+            self._flying[delivery] = pending
+        if self._wire is not None:
+            self._wire.wake()
+
+    def on_delivery(self, handle: Any) -> None:
+        if not pn.pn_delivery_updated(handle):
+            return
+        state = pn.pn_delivery_remote_state(handle)
+        if not state and not pn.pn_delivery_settled(handle):
+            return
+        pending = self._flying.pop(handle, None)  # before settle, after which the handle may be another delivery
+        error = None if state == pn.PN_ACCEPTED else self._refusal(Delivery(handle))
+        pn.pn_delivery_settle(handle)
+        if pending is not None:
+            self._finish(pending, error)
+
+    def _refusal(self, delivery: Delivery) -> EventException:
+        condition = delivery.remote.condition
+        outcome = str(delivery.remote_state or "settled without an outcome")
+        said = read_condition(condition) if condition else Condition("", f"the broker's answer is {outcome}")
+        return error_for(Stage.OUTCOME, said, repr(self.address))
+
+    def _finish(self, pending: _Pending, error: EventException | None = None) -> None:
+        if not pending.open:
+            return
+        pending.open = False
+        self._owner.settled()
+        if pending.future.done():  # cancelled by its owner
+            return
+        if error is None:
+            pending.future.set_result(None)
+        else:
+            pending.future.set_exception(error)
+
+    def _requeue(self) -> None:
+        unsure = [pending for pending in self._flying.values() if pending.open]
+        self._flying.clear()
+        self._queue.extendleft(reversed(unsure))
+
+    def on_ended(self, condition: Condition) -> None:
+        was_up = self._up
+        self._unbind()
+        self._requeue()
+        if was_up:  # its address was deleted, say: the new link may create it
+            logger.warning("the broker ended the link that sends to %r: %s", self.address, condition)
+            self._owner.attach_later(self)
+            return
+        self._owner.forget(self)  # a later publish tries anew
+        self.fail(error_for(Stage.SENDER, condition, repr(self.address)))
+
+    def on_lost(self) -> None:
+        self._unbind()
+        self._requeue()
+
+    def _expire(self) -> None:
+        """One timer for all deadlines."""
+        now = self._loop.time()
+        error = f"no confirmation for a message to {self.address!r} within {self._confirm_timeout:g} s"
+        while self._queue and self._queue[0].deadline <= now:
+            self._finish(self._queue.popleft(), ConfirmTimeoutError(f"{error}: it was not sent"))
+        first = self._queue[0].deadline if self._queue else None
+        for pending in self._flying.values():  # these stay until their outcome comes, or the connection ends
+            if not pending.open:
+                continue
+            if pending.deadline > now:
+                first = pending.deadline
+                break
+            self._finish(pending, ConfirmTimeoutError(f"{error}: the broker may or may not have it"))
+        # At most 20 times a second, however densely the deadlines lie.
+        self._timer = None if first is None else self._loop.call_at(max(first, now + 0.05), self._expire)

@@ -1,0 +1,343 @@
+"""One AMQP connection: proton's protocol engine, which does no I/O, on an asyncio transport.
+
+Ownership rules, each of which keeps the process from a crash inside the C library:
+
+* A handle (``pn_link``, ``pn_delivery``) is a bare pointer that keeps nothing alive. It belongs to one `Wire`, and is
+  used only while that wire lives and its link is attached. The wrappers of connection, session, collector, transport
+  and links are therefore kept as long as handles are used.
+* Deliveries come from a pool shared by all links of a connection: settled ones are used again at the same address. A
+  handle leaves every table before it is settled.
+* All that is needed of an event is read before it is popped, and it is popped whatever happens.
+* Everything runs on the loop's thread.
+
+Set-up uses proton's documented classes; per message the functions of ``cproton`` are called which those classes call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any, Protocol
+
+import cproton as pn
+from proton import SASL, Collector, Connection, ProtonException, Terminus, Transport
+
+from ...exceptions import ConnectionLostError
+from ..connection import ConnectionSettings
+from .errors import Condition, Stage, error_for
+
+logger = logging.getLogger("aspyx.event.amqp")
+
+MAX_FRAME = 32 * 1024
+#: Session window in frames, whatever their size: with few of them many small messages wait for the window.
+WINDOW = 2048
+
+
+class Endpoint(Protocol):
+    """What a wire tells the owner of a link."""
+
+    def on_delivery(self, handle: Any) -> None:
+        """A message, or the outcome of one. *handle* is valid until it is settled."""
+
+    def on_flow(self) -> None:
+        """Credit may have changed."""
+
+    def on_attached(self) -> None:
+        """The broker has attached the link."""
+
+    def on_ended(self, condition: Condition) -> None:
+        """The broker has refused or ended the link, which the wire has freed."""
+
+    def on_lost(self) -> None:
+        """The connection is gone, and every handle with it."""
+
+    @property
+    def claim(self) -> str:
+        """What an attaching link asks for and the broker names when it ends the whole connection for it; "" if none."""
+
+
+def read_condition(condition: Any) -> Condition:
+    """Return proton's condition object, or None, as ours."""
+    if condition is None:
+        return Condition("", "no reason given")
+    return Condition(condition.name or "", condition.description or "")
+
+
+class Wire(asyncio.Protocol):
+    """Lives once: from `connection_made` to `connection_lost`.
+
+    Attributes:
+        opened: Done when links can be attached; fails with what the broker or the network said.
+        closed: Done with the reason when the connection has ended.
+    """
+
+    def __init__(self, settings: ConnectionSettings, container_id: str, mechanism: str) -> None:
+        self._settings, self._container_id, self._mechanism = settings, container_id, mechanism
+        self._loop = asyncio.get_running_loop()
+        self.opened: asyncio.Future[None] = self._loop.create_future()
+        self.closed: asyncio.Future[Exception] = self._loop.create_future()
+        self.alive = False
+        self._reason: Exception | None = None
+        self._links: dict[Any, tuple[Any, Endpoint]] = {}  # handle -> (wrapper, endpoint)
+        self._io: asyncio.Transport | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._paused = self._flush_due = self._dispatching = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Open connection and session; asyncio calls it after the TLS handshake."""
+        self._io = transport  # type: ignore[assignment]
+        settings = self._settings
+        self._connection, self._collector, self._transport = Connection(), Collector(), Transport()
+        self._connection.collect(self._collector)
+        self._connection.container, self._connection.hostname = self._container_id, settings.host
+        if self._mechanism == "PLAIN":
+            self._connection.user, self._connection.password = settings.user, settings.password
+        self._sasl = self._transport.sasl()
+        # TLS is asyncio's, so proton cannot see it. ConnectionSettings.check guards the password.
+        self._sasl.allow_insecure_mechs = True
+        self._sasl.allowed_mechs(self._mechanism)
+        self._transport.max_frame_size = MAX_FRAME
+        if settings.heartbeat:
+            # proton announces half of it to the broker and gives up after the whole.
+            self._transport.idle_timeout = 2 * settings.heartbeat
+        self._transport.bind(self._connection)
+        self._connection.open()
+        self.session = self._connection.session()
+        self.session.incoming_capacity = WINDOW * MAX_FRAME
+        self.session.open()
+        self._t, self._c = self._transport._impl, self._collector._impl
+        self.alive = True
+        self.flush()
+        self._tick()
+
+    def data_received(self, data: bytes) -> None:
+        at, size = 0, len(data)
+        while at < size and self.alive:
+            room = pn.pn_transport_capacity(self._t)
+            if room <= 0:
+                break
+            taken = pn.pn_transport_push(self._t, data if not at and size <= room else data[at : at + room])
+            if taken < 0:
+                break
+            at += taken
+            self._dispatch()
+        self.flush()
+
+    def pause_writing(self) -> None:
+        self._paused = True  # else a large message would lie in asyncio's buffer as well
+
+    def resume_writing(self) -> None:
+        self._paused = False
+        self.flush()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self.alive:
+            self._dispatch()  # a refusal read together with the end of the stream
+            self.alive = False
+            if self._timer is not None:
+                self._timer.cancel()
+        reason = self._reason or self._error(Condition("", str(exc or "the broker hung up")))
+        links, self._links = list(self._links.values()), {}
+        for _, endpoint in links:
+            endpoint.on_lost()
+        try:
+            self._transport.unbind()
+        except ProtonException as error:
+            logger.debug("unbinding a lost connection: %s", error)
+        self._collector.release()
+        self._connection.free()
+        if not self.opened.done():
+            self.opened.set_exception(reason)
+            self.opened.exception()  # nobody may be waiting any more
+        if not self.closed.done():
+            self.closed.set_result(reason)
+
+    def attach(self, link: Any, endpoint: Endpoint) -> Any:
+        """Open *link*, a new link of `session`, and return its handle."""
+        handle = link._impl
+        self._links[handle] = (link, endpoint)
+        link.open()
+        self.wake()
+        return handle
+
+    def detach(self, handle: Any) -> asyncio.Future[Condition]:
+        """Close a link. The future is done when the broker has answered, or the connection is gone."""
+        link, _ = self._links[handle]
+        closing = Closing(handle, self._loop.create_future())
+        self._links[handle] = (link, closing)
+        link.close()
+        self.wake()
+        return closing.done
+
+    def abort(self, reason: Exception) -> None:
+        """Give the connection up; the first reason is the one reported."""
+        self._reason = self._reason or reason
+        if self._io is not None:
+            self._io.abort()
+
+    async def close(self, timeout: float) -> None:
+        """Close the connection by the protocol, and by force after *timeout* seconds."""
+        reason = ConnectionLostError(f"{self._settings.where}: the provider is stopped")
+        if self.alive:
+            self._reason = self._reason or reason
+            self._connection.close()
+            self.flush()
+            await asyncio.wait([self.closed], timeout=timeout)
+        self.abort(reason)
+        if self._io is not None:
+            await asyncio.wait([self.closed], timeout=timeout)
+
+    def wake(self) -> None:
+        """Write once per turn of the loop, however many messages were touched in it."""
+        if not self._flush_due and self.alive:
+            self._flush_due = True
+            self._loop.call_soon(self.flush)
+
+    def flush(self) -> None:
+        """Hand asyncio what the engine wants to send."""
+        self._flush_due = False
+        self._dispatch()
+        io = self._io
+        while self.alive and not self._paused and io is not None:
+            size = pn.pn_transport_pending(self._t)
+            if size <= 0:
+                if size < 0:
+                    io.close()  # the engine has ended its output
+                return
+            io.write(pn.pn_transport_peek(self._t, size)[1])
+            pn.pn_transport_pop(self._t, size)
+
+    def _tick(self) -> None:
+        """Send heartbeats that are due, and give up on a silent peer."""
+        if self.alive:
+            now = self._loop.time()
+            due = self._transport.tick(now)
+            self.flush()
+            # Traffic moves the moment, so it is asked for at least once a second.
+            self._timer = self._loop.call_later(min(max(due - now, 0.02), 1.0) if due else 1.0, self._tick)
+
+    def _dispatch(self) -> None:
+        if self._dispatching:  # called from an event's handler: the loop below comes to the rest
+            return
+        self._dispatching = True
+        collector, links = self._c, self._links
+        try:
+            while self.alive:
+                event = pn.pn_collector_peek(collector)
+                if pn.isnull(event):
+                    return
+                kind = pn.pn_event_type(event)
+                try:
+                    if kind == pn.PN_DELIVERY:
+                        delivery = pn.pn_event_delivery(event)
+                        entry = links.get(pn.pn_delivery_link(delivery))
+                        if entry is not None:
+                            entry[1].on_delivery(delivery)
+                    elif kind == pn.PN_LINK_FLOW:
+                        entry = links.get(pn.pn_event_link(event))
+                        if entry is not None:
+                            entry[1].on_flow()
+                    elif kind in _LINK_EVENTS:
+                        self._on_link(kind, pn.pn_event_link(event))
+                    elif kind in _CONNECTION_EVENTS:
+                        self._on_connection(kind)
+                except Exception:
+                    logger.exception("an AMQP event of type %s failed", kind)
+                finally:
+                    pn.pn_collector_pop(collector)  # one that stays comes for ever
+        finally:
+            self._dispatching = False
+
+    def _error(self, condition: Condition) -> Exception:
+        stage = Stage.CONNECTION if self.opened.done() else Stage.OPENING
+        return error_for(stage, condition, self._settings.where)
+
+    def _on_connection(self, kind: int) -> None:
+        if kind == pn.PN_SESSION_REMOTE_OPEN:
+            # Not the connection's open: Artemis answers that, and only then refuses an anonymous user.
+            if not self.opened.done():
+                self.opened.set_result(None)
+        elif kind == pn.PN_CONNECTION_REMOTE_CLOSE:
+            condition = read_condition(self._connection.remote_condition)
+            self._blame(condition)
+            self._reason = self._reason or self._error(condition)
+            self._connection.close()
+            # A stopping broker does not hang up by itself; call_soon, so that our answer is written first.
+            self._loop.call_soon(self._hang_up)
+        elif kind == pn.PN_SESSION_REMOTE_CLOSE:
+            condition = read_condition(self.session.remote_condition)
+            self._blame(condition)
+            self.abort(self._error(condition))
+        else:
+            condition = read_condition(self._transport.condition)
+            if self._sasl.outcome not in (None, SASL.OK):
+                condition = Condition("amqp:unauthorized-access", condition.description)
+            self.abort(self._error(condition))
+
+    def _blame(self, condition: Condition) -> None:
+        """Find the attaching link for whose sake the broker ends the connection, or it would do so again and again."""
+        for handle, (_, endpoint) in list(self._links.items()):
+            if endpoint.claim and endpoint.claim in condition.description:
+                del self._links[handle]
+                endpoint.on_ended(condition)
+
+    def _hang_up(self) -> None:
+        self.flush()
+        if self._io is not None:
+            self._io.close()
+
+    def _on_link(self, kind: int, handle: Any) -> None:
+        link, endpoint = self._links.get(handle, (None, None))
+        if link is None or endpoint is None:
+            return
+        if kind == pn.PN_LINK_REMOTE_OPEN:
+            peer = link.remote_target if link.is_sender else link.remote_source
+            # A refusal is an attach without a terminus, with a detach that names the reason after it.
+            if peer.type != Terminus.UNSPECIFIED:
+                endpoint.on_attached()
+            return
+        del self._links[handle]
+        condition = read_condition(link.remote_condition)
+        link.close()
+        endpoint.on_ended(condition)
+        link.free()
+
+
+class Closing:
+    """A link whose close the broker has not answered yet: what still arrives is dropped, or it would fill the window."""
+
+    #: Closing, it asks for nothing.
+    claim = ""
+
+    def __init__(self, handle: Any, done: asyncio.Future[Condition]) -> None:
+        self._handle = handle
+        #: Done with what the broker said at last.
+        self.done = done
+
+    def on_delivery(self, handle: Any) -> None:
+        if pn.pn_delivery_readable(handle):
+            size = pn.pn_delivery_pending(handle)
+            if size:
+                pn.pn_link_recv(self._handle, size)
+            if not pn.pn_delivery_partial(handle):
+                pn.pn_link_advance(self._handle)
+                pn.pn_delivery_settle(handle)
+
+    def on_flow(self) -> None:
+        """Nothing is sent any more."""
+
+    def on_attached(self) -> None:
+        """Closed before the broker had answered the attach."""
+
+    def on_ended(self, condition: Condition) -> None:
+        if not self.done.done():
+            self.done.set_result(condition)
+
+    def on_lost(self) -> None:
+        self.on_ended(Condition())
+
+
+_LINK_EVENTS = frozenset({pn.PN_LINK_REMOTE_OPEN, pn.PN_LINK_REMOTE_CLOSE, pn.PN_LINK_REMOTE_DETACH})
+_CONNECTION_EVENTS = frozenset(
+    {pn.PN_SESSION_REMOTE_OPEN, pn.PN_SESSION_REMOTE_CLOSE, pn.PN_CONNECTION_REMOTE_CLOSE, pn.PN_TRANSPORT_ERROR}
+)
