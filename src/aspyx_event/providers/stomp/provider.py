@@ -1,0 +1,181 @@
+"""`StompProvider`: the port to brokers that speak STOMP 1.2, Apache ActiveMQ Artemis first."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import ssl as ssl_module
+import time
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ...envelope import wire_name
+from ...exceptions import ConnectionLostError, MissingDriverError
+from ...policies import QueueNaming
+from ..base import AddressKind, Binding, Capabilities, Consume, Consumer, Outgoing, Provider
+from ..connection import ConnectionSettings
+
+if TYPE_CHECKING:
+    from .session import StompSession
+
+
+class StompProvider(Provider):
+    """Events over STOMP 1.2.
+
+    A message is confirmed by the broker's RECEIPT, and sent again over the next connection until it is; the broker
+    drops what it has already by the message's `dedup_id`. STOMP has no negative acknowledgement that Artemis honours,
+    so none is ever sent: a released message stays with this consumer until the queue is left.
+
+    What STOMP cannot do: `pause` gives waiting messages back as soon as all that was handed over is settled, not
+    before; `delay` counts from the moment the broker takes the message; `ttl` is measured against the broker's clock.
+
+    Args:
+        host: Name or address of the broker.
+        port: Its STOMP acceptor: 61616 (all protocols) or 61613 with Artemis.
+        user: "" for none.
+        password: Never shown in messages, logs or `repr`.
+        server_name: Names this process in the queues of `per_process` listeners.
+        vhost: The virtual host of CONNECT; None sends *host*. RabbitMQ's is "/".
+        ssl: None for plain TCP, True for TLS against the system's certificate authorities, or a context.
+        require_tls: Refuse to start without TLS.
+        heartbeat: Seconds between two signs of life in both directions; twice as long a silence ends the connection.
+            0 turns it off.
+        connect_timeout: Seconds for one attempt to connect, up to the broker's CONNECTED.
+        start_timeout: Seconds for `start` and `subscribe` to get a connection.
+        confirm_timeout: Seconds from `publish` to the confirmation, reconnects included.
+        max_unconfirmed: Messages that may wait for a confirmation.
+        backoff: First and largest wait, in seconds, between two attempts to reconnect.
+        queue_naming: How the queues of listeners are named.
+    """
+
+    name: ClassVar[str] = "stomp"
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        durable=True,
+        competing=True,
+        per_process=True,
+        delay=True,
+        ttl=True,
+        priority=True,
+        ordered_keys=True,
+        headers=True,
+        remote=True,
+    )
+
+    def __init__(
+        self,
+        host: str = "localhost",
+        port: int = 61616,
+        user: str = "",
+        password: str = "",
+        *,
+        server_name: str = "",
+        vhost: str | None = None,
+        ssl: bool | ssl_module.SSLContext | None = None,
+        require_tls: bool = False,
+        heartbeat: float = 10.0,
+        connect_timeout: float = 5.0,
+        start_timeout: float = 5.0,
+        confirm_timeout: float = 30.0,
+        max_unconfirmed: int = 10_000,
+        backoff: tuple[float, float] = (0.05, 1.0),
+        queue_naming: QueueNaming = QueueNaming.LISTENER,
+    ) -> None:
+        self.server_name = server_name
+        self.queue_naming = queue_naming
+        self._vhost = vhost
+        self._settings = ConnectionSettings(
+            protocol="STOMP",
+            host=host,
+            port=port,
+            user=user,
+            password=password,
+            ssl=ssl_module.create_default_context() if ssl is True else ssl or None,
+            require_tls=require_tls,
+            heartbeat=heartbeat,
+            connect_timeout=connect_timeout,
+            start_timeout=start_timeout,
+            confirm_timeout=confirm_timeout,
+            max_unconfirmed=max_unconfirmed,
+            backoff=backoff,
+        )
+        self._session: StompSession | None = None
+        self._starting = asyncio.Lock()
+
+    def __repr__(self) -> str:
+        tls = ", TLS" if self._settings.ssl is not None else ""
+        return f"<StompProvider {self._settings.host}:{self._settings.port}{tls}, user {self._settings.user!r}>"
+
+    async def start(self) -> None:
+        async with self._starting:
+            if self._session is not None:
+                return
+            self._settings.check()
+            # In a thread, because stomp.py asks the name service for this machine's names when it is imported.
+            module = await asyncio.get_running_loop().run_in_executor(None, _load)
+            session: StompSession = module.StompSession(self._settings, self._vhost)
+            await session.start()
+            self._session = session
+
+    async def stop(self) -> None:
+        async with self._starting:
+            session = self._session
+            if session is not None:
+                await session.stop()
+                self._session = None
+
+    def publish(self, message: Outgoing) -> asyncio.Future[None]:
+        if self._session is None:
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            future.set_exception(ConnectionLostError(f"publish to {message.address!r}: the provider is not started"))
+            return future
+        return self._session.client.send(_headers(message), message.envelope.body)
+
+    async def subscribe(self, binding: Binding, consume: Consume) -> Consumer:
+        if self._session is None:
+            raise ConnectionLostError(f"subscribe to {binding.address!r}: the provider is not started")
+        return await self._session.subscribe(binding, consume)
+
+    @property
+    def connected(self) -> bool:
+        """There is a connection now."""
+        return self._session is not None and self._session.client.wire is not None
+
+    @property
+    def reconnects(self) -> int:
+        """Connections opened after the first one, since `start`."""
+        return self._session.client.reconnects if self._session is not None else 0
+
+    @property
+    def unconfirmed(self) -> int:
+        """Published messages that wait for their confirmation."""
+        return self._session.client.unconfirmed if self._session is not None else 0
+
+
+def _headers(message: Outgoing) -> dict[str, str]:
+    """Return the headers of SEND (manual of Artemis, "STOMP"); the envelope's travel beside those of the protocol."""
+    headers = {wire_name(name): value for name, value in message.envelope.headers.items()}
+    headers["destination"] = message.address
+    headers["persistent"] = "true" if message.durable else "false"
+    headers["_AMQ_DUPL_ID"] = message.dedup_id
+    if "::" not in message.address:
+        # Artemis routes a SEND to `address::queue` to every queue of the address if the SEND before it went to the
+        # plain address with the same type, also with none: plain addresses always carry one and queues never do.
+        headers["destination-type"] = "ANYCAST" if message.kind is AddressKind.QUEUE else "MULTICAST"
+    if message.key is not None:
+        headers["JMSXGroupID"] = message.key
+    if message.delay > 0:
+        headers["AMQ_SCHEDULED_DELAY"] = str(max(1, round(message.delay * 1000)))
+    if message.ttl is not None:
+        headers["expires"] = str(round((time.time() + message.ttl) * 1000))
+    if message.priority is not None:
+        headers["priority"] = str(message.priority)
+    return headers
+
+
+def _load() -> Any:
+    try:
+        import stomp  # noqa: F401
+    except ImportError as error:
+        raise MissingDriverError(
+            "StompProvider needs stomp.py, which is not installed: pip install 'aspyx-event[stomp]'"
+        ) from error
+    return importlib.import_module(".session", __package__)

@@ -1,0 +1,110 @@
+"""Which queue of the broker a binding means, and making sure that it is that one."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from ...exceptions import QueueClashError
+from ..base import AddressKind, Binding
+from .management import ManagementError
+
+if TYPE_CHECKING:
+    from .management import Management
+
+logger = logging.getLogger("aspyx.event.stomp")
+
+
+def is_own(binding: Binding) -> bool:
+    """Tell whether the queue belongs to its consumer alone and vanishes with it."""
+    return binding.kind is AddressKind.TOPIC and binding.queue is None
+
+
+def is_shared_volatile(binding: Binding) -> bool:
+    """Tell whether the queue is shared by its name and vanishes with its last consumer."""
+    return binding.kind is AddressKind.TOPIC and binding.queue is not None and not binding.durable
+
+
+def queue_name(binding: Binding) -> str | None:
+    """Return the name of the queue on the broker; None where the broker invents one.
+
+    A shared volatile queue has the name that Artemis gives to an AMQP receiver with the capabilities `topic`, `shared`
+    and `global` and the link name `<address>.<queue>`, so that consumers of both protocols share it. Artemis cuts a
+    link name at the first `|`, hence the escape.
+    """
+    if is_shared_volatile(binding):
+        link = f"{binding.address}.{binding.queue}".replace("%", "%25").replace("|", "%7C")
+        return f"{link}:shared-volatile:global"
+    return binding.queue
+
+
+def subscribe_headers(binding: Binding) -> dict[str, str]:
+    """Return destination and type for SUBSCRIBE.
+
+    An address and its queue are one name as `address::queue` (manual of Artemis, "Fully Qualified Queue Names").
+    """
+    queue = queue_name(binding)
+    plain = queue is None or (binding.kind is AddressKind.QUEUE and queue == binding.address)
+    return {
+        "destination": binding.address if plain else f"{binding.address}::{queue}",
+        "subscription-type": "ANYCAST" if binding.kind is AddressKind.QUEUE else "MULTICAST",
+    }
+
+
+def clash(binding: Binding, owner: str) -> QueueClashError:
+    """The error for a queue that serves another address already."""
+    return QueueClashError(
+        f"{binding.label or 'subscription'}: queue {queue_name(binding)!r} serves the address {owner!r} already and "
+        f"cannot serve {binding.address!r}, because queue names are unique per broker; give the listener another "
+        f"name=, or the provider queue_naming=QueueNaming.QUALIFIED"
+    )
+
+
+class QueueKeeper:
+    """Checks a queue, and creates the kind of queue that SUBSCRIBE cannot create, through management."""
+
+    def __init__(self, management: Management) -> None:
+        self._management = management
+        self._warned = False
+
+    async def prepare(self, binding: Binding) -> bool:
+        """Call before SUBSCRIBE.
+
+        Returns:
+            Whether the queue is known to serve this address. False where the broker does not let us ask: then a
+            shared volatile queue is created by SUBSCRIBE, and stays when its consumers are gone.
+
+        Raises:
+            QueueClashError: the queue serves another address.
+            ConnectionLostError: the broker could not be asked; the caller tries again.
+        """
+        name = queue_name(binding)
+        if name is None or name == binding.address:
+            return True
+        try:
+            found = await self._management.queue(name)
+            if found is not None and found["address"] != binding.address:
+                raise clash(binding, found["address"])
+            if found is None and is_shared_volatile(binding):
+                # transient: gone at once with its last consumer. durable only because Artemis answers the UNSUBSCRIBE
+                # of one of several consumers of a non-durable queue with an ERROR; auto-delete removes it where a
+                # crash of the broker was its end. Non-persistent messages in it stay non-persistent.
+                await self._management.create_queue(
+                    name=name, address=binding.address, routing_type="MULTICAST", durable=True, transient=True,
+                    auto_delete=True, auto_delete_delay=0, auto_delete_message_count=-1, auto_create_address=True,
+                )  # fmt: skip
+        except ManagementError as error:
+            self._warn(binding, error)
+            return False
+        return True
+
+    def _warn(self, binding: Binding, error: ManagementError) -> None:
+        if not self._warned:
+            self._warned = True
+            logger.warning(
+                "%s: queues cannot be checked (%s); grant the manage right on activemq.management. Without it a clash "
+                "of queue names shows only when a foreign event arrives%s",
+                binding.label or binding.address,
+                error,
+                ", and the queues of non-durable events that share a group stay on the broker",
+            )
