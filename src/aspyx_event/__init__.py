@@ -1,1 +1,137 @@
-"""Events for applications on a dependency-injection container."""
+"""Events for applications on a dependency-injection container, in one process or across machines."""
+
+from __future__ import annotations
+
+from importlib import import_module, metadata
+from typing import TYPE_CHECKING, Any
+
+from .clock import Clock, ManualClock, SystemClock
+from .codecs.base import Codec
+from .codecs.json import JsonCodec
+from .context import EventContext, current_context
+from .di import EventModule
+from .engine.dispatch import SubscriptionStats
+from .engine.receipts import Operation, Receipt
+from .engine.subscriptions import Subscription
+from .envelope import Envelope, SendOptions
+from .events import EventDescriptor, event
+from .exceptions import (
+    AuthenticationError,
+    BufferFullError,
+    CodecError,
+    ConfirmTimeoutError,
+    ConnectError,
+    ConnectionLostError,
+    DeclarationError,
+    DecodeError,
+    DuplicateEventError,
+    EncodeError,
+    EventException,
+    HeaderError,
+    InvalidNameError,
+    ListenerError,
+    MissingDriverError,
+    NoRouteError,
+    NotAcceptedError,
+    PermissionDeniedError,
+    ProviderError,
+    QueueClashError,
+    StateError,
+    UnregisteredEventTypeError,
+    UnsupportedError,
+)
+from .listeners import EventListener, EventListenerDescriptor, SubscriptionOptions, event_handler, event_listener
+from .manager import EventManager
+from .pipeline import AbstractEnvelopePipeline, EnvelopePipeline, envelope_pipeline
+from .policies import AckPolicy, Backoff, QueueNaming, Retry
+from .providers.base import AddressKind, Binding, Capabilities, Consumer, Delivery, Outgoing, Provider
+from .providers.local import LocalBroker, LocalProvider
+
+if TYPE_CHECKING:
+    from .providers.amqp import AMQPProvider
+    from .providers.amqp import AMQPProvider as AMQProvider
+    from .providers.stomp import StompProvider
+
+__version__ = metadata.version("aspyx-event")
+
+# Loaded when first asked for: a program in one process needs no network provider.
+_LAZY = {
+    "AMQPProvider": (".providers.amqp", "AMQPProvider"),
+    "AMQProvider": (".providers.amqp", "AMQPProvider"),
+    "StompProvider": (".providers.stomp", "StompProvider"),
+}
+
+__all__ = [
+    "AMQPProvider",
+    "AMQProvider",
+    "AbstractEnvelopePipeline",
+    "AckPolicy",
+    "AddressKind",
+    "AuthenticationError",
+    "Backoff",
+    "Binding",
+    "BufferFullError",
+    "Capabilities",
+    "Clock",
+    "Codec",
+    "CodecError",
+    "ConfirmTimeoutError",
+    "ConnectError",
+    "ConnectionLostError",
+    "Consumer",
+    "DeclarationError",
+    "DecodeError",
+    "Delivery",
+    "DuplicateEventError",
+    "EncodeError",
+    "Envelope",
+    "EnvelopePipeline",
+    "EventContext",
+    "EventDescriptor",
+    "EventException",
+    "EventListener",
+    "EventListenerDescriptor",
+    "EventManager",
+    "EventModule",
+    "HeaderError",
+    "InvalidNameError",
+    "JsonCodec",
+    "ListenerError",
+    "LocalBroker",
+    "LocalProvider",
+    "ManualClock",
+    "MissingDriverError",
+    "NoRouteError",
+    "NotAcceptedError",
+    "Operation",
+    "Outgoing",
+    "PermissionDeniedError",
+    "Provider",
+    "ProviderError",
+    "QueueClashError",
+    "QueueNaming",
+    "Receipt",
+    "Retry",
+    "SendOptions",
+    "StateError",
+    "StompProvider",
+    "Subscription",
+    "SubscriptionOptions",
+    "SubscriptionStats",
+    "SystemClock",
+    "UnregisteredEventTypeError",
+    "UnsupportedError",
+    "__version__",
+    "current_context",
+    "envelope_pipeline",
+    "event",
+    "event_handler",
+    "event_listener",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, attribute = _LAZY[name]
+    return getattr(import_module(module, __name__), attribute)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .envelope import CE_KEY, CE_SOURCE, CE_TIME, CE_TYPE, Envelope
 
@@ -21,12 +22,19 @@ class EventContext:
         redelivered: The broker says that the message was handed out before, to this or to another consumer.
     """
 
-    __slots__ = ("attempt", "envelope", "listener", "redelivered")
+    __slots__ = ("attempt", "call", "envelope", "listener", "redelivered")
 
     def __init__(
-        self, envelope: Envelope, listener: EventListenerDescriptor, attempt: int = 1, redelivered: bool = False
+        self,
+        envelope: Envelope,
+        listener: EventListenerDescriptor,
+        attempt: int = 1,
+        redelivered: bool = False,
+        call: Callable[[Any, EventContext], Awaitable[Any] | None] | None = None,
     ) -> None:
         self.envelope, self.listener, self.attempt, self.redelivered = envelope, listener, attempt, redelivered
+        #: Calls the handler; used by the engine at the end of the interceptors.
+        self.call = call
 
     @property
     def headers(self) -> dict[str, str]:

@@ -8,9 +8,10 @@ names, so that a message reads the same over both protocols.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from .exceptions import HeaderError
+from .exceptions import DeclarationError, HeaderError
 
 CE_PREFIX = "cloudEvents_"
 #: The other prefix that the AMQP binding allows; read, never written.
@@ -84,19 +85,51 @@ def check_headers(headers: Mapping[str, str]) -> None:
             raise HeaderError(f"header {name!r} is {type(value).__name__}: header values are str, convert it")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendOptions:
+    """How an event is to travel; the keywords of `send_event`.
+
+    Attributes:
+        key: Events of one key are handled one after the other; None has no such bond.
+        delay: Seconds until the event may be delivered.
+        ttl: Seconds after which it is not delivered any more; None keeps it for ever.
+        priority: 0 (lowest) to 9; None is the broker's default, 4.
+        require_route: Fail with `NoRouteError` instead of losing the event when no queue is bound to its address.
+        wait_handled: The caller blocks; an in-process provider confirms when all listeners are done.
+    """
+
+    key: str | None = None
+    delay: float = 0.0
+    ttl: float | None = None
+    priority: int | None = None
+    require_route: bool = False
+    wait_handled: bool = False
+
+    def __post_init__(self) -> None:
+        if self.delay < 0 or (self.ttl is not None and self.ttl <= 0):
+            raise DeclarationError(f"delay={self.delay} and ttl={self.ttl} are seconds: delay >= 0, ttl > 0 or None")
+        if self.priority is not None and not 0 <= self.priority <= 9:
+            raise DeclarationError(f"priority={self.priority} is not between 0 (lowest) and 9")
+
+
+NO_OPTIONS = SendOptions()
+
+
 class Envelope:
     """One event under way: what interceptors see and change on both sides.
 
     Attributes:
         headers: str to str. CloudEvents attributes under their wire names, user headers beside them.
         event: The event object. On the receiving side None until the body was decoded, after all interceptors.
+        options: How the event is to travel; the defaults on the receiving side.
     """
 
-    __slots__ = ("_body", "_encode", "event", "headers", "pending")
+    __slots__ = ("_body", "_encode", "event", "headers", "options", "pending")
 
     def __init__(self, body: bytes | None = b"", headers: dict[str, str] | None = None, event: Any = None) -> None:
         self.headers = {} if headers is None else headers
         self.event = event
+        self.options = NO_OPTIONS
         self._body = body
         self._encode: Callable[[Any], bytes] | None = None
         #: Continuations that an interceptor started and did not await; owned by the pipeline.
@@ -123,6 +156,12 @@ class Envelope:
     @body.setter
     def body(self, body: bytes) -> None:
         self._body = body
+
+    def fork(self) -> Envelope:
+        """Return an envelope with the same content that can be changed without changing this one."""
+        copy = Envelope(self._body, dict(self.headers), self.event)
+        copy.options, copy._encode = self.options, self._encode
+        return copy
 
     @property
     def encoded(self) -> bool:

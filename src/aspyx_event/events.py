@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, is_dataclass
 from operator import attrgetter
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel
 
@@ -56,19 +56,19 @@ class EventDescriptor:
     tags: frozenset[str] = frozenset()
 
     @staticmethod
-    def of(cls: type) -> EventDescriptor:
-        """Return the descriptor of exactly *cls*; a subclass of an event is no event by itself.
+    def of(event_class: Any) -> EventDescriptor:
+        """Return the descriptor of exactly *event_class*; a subclass of an event is no event by itself.
 
         Raises:
-            UnregisteredEventTypeError: *cls* is not declared as an event.
-            DeclarationError: *cls* is neither a dataclass nor a pydantic model.
+            UnregisteredEventTypeError: *event_class* is not declared as an event.
+            DeclarationError: *event_class* is neither a dataclass nor a pydantic model.
         """
-        found = cls.__dict__.get(_DESCRIPTOR) if isinstance(cls, type) else None
+        found = event_class.__dict__.get(_DESCRIPTOR) if isinstance(event_class, type) else None
         # @dataclass(slots=True) above @event copies the attributes to a new class: the copy describes the old one.
-        if found is not None and found.type is cls:
-            return found  # type: ignore[no-any-return]
-        descriptor = _describe(cls)
-        setattr(cls, _DESCRIPTOR, descriptor)
+        if found is not None and found.type is event_class:
+            return cast("EventDescriptor", found)
+        descriptor = _describe(event_class)
+        setattr(event_class, _DESCRIPTOR, descriptor)
         return descriptor
 
     def key_of(self, event: Any) -> str | None:
@@ -93,7 +93,7 @@ def _declaration(cls: type) -> EventDeclaration | None:
     return found
 
 
-def _describe(cls: type) -> EventDescriptor:
+def _describe(cls: Any) -> EventDescriptor:
     declaration = _declaration(cls) if isinstance(cls, type) else None
     if declaration is None:
         name = getattr(cls, "__qualname__", repr(cls))
@@ -110,14 +110,20 @@ def _describe(cls: type) -> EventDescriptor:
         declaration.broadcast,
         declaration.version,
         declaration.key,
-        declaration.description or (cls.__doc__ or "").strip(),
+        declaration.description or _docstring(cls),
         declaration.owner,
         declaration.tags,
     )
 
 
+def _docstring(cls: type) -> str:
+    text = (cls.__dict__.get("__doc__") or "").strip()
+    # @dataclass writes the signature where there is no docstring.
+    return "" if text.startswith(f"{cls.__name__}(") else text
+
+
 def event(
-    name: str = "",
+    name: str | type = "",
     *,
     broadcast: bool = False,
     durable: bool = False,

@@ -196,7 +196,7 @@ def event_handler(
 
     The keywords are those of `SubscriptionOptions`; "" as name takes the function's name, for a method
     ``<Class>.<method>``. A marked method is found by the environment of its class. A marked function belongs to
-    whoever hands it over: ``EventManager(provider, handlers=[f])`` or ``manager.subscribe_handler(f)``.
+    whoever hands it over: ``EventManager(provider, listeners=[f])``.
 
     Raises:
         DeclarationError: no parentheses, not a function, or impossible options.

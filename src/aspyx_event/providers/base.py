@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import ClassVar
 
+from ..clock import Clock, SystemClock
 from ..envelope import Envelope
 from ..policies import QueueNaming
 
@@ -39,6 +40,7 @@ class Capabilities:
         ttl: A message that waited too long is not delivered.
         priority: Waiting messages of a higher priority go first.
         ordered_keys: Messages of one key go to one consumer at a time, in order.
+        require_route: A message for an address without a queue can be refused instead of dropped.
         headers: Headers travel unchanged.
         remote: Messages reach other processes.
     """
@@ -50,6 +52,7 @@ class Capabilities:
     ttl: bool = False
     priority: bool = False
     ordered_keys: bool = False
+    require_route: bool = False
     headers: bool = True
     remote: bool = False
 
@@ -68,6 +71,7 @@ class Outgoing:
         delay: Seconds until it may be delivered.
         ttl: Seconds after which it is not delivered any more; None keeps it for ever.
         priority: 0 (lowest) to 9, None for the broker's default (4).
+        require_route: Fail with `NoRouteError` if no queue is bound to the address.
         wait_handled: Asked of an in-process transport only: confirm after all handlers are done with it.
     """
 
@@ -80,6 +84,7 @@ class Outgoing:
     delay: float = 0.0
     ttl: float | None = None
     priority: int | None = None
+    require_route: bool = False
     wait_handled: bool = False
 
 
@@ -126,7 +131,8 @@ class Delivery(ABC):
     @abstractmethod
     def release(self) -> None:
         """Hand the message back unhandled: it is delivered again, to this or to another consumer, at the latest
-        when this consumer closes."""
+        when this consumer closes.
+        """
 
 
 Consume = Callable[[Delivery], None]
@@ -149,7 +155,8 @@ class Consumer(ABC):
     @abstractmethod
     async def close(self) -> None:
         """Detach for good. What is unsettled goes back to the queue; a queue that is not durable vanishes with its
-        last consumer."""
+        last consumer.
+        """
 
 
 class Provider(ABC):
@@ -159,6 +166,7 @@ class Provider(ABC):
         name: What a user calls it in logs and errors: "local", "amqp", "stomp".
         server_name: Names this process in `per_process` queues; "" where none was given.
         queue_naming: How queues are named.
+        clock: Times the waits between attempts.
         passes_objects: Envelopes may travel with their event object and without bytes.
     """
 
@@ -166,6 +174,7 @@ class Provider(ABC):
     capabilities: ClassVar[Capabilities]
     server_name: str = ""
     queue_naming: QueueNaming = QueueNaming.LISTENER
+    clock: Clock = SystemClock()
     passes_objects: bool = False
 
     @abstractmethod
@@ -181,7 +190,8 @@ class Provider(ABC):
     @abstractmethod
     async def stop(self) -> None:
         """Flush what is unconfirmed, within the provider's time limit, and disconnect. Never raises for a broker
-        that is gone; unconfirmed messages fail with `ConnectionLostError`."""
+        that is gone; unconfirmed messages fail with `ConnectionLostError`.
+        """
 
     @abstractmethod
     def publish(self, message: Outgoing) -> asyncio.Future[None]:
@@ -189,7 +199,7 @@ class Provider(ABC):
 
         Returns:
             A future, done when the transport has taken responsibility. It fails with `ConfirmTimeoutError`,
-            `NotAcceptedError`, `PermissionDeniedError`, `BufferFullError` or `ConnectionLostError`.
+            `NotAcceptedError`, `PermissionDeniedError`, `BufferFullError`, `NoRouteError` or `ConnectionLostError`.
             Cancelling it does not take the message back.
         """
 

@@ -1,0 +1,1 @@
+"""What the manager wires together: sending, dispatch, retries, dead letters, concurrency, subscriptions."""

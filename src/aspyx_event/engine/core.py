@@ -1,0 +1,176 @@
+"""The rooms of one manager joined up: what it knows, what it sends through, and what is subscribed. On one loop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from concurrent.futures import Executor, ThreadPoolExecutor
+from typing import Any
+
+from aspyx.di import Environment
+
+from ..codecs.base import Codec
+from ..listeners import EventListenerDescriptor
+from ..pipeline import Chain, EnvelopePipeline
+from ..policies import Retry
+from ..providers.base import Provider
+from ..registry import EventRegistry
+from .discovery import Reaction, build_pipelines, pipelines_of, reactions_in, reactions_of
+from .dispatch import Dispatcher
+from .failures import FailureReporter
+from .invocation import Invoke, compile_call
+from .sending import EnvelopeFactory, Publish, Sending
+from .subscriptions import Control, Subscription, SubscriptionBag, binding_of, detach_all, lane_key
+
+logger = logging.getLogger("aspyx.event")
+# As many as there are sync handlers at work at one moment; their number is bounded by each listener's concurrency.
+_MAX_THREADS = 512
+
+
+class Engine:
+    """Everything of a manager that lives on its event loop.
+
+    Args:
+        provider: The transport.
+        codec: Events to bytes and back.
+        retry: For listeners that say nothing themselves.
+        reporter: Gets the errors nobody else takes.
+        pipelines: Interceptors outside of those of the environment, outermost first.
+        listeners: Marked functions and listener instances besides those of the environment.
+        source: CloudEvents source of what is sent.
+        stop_timeout: Seconds that running handlers have to finish.
+        control: Runs the work of a subscription's methods on the manager's loop.
+    """
+
+    def __init__(
+        self,
+        provider: Provider,
+        codec: Codec,
+        retry: Retry,
+        reporter: FailureReporter,
+        pipelines: Iterable[EnvelopePipeline],
+        listeners: Iterable[Any],
+        source: str,
+        stop_timeout: float,
+        control: Control,
+    ) -> None:
+        self._provider, self._codec, self._retry, self._reporter = provider, codec, retry, reporter
+        self._stop_timeout, self._control = stop_timeout, control
+        self.events, self.subscriptions = EventRegistry(), SubscriptionBag()
+        self.factory = EnvelopeFactory(codec, source, passes_objects=provider.passes_objects)
+        self._invoke = Invoke(codec)
+        self._chain = Chain(Publish(provider).send, self._invoke.handle)
+        self.sending = Sending(self._chain)
+        self._given_pipelines, self._reactions = list(pipelines), reactions_in(listeners)
+        self._pipeline_types: list[type] = []
+        self._pipelines: list[EnvelopePipeline] = []
+        self._environment: Environment | None = None
+        self._executor: ThreadPoolExecutor | None = None
+        self._prepared = False
+
+    def adopt(self, environment: Environment) -> None:
+        """Take the listeners and pipelines of *environment*. Builds nothing, so that what is broken shows at start."""
+        self._environment = environment
+        self._reactions += reactions_of(environment)
+        self._pipeline_types = pipelines_of(environment)
+
+    async def start(self) -> None:
+        """Build listeners and interceptors, connect, attach all subscriptions. Undone if a part of it fails.
+
+        Raises:
+            DeclarationError: a listener or pipeline is wrong or cannot be built; the message names it.
+            ProviderError: no connection, no right, no queue.
+        """
+        self._prepare()
+        self._chain.build(self._pipelines)
+        attaching: list[asyncio.Future[None]] = []
+        try:
+            await self._provider.start()
+            attaching += [asyncio.ensure_future(self.attach(one)) for one in self.subscriptions]
+            await asyncio.gather(*attaching)
+        except BaseException:
+            await asyncio.gather(*attaching, return_exceptions=True)
+            await detach_all(self.subscriptions, 0.0)
+            await self._provider.stop()
+            self._chain.release()
+            raise
+        logger.info("started: %d subscriptions on the %s provider", len(self.subscriptions), self._provider.name)
+
+    async def stop(self) -> None:
+        """Stop taking, let handlers finish, flush what is being sent, disconnect."""
+        await detach_all(self.subscriptions, self._stop_timeout)
+        await self.sending.flush(self._stop_timeout)
+        await self._provider.stop()
+        self._chain.release()
+        executor, self._executor = self._executor, None
+        if executor is not None:
+            executor.shutdown(wait=False)
+
+    def add_subscription(self, descriptor: EventListenerDescriptor, function: Callable[..., Any]) -> Subscription:
+        """Bind *function* to an event; not attached yet.
+
+        Raises:
+            DeclarationError: the function cannot be called with an event, the provider lacks a feature, or the queue
+                serves another event here.
+        """
+        options = descriptor.options
+        call = compile_call(function, f"listener {descriptor.name!r}", inline=options.inline, executor=self._threads)
+        binding = binding_of(descriptor, self._provider)
+        dispatcher = Dispatcher(
+            descriptor,
+            call,
+            self._chain,
+            options.retry or self._retry,
+            self._provider,
+            self._provider.clock,
+            self._reporter,
+            binding.queue or "",
+        )
+        subscription = Subscription(descriptor, binding, dispatcher, self._control)
+        self.subscriptions.add(subscription)
+        return subscription
+
+    async def attach(self, subscription: Subscription) -> None:
+        """Attach a subscription's queue; again is no error."""
+        await subscription.attach(self._provider, lane_key(subscription.descriptor, self._invoke))
+
+    async def remove(self, subscription: Subscription | None) -> bool:
+        """Detach and forget a subscription; False if it was gone."""
+        if subscription is None or not self.subscriptions.remove(subscription):
+            return False
+        await subscription.detach(self._stop_timeout)
+        return True
+
+    def _prepare(self) -> None:
+        """Build interceptors and listeners, once. What is wrong with a declaration shows here."""
+        if self._prepared:
+            return
+        for reaction in self._reactions:
+            if isinstance(reaction.declaration.target, type):
+                self.events.add(reaction.declaration.target)
+        for descriptor in self.events:
+            self._codec.prepare(descriptor)
+        self._pipelines = list(self._given_pipelines)
+        if self._environment is not None:
+            self._pipelines += build_pipelines(self._environment, self._pipeline_types)
+        made: list[Subscription] = []
+        try:
+            # One by one: what was made before a failure must be taken back.
+            for reaction in self._reactions:
+                made.append(self._declared(reaction))  # noqa: PERF401
+        except BaseException:
+            for subscription in made:
+                self.subscriptions.remove(subscription)
+            raise
+        self._prepared = True
+
+    def _declared(self, reaction: Reaction) -> Subscription:
+        target = reaction.declaration.target
+        event = self.events.by_name(target) if isinstance(target, str) else self.events.add(target)
+        return self.add_subscription(reaction.declaration.describe(reaction.type, event), reaction.resolve())
+
+    def _threads(self) -> Executor:
+        if self._executor is None:
+            self._executor = ThreadPoolExecutor(_MAX_THREADS, thread_name_prefix="aspyx-event")
+        return self._executor

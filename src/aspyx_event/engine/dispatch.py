@@ -1,0 +1,203 @@
+"""The receiving side: interceptors, event, handler, retries, and settlement. Nothing else settles."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+from ..clock import Clock
+from ..context import EventContext, _current
+from ..envelope import Envelope
+from ..exceptions import CodecError, EventException, ProviderError
+from ..listeners import EventListenerDescriptor
+from ..pipeline import Link
+from ..policies import AckPolicy, Retry
+from ..providers.base import Delivery, Provider
+from .dead_letters import dead_letter
+from .failures import FailureReporter
+from .invocation import Call
+
+logger = logging.getLogger("aspyx.event")
+
+
+@dataclass(slots=True)
+class SubscriptionStats:
+    """What a subscription has done since it was made.
+
+    Attributes:
+        count: Deliveries handled with success.
+        failures: Attempts that failed.
+        dead_letters: Deliveries given up.
+        last_event_id: Id of the event handled last, with or without success; "" before the first.
+        last_time: When that was, in UTC; None before the first.
+    """
+
+    count: int = 0
+    failures: int = 0
+    dead_letters: int = 0
+    last_event_id: str = ""
+    last_time: datetime | None = None
+
+
+class Dispatcher:
+    """Takes the deliveries of one subscription through the chain and settles each of them once.
+
+    Args:
+        descriptor: The event and the listener.
+        call: Calls the handler.
+        chain: Interceptors, ending in `Invoke`.
+        retry: What happens after a failure.
+        provider: Takes dead letters.
+        clock: Times the waits between attempts.
+        reporter: Gets the error of the last attempt.
+        queue: Name of the queue, for dead letters; "" for one without a name.
+    """
+
+    def __init__(
+        self,
+        descriptor: EventListenerDescriptor,
+        call: Call,
+        chain: Link,
+        retry: Retry,
+        provider: Provider,
+        clock: Clock,
+        reporter: FailureReporter,
+        queue: str,
+    ) -> None:
+        self._descriptor, self._call, self._chain, self._retry = descriptor, call, chain, retry
+        self._provider, self._clock, self._reporter, self._queue = provider, clock, reporter, queue
+        self._ack_first = descriptor.options.ack is AckPolicy.BEFORE
+        self._stopping = asyncio.Event()
+        self.stats = SubscriptionStats()
+
+    def begin(self) -> None:
+        """Undo `stop`, before the first delivery."""
+        self._stopping.clear()
+
+    def stop(self) -> None:
+        """End waits for a further attempt; their deliveries are released and come again."""
+        self._stopping.set()
+
+    async def dispatch(self, delivery: Delivery) -> None:
+        """Handle one delivery; settle it when it is done, dead, or to be handed back."""
+        if self._ack_first:
+            delivery.ack()
+        received = delivery.envelope
+        attempt = 1
+        try:
+            while True:
+                error = await self._attempt(delivery, received, attempt)
+                if error is None:
+                    self.stats.count += 1
+                    delivery.ack()
+                    return
+                delay = self._delay(error, attempt)
+                if delay is None:
+                    await self._give_up(delivery, received, error, attempt)
+                    return
+                if await self._wait(delay):
+                    delivery.release()
+                    return
+                attempt += 1
+        except BaseException:  # cancelled by a stop, or the process ends: the event must come again
+            delivery.release()
+            raise
+
+    async def _attempt(self, delivery: Delivery, received: Envelope, attempt: int) -> Exception | None:
+        # Interceptors change what they are given; each attempt and the dead letter start from what was received.
+        envelope = received.fork()
+        context = EventContext(envelope, self._descriptor, attempt, delivery.redelivered, self._call)
+        token = _current.set(context)
+        try:
+            handled = self._chain.handle(envelope, self._descriptor)
+            if handled is not None:
+                await handled
+        except Exception as error:  # noqa: BLE001  every failure of a listener is a failed attempt
+            await self._note(error, context)
+            return error
+        except asyncio.CancelledError as error:
+            if not _is_being_cancelled():  # the handler's own affair, not ours
+                failure = EventException(f"the handler was cancelled from within: {error!r}")
+                await self._note(failure, context)
+                return failure
+            raise
+        finally:
+            _current.reset(token)
+            self.stats.last_event_id, self.stats.last_time = received.id, datetime.now(timezone.utc)
+        return None
+
+    async def _note(self, error: Exception, context: EventContext) -> None:
+        self.stats.failures += 1
+        if self._delay(error, context.attempt) is None:
+            await self._reporter.report(error, f"listener {self._descriptor.name!r}", context)
+            return
+        logger.warning(
+            "listener %r failed on event %r (id %s), attempt %d of %d: %s: %s",
+            self._descriptor.name,
+            self._descriptor.event.name,
+            context.event_id,
+            context.attempt,
+            self._retry.attempts,
+            type(error).__name__,
+            error,
+        )
+
+    def _delay(self, error: BaseException, attempt: int) -> float | None:
+        if self._ack_first or isinstance(error, CodecError):
+            return None
+        return self._retry.next_delay(attempt, error)
+
+    async def _wait(self, delay: float) -> bool:
+        """Wait *delay* seconds by the clock; True if a stop ended the wait, or was there before."""
+        if self._stopping.is_set():
+            return True
+        due = asyncio.Event()
+        timer = self._clock.call_later(delay, due.set)
+        waits = [asyncio.ensure_future(due.wait()), asyncio.ensure_future(self._stopping.wait())]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            timer.cancel()
+            for wait in waits:
+                wait.cancel()
+        return not due.is_set()
+
+    async def _give_up(self, delivery: Delivery, received: Envelope, error: Exception, attempts: int) -> None:
+        """Keep the event as a dead letter, then forget the delivery."""
+        self.stats.dead_letters += 1
+        if self._ack_first:
+            return
+        if not self._retry.dead_letter:
+            delivery.ack()
+            return
+        letter = dead_letter(
+            received.body,
+            received.headers,
+            error,
+            event_name=self._descriptor.event.name,
+            subscription=self._descriptor.group or self._descriptor.name,
+            queue=self._queue,
+            attempts=attempts,
+            event_id=received.id,
+        )
+        pause = 0.1
+        while True:
+            try:
+                await self._provider.publish(letter)
+            except ProviderError as refused:
+                logger.error("dead letter of event %r not stored: %s", self._descriptor.event.name, refused)
+                if await self._wait(pause):
+                    delivery.release()
+                    return
+                pause = min(pause * 2, 30.0)
+            else:
+                delivery.ack()
+                return
+
+
+def _is_being_cancelled() -> bool:
+    task = asyncio.current_task()
+    cancelling = getattr(task, "cancelling", None)  # from Python 3.11 on
+    return cancelling is None or cancelling() > 0

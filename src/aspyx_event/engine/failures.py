@@ -1,0 +1,76 @@
+"""Where an error goes that nobody else takes: to the exception manager, or once to the log."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from typing import Any, Protocol
+
+from ..context import EventContext, _current
+
+logger = logging.getLogger("aspyx.event")
+
+
+class ExceptionHandling(Protocol):
+    """The part of `aspyx.exception.ExceptionManager` that is used."""
+
+    def get_handlers(self, clazz: type, /) -> Any: ...
+
+    def handle(self, exception: BaseException, /) -> Any: ...
+
+
+class FailureReporter:
+    """Reports errors on the manager's loop. An error has one report.
+
+    Args:
+        exception_manager: Gets every error for which it has a handler; the others are logged.
+    """
+
+    def __init__(self, exception_manager: ExceptionHandling | None = None) -> None:
+        self._exception_manager = exception_manager
+
+    def knows(self, error: BaseException) -> bool:
+        """True if the exception manager has a handler for the error's class or one of its bases."""
+        return self._exception_manager is not None and self._exception_manager.get_handlers(type(error)) is not None
+
+    async def report(self, error: BaseException, what: str, context: EventContext | None = None) -> None:
+        """Hand *error* to the most specific handler of the exception manager, or log it with its traceback.
+
+        While the handler runs, `current_context()` is *context*, and the error carries a note naming event and
+        listener.
+
+        Args:
+            error: What happened.
+            what: What failed, as the subject of a sentence: "listener 'billing'".
+            context: The delivery that failed, if it was one.
+        """
+        text = _describe(what, context)
+        _add_note(error, text)
+        if self._exception_manager is None or not self.knows(error):
+            logger.error("%s: %s: %s", text, type(error).__name__, error, exc_info=error)
+            return
+        token = _current.set(context)
+        try:
+            answer = self._exception_manager.handle(error)
+            if inspect.isawaitable(answer):
+                await answer
+        except Exception:  # a handler may only observe; its own error must not fail the delivery a second time
+            logger.exception("%s: an exception handler for %s failed itself", text, type(error).__name__)
+        finally:
+            _current.reset(token)
+
+
+def _describe(what: str, context: EventContext | None) -> str:
+    if context is None:
+        return f"{what} failed"
+    return (
+        f"{what} failed on event {context.listener.event.name!r} "
+        f"(id {context.event_id or 'unknown'}, attempt {context.attempt})"
+    )
+
+
+def _add_note(error: BaseException, text: str) -> None:
+    # add_note() is there from Python 3.11 on; the attribute it fills can be filled before.
+    notes = getattr(error, "__notes__", [])
+    if text not in notes:
+        error.__notes__ = [*notes, text]  # type: ignore[attr-defined,unused-ignore]

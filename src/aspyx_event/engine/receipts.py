@@ -1,0 +1,119 @@
+"""What asynchronous operations give back: awaitables whose errors are never lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Generator
+from functools import partial
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+Report = Callable[[BaseException], None]
+
+
+class Completed(Generic[T]):
+    """The result of work that was waited for; looks like a future that is done."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: T) -> None:
+        self._value = value
+
+    def __await__(self) -> Generator[object, None, T]:
+        yield from ()
+        return self._value
+
+    def done(self) -> bool:
+        return True
+
+    def cancelled(self) -> bool:
+        return False
+
+    def result(self) -> T:
+        return self._value
+
+    def exception(self) -> BaseException | None:
+        return None
+
+
+class Operation(Generic[T]):
+    """Work under way on the manager's loop. Await it for the result, or drop it: an error that nobody awaits is
+    reported to the exception manager or the log.
+
+    Where no event loop was running the work is already done; `result()` and truth give its value.
+    """
+
+    __slots__ = ("_future", "_report", "_taken")
+
+    def __init__(self, future: asyncio.Future[T] | Completed[T], report: Report | None) -> None:
+        self._future, self._report, self._taken = future, report, False
+
+    def __await__(self) -> Generator[object, None, T]:
+        self._taken = True
+        return self._future.__await__()
+
+    def done(self) -> bool:
+        return self._future.done()
+
+    def result(self) -> T:
+        """Return the result of work that is done.
+
+        Raises:
+            asyncio.InvalidStateError: it is still under way.
+        """
+        self._taken = True
+        return self._future.result()
+
+    def exception(self) -> BaseException | None:
+        """Return the error of work that is done, None if it succeeded."""
+        self._taken = True
+        return self._future.exception()
+
+    def __bool__(self) -> bool:
+        return not self._future.done() or (not self._future.cancelled() and bool(self._future.result()))
+
+    def __del__(self) -> None:
+        future, report = self._future, self._report
+        if self._taken or report is None or isinstance(future, Completed):
+            return
+        loop = future.get_loop()
+        if loop.is_closed():
+            return
+        # Dropped by whichever thread held it last; a future belongs to its loop.
+        if asyncio._get_running_loop() is loop:
+            future.add_done_callback(partial(_report_failure, report))
+        else:
+            loop.call_soon_threadsafe(future.add_done_callback, partial(_report_failure, report))
+
+
+class Receipt(Operation[None]):
+    """What `send_event` returns. Awaiting it means: the provider has taken responsibility for the event.
+
+    Attributes:
+        id: The event's id, the one that its listeners see.
+    """
+
+    __slots__ = ("id",)
+
+    def __init__(self, future: asyncio.Future[None] | Completed[None], report: Report | None, event_id: str) -> None:
+        super().__init__(future, report)
+        self.id = event_id
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __repr__(self) -> str:
+        if not self._future.done():
+            state = "pending"
+        elif self._future.cancelled():
+            state = "cancelled"
+        else:
+            state = "failed" if self._future.exception() else "confirmed"
+        return f"<Receipt {self.id} {state}>"
+
+
+def _report_failure(report: Report, future: asyncio.Future[T]) -> None:
+    if not future.cancelled():
+        error = future.exception()
+        if error is not None:
+            report(error)

@@ -1,0 +1,150 @@
+"""The sending side: event, envelope, interceptors, provider."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timezone
+from typing import Any, cast
+from urllib.parse import quote
+from uuid import uuid4
+
+from ..codecs.base import Codec
+from ..envelope import (
+    CE_ID,
+    CE_KEY,
+    CE_SOURCE,
+    CE_SPECVERSION,
+    CE_TIME,
+    CE_TYPE,
+    CONTENT_TYPE,
+    NO_OPTIONS,
+    SPECVERSION,
+    Envelope,
+    SendOptions,
+    check_headers,
+)
+from ..events import EventDescriptor
+from ..exceptions import UnsupportedError
+from ..pipeline import Chain
+from ..providers.base import Outgoing, Provider
+
+
+class Publish:
+    """Sending end of a chain: hands the envelope to the provider."""
+
+    def __init__(self, provider: Provider) -> None:
+        self._provider = provider
+
+    def send(self, envelope: Envelope, descriptor: EventDescriptor, /) -> asyncio.Future[None]:
+        options = envelope.options
+        return self._provider.publish(
+            Outgoing(
+                address=descriptor.name,
+                envelope=envelope,
+                dedup_id=envelope.id,
+                durable=descriptor.durable,
+                key=options.key,
+                delay=options.delay,
+                ttl=options.ttl,
+                priority=options.priority,
+                require_route=options.require_route,
+                wait_handled=options.wait_handled,
+            )
+        )
+
+
+class EnvelopeFactory:
+    """Makes the envelope of an event that is sent.
+
+    Args:
+        codec: Writes the body.
+        source: CloudEvents source of all events of this manager, a URI reference.
+        passes_objects: The provider can carry the event object: encode only if an interceptor reads the body.
+    """
+
+    def __init__(self, codec: Codec, source: str, *, passes_objects: bool = False) -> None:
+        self._codec, self._passes_objects = codec, passes_objects
+        self._source = quote(source, safe="/:@-._~?#[]!$&'()*+,;=%")
+
+    def make(
+        self, event: Any, descriptor: EventDescriptor, headers: Mapping[str, str] | None, options: SendOptions
+    ) -> Envelope:
+        """Return the envelope of *event*, with the attributes of CloudEvents v1.0.
+
+        Raises:
+            EncodeError: the event cannot be written.
+            HeaderError: a header cannot be sent.
+        """
+        all_headers = {
+            CE_SPECVERSION: SPECVERSION,
+            CE_ID: str(uuid4()),
+            CE_SOURCE: self._source,
+            CE_TYPE: descriptor.name,
+            CE_TIME: datetime.now(timezone.utc).isoformat().replace("+00:00", "Z"),
+            CONTENT_TYPE: self._codec.content_type,
+        }
+        key = options.key if options.key is not None else descriptor.key_of(event)
+        if key is not None:
+            all_headers[CE_KEY] = key
+            if key != options.key:
+                options = replace(options, key=key)
+        if headers:
+            check_headers(headers)
+            all_headers.update(headers)
+        if self._passes_objects:
+            envelope = Envelope.lazy(event, all_headers, lambda value: self._codec.encode(value, descriptor))
+        else:
+            envelope = Envelope(self._codec.encode(event, descriptor), all_headers, event)
+        envelope.options = options
+        return envelope
+
+
+def check_options(options: SendOptions, provider: Provider) -> None:
+    """Refuse what the provider cannot do.
+
+    Raises:
+        UnsupportedError: names the option and the provider.
+    """
+    if options is NO_OPTIONS:
+        return
+    capabilities = provider.capabilities
+    wanted = (
+        ("delay", options.delay > 0, capabilities.delay),
+        ("ttl", options.ttl is not None, capabilities.ttl),
+        ("priority", options.priority is not None, capabilities.priority),
+        ("key", options.key is not None, capabilities.ordered_keys),
+        ("require_route", options.require_route, capabilities.require_route),
+    )
+    for name, asked, offered in wanted:
+        if asked and not offered:
+            raise UnsupportedError(f"send_event({name}=...): the {provider.name} provider does not offer it")
+
+
+class Sending:
+    """Takes envelopes through the sending chain. Runs on the manager's loop."""
+
+    def __init__(self, chain: Chain) -> None:
+        self._chain = chain
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def send(self, envelope: Envelope, descriptor: EventDescriptor) -> asyncio.Future[None]:
+        """Start sending; the future is done when the provider has taken the message, or an interceptor stopped it."""
+        if self._chain.plain:
+            return cast("asyncio.Future[None]", self._chain.send(envelope, descriptor))
+        # A task, so that what interceptors do to context variables stays theirs.
+        task = asyncio.get_running_loop().create_task(self._run(envelope, descriptor))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def flush(self, timeout: float) -> None:
+        """Wait for interceptors that are still at work, *timeout* seconds at most."""
+        if self._tasks:
+            await asyncio.wait(list(self._tasks), timeout=timeout)
+
+    async def _run(self, envelope: Envelope, descriptor: EventDescriptor) -> None:
+        work = self._chain.send(envelope, descriptor)
+        if work is not None:
+            await work

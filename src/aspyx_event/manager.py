@@ -1,0 +1,316 @@
+"""`EventManager`: what users hold. It wires the rooms below and does no work of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from types import TracebackType
+from typing import Any
+
+from aspyx.di import Environment, inject_environment, on_destroy, on_running
+
+from .codecs.base import Codec
+from .codecs.json import JsonCodec
+from .context import current_context
+from .engine.core import Engine
+from .engine.failures import ExceptionHandling, FailureReporter
+from .engine.host import LoopHost, running_loop
+from .engine.lifecycle import Lifecycle, State, stop_at_exit
+from .engine.receipts import Completed, Operation, Receipt
+from .engine.sending import check_options
+from .engine.subscriptions import Subscription, default_name
+from .envelope import NO_OPTIONS, Envelope, SendOptions
+from .events import EventDescriptor
+from .exceptions import DeclarationError, StateError
+from .listeners import EventListenerDescriptor, SubscriptionOptions
+from .pipeline import EnvelopePipeline
+from .policies import AckPolicy, Retry
+from .providers.base import Provider
+
+logger = logging.getLogger("aspyx.event")
+# As many as there are sync handlers at work at one moment; their number is bounded by each listener's concurrency.
+
+
+class _EarlierNames:
+    """Names that code written for earlier versions reads from the manager's class."""
+
+    Envelope = Envelope
+    EnvelopePipeline = EnvelopePipeline
+    EventDescriptor = EventDescriptor
+    EventListenerDescriptor = EventListenerDescriptor
+    EventSubscription = Subscription
+    Provider = Provider
+
+
+class EventManager(_EarlierNames):
+    """Sends events, and brings received ones to the listeners of its environment.
+
+    In a container it is the bean that a module creates; the listeners and pipelines of that environment are its own.
+    Without one, use it as ``async with EventManager(provider) as manager`` and `subscribe`.
+
+    It lives on one event loop: the one it is started on, or, in a program without a loop, one in a thread of its own.
+    All methods may be called from any thread and any loop.
+
+    Args:
+        provider: The transport.
+        exception_manager: Gets the errors nobody else takes: of listeners whose attempts are exhausted, of sends that
+            nobody awaits. What it has no handler for is logged, once.
+        codec: Events to bytes and back; None is JSON.
+        retry: What happens when a listener fails that says nothing itself. One attempt, then a dead letter.
+        pipelines: Interceptors outside of those of the environment, outermost first.
+        listeners: Functions marked with ``@event_handler``, and instances of listener classes, besides those of the
+            environment.
+        source: CloudEvents source of what is sent; "" takes the provider's server name.
+        stop_timeout: Seconds that running handlers have to finish when the manager stops.
+
+    Raises:
+        DeclarationError: the provider is none, or a listener is none.
+    """
+
+    def __init__(
+        self,
+        provider: Provider,
+        exception_manager: ExceptionHandling | None = None,
+        *,
+        codec: Codec | None = None,
+        retry: Retry | None = None,
+        pipelines: Iterable[EnvelopePipeline] = (),
+        listeners: Iterable[Any] = (),
+        source: str = "",
+        stop_timeout: float = 10.0,
+    ) -> None:
+        if not isinstance(provider, Provider):
+            raise DeclarationError(f"EventManager({provider!r}): the provider does not derive from Provider")
+        self.provider = provider
+        self._reporter = FailureReporter(exception_manager)
+        self._engine = Engine(
+            provider,
+            codec or JsonCodec(),
+            retry or Retry(),
+            self._reporter,
+            pipelines,
+            listeners,
+            source or provider.server_name or "aspyx-event",
+            stop_timeout,
+            self._control,
+        )
+        self._host = LoopHost()
+        self._lifecycle = Lifecycle(self._engine.start, self._engine.stop)
+        self._reporting: set[asyncio.Task[None]] = set()
+
+    @inject_environment()  # type: ignore[untyped-decorator]
+    def set_environment(self, environment: Environment) -> None:
+        """Take the listeners and pipelines of *environment*; called by the container."""
+        self._engine.adopt(environment)
+
+    @on_running()  # type: ignore[untyped-decorator]
+    async def start(self) -> None:
+        """Connect, create the queues of all listeners and attach to them; again is no error.
+
+        Raises:
+            DeclarationError: a listener or pipeline is wrong or cannot be built; the message names it.
+            ProviderError: no connection, no right, no queue.
+        """
+        await self._on_loop(self._lifecycle.start)
+
+    async def setup(self) -> None:
+        """Name of `start` in earlier versions."""
+        await self.start()
+
+    @on_destroy()  # type: ignore[untyped-decorator]
+    async def stop(self) -> None:
+        """Stop taking, let handlers finish, acknowledge, flush sends and disconnect. Does not raise; again is no error."""
+        try:
+            if self._host.loop is None:
+                await self._lifecycle.stop()
+            else:
+                await self._on_loop(self._lifecycle.stop)
+        except StateError as error:
+            logger.warning("not stopped in order: %s", error)
+            self._lifecycle.state = State.STOPPED
+        except Exception:  # the container would leave every other bean undestroyed
+            logger.exception("stopping the event manager failed")
+        if not self._host.here():
+            self._host.unbind()
+
+    async def __aenter__(self) -> EventManager:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    @property
+    def running(self) -> bool:
+        return self._lifecycle.state is State.STARTED
+
+    def send_event(
+        self,
+        event: Any,
+        *,
+        headers: Mapping[str, str] | None = None,
+        key: str | None = None,
+        delay: float = 0.0,
+        ttl: float | None = None,
+        priority: int | None = None,
+        require_route: bool = False,
+    ) -> Receipt:
+        """Send *event* to all its listeners; starts the manager if need be.
+
+        With a running event loop the work is started and the receipt may be awaited. Without one the call returns
+        when the provider has confirmed; with the local provider, when all listeners are done.
+
+        Args:
+            event: An instance of an event class.
+            headers: Travel beside the event, str to str.
+            key: Events of one key are handled in order; None takes the key that the event class declares.
+            delay: Seconds until it may be delivered.
+            ttl: Seconds after which it is not delivered any more.
+            priority: 0 (lowest) to 9.
+            require_route: Fail with `NoRouteError` if no queue would take it.
+
+        Raises:
+            UnregisteredEventTypeError: its class is not declared with ``@event``.
+            DuplicateEventError: another class of this manager has its name.
+            EncodeError: it holds values that its class cannot write.
+            HeaderError: a header is reserved or is not text.
+            UnsupportedError: the provider lacks an option.
+            StateError: the manager is stopped.
+            ProviderError: without a running loop only, else from the receipt: not confirmed.
+        """
+        self._lifecycle.check_usable()
+        descriptor = self._engine.events.add(type(event))
+        # Inside a handler nobody may wait for handlers: it could wait for itself.
+        wait_handled = running_loop() is None and current_context() is None
+        options = NO_OPTIONS
+        if key is not None or delay or ttl is not None or priority is not None or require_route or wait_handled:
+            options = SendOptions(
+                key=key,
+                delay=delay,
+                ttl=ttl,
+                priority=priority,
+                require_route=require_route,
+                wait_handled=wait_handled,
+            )
+            check_options(options, self.provider)
+        envelope = self._engine.factory.make(event, descriptor, headers, options)
+        future: asyncio.Future[None] | Completed[None]
+        if self._lifecycle.state is not State.NEW and self._host.here():
+            future = self._engine.sending.send(envelope, descriptor)
+        else:
+            future = self._host.run(lambda: self._start_and_send(envelope, descriptor))
+        return Receipt(future, self._report, envelope.id)
+
+    async def _start_and_send(self, envelope: Envelope, descriptor: EventDescriptor) -> None:
+        if self._lifecycle.state is State.NEW:
+            await self._lazy_start()
+        await self._engine.sending.send(envelope, descriptor)
+
+    def subscribe(
+        self,
+        target: type | str,
+        callback: Callable[..., Any],
+        name: str = "",
+        group: str = "",
+        per_process: bool = False,
+        *,
+        resumable: bool = False,
+        retry: Retry | None = None,
+        ack: AckPolicy = AckPolicy.AFTER,
+        concurrency: int = 1,
+        order_by: str | Callable[[Any], Any] | None = None,
+        prefetch: int | None = None,
+        inline: bool = False,
+    ) -> Subscription:
+        """Let *callback* handle events from now on; starts the manager if need be.
+
+        Args:
+            target: An event class, or the name of an event that this manager knows.
+            callback: ``(event)`` or ``(event, context)``, sync or async.
+            name: Part of the queue name; "" takes the function's name, made unique in this manager.
+
+        The other keywords are those of `SubscriptionOptions`.
+
+        Returns:
+            The subscription; await it to know that its queue is attached. Without a running loop it is.
+
+        Raises:
+            DeclarationError: unknown target, impossible options, or a queue that serves another event here.
+            ProviderError: without a running loop only, else when it is awaited: not attached.
+        """
+        self._lifecycle.check_usable()
+        event = self._engine.events.by_name(target) if isinstance(target, str) else self._engine.events.add(target)
+        options = SubscriptionOptions(
+            name=name or default_name(callback, event, self._engine.subscriptions),
+            group=group,
+            per_process=per_process,
+            resumable=resumable,
+            retry=retry,
+            ack=ack,
+            concurrency=concurrency,
+            order_by=order_by,
+            prefetch=prefetch,
+            inline=inline,
+        )
+        descriptor = EventListenerDescriptor(type=callback, event=event, name=options.name, options=options)
+        subscription = self._engine.add_subscription(descriptor, callback)
+        subscription.attaching = Operation(self._host.run(lambda: self._start_and_attach(subscription)), self._report)
+        return subscription
+
+    def unsubscribe(self, subscription: Subscription | str) -> Operation[bool]:
+        """Detach a subscription, given itself or its id. Awaited: False if it was gone already."""
+        found = self._engine.subscriptions.get(subscription)
+        return self._control(lambda: self._engine.remove(found))
+
+    def list_subscriptions(self, event_name: str | None = None) -> list[Subscription]:
+        """Return the subscriptions to one event, or all, in the order they were made."""
+        return self._engine.subscriptions.of(event_name)
+
+    def get_event_descriptor(self, event_type: type) -> EventDescriptor:
+        """Return the descriptor of an event class.
+
+        Raises:
+            UnregisteredEventTypeError: it is no event.
+        """
+        return self._engine.events.add(event_type)
+
+    def get_event_descriptor_by_name(self, name: str) -> EventDescriptor:
+        """Return the descriptor of the event called *name*.
+
+        Raises:
+            UnregisteredEventTypeError: no event of this name is known here.
+        """
+        return self._engine.events.by_name(name)
+
+    async def _start_and_attach(self, subscription: Subscription) -> None:
+        try:
+            if self._lifecycle.state is State.NEW:
+                await self._lazy_start()
+            await self._engine.attach(subscription)
+        except BaseException:
+            self._engine.subscriptions.remove(subscription)
+            raise
+
+    async def _lazy_start(self) -> None:
+        await self._lifecycle.start()
+        if self._host.owns_loop:
+            stop_at_exit(self._stop_now)
+
+    def _stop_now(self) -> None:
+        if self._lifecycle.state is State.STARTED and self._host.owns_loop:
+            self._host.run(self._lifecycle.stop)
+            self._host.unbind()
+
+    def _control(self, work: Callable[[], Coroutine[Any, Any, Any]]) -> Operation[Any]:
+        return Operation(self._host.run(work), self._report)
+
+    async def _on_loop(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        await self._host.run(work)
+
+    def _report(self, error: BaseException) -> None:
+        task = asyncio.get_running_loop().create_task(self._reporter.report(error, "an operation nobody awaited"))
+        self._reporting.add(task)
+        task.add_done_callback(self._reporting.discard)

@@ -1,0 +1,261 @@
+"""Interceptors around sending and around handling, and the chain they form.
+
+A chain is a fold: each interceptor's `next` is the rest of the chain, the last link publishes or invokes. Methods may
+be sync or async and may call `proceed_*` awaited or not; the chain sees to it that whatever was started is awaited.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from functools import lru_cache
+from typing import Any, Protocol, TypeVar
+
+from aspyx.reflection import Decorators
+
+from .envelope import Envelope
+from .events import EventDescriptor
+from .exceptions import DeclarationError
+from .listeners import EventListenerDescriptor, register_injectable
+
+C = TypeVar("C", bound=type)
+
+
+class Link(Protocol):
+    """One place of a chain. Returns None when it is done, or an awaitable."""
+
+    def send(self, envelope: Envelope, event_descriptor: EventDescriptor, /) -> Awaitable[Any] | None: ...
+
+    def handle(self, envelope: Envelope, listener: EventListenerDescriptor, /) -> Awaitable[Any] | None: ...
+
+
+class EnvelopePipeline(ABC):
+    """An interceptor: sees every envelope on its way out, and every delivery on its way in.
+
+    `send` runs once per event, on the sender's side, with the body already encoded. `handle` runs once per message and
+    listener, before the body is decoded. Both run on the manager's event loop. Not proceeding ends the way: nothing is
+    sent, or the delivery is acknowledged without reaching the listener. Raising fails the send, or the attempt.
+    """
+
+    #: The rest of the chain, set by the manager.
+    next: Link
+
+    @abstractmethod
+    def send(self, envelope: Envelope, event_descriptor: EventDescriptor) -> Any:
+        """Called with every envelope that is sent; sync or async."""
+
+    @abstractmethod
+    def handle(self, envelope: Envelope, event_listener_descriptor: EventListenerDescriptor) -> Any:
+        """Called with every delivery, once per listener; sync or async."""
+
+
+class AbstractEnvelopePipeline(EnvelopePipeline):
+    """Convenience base: both sides proceed unless they are overridden.
+
+    Args:
+        envelope_handler: Kept for code written for earlier versions; the manager sets what follows.
+    """
+
+    def __init__(self, envelope_handler: Any = None) -> None:
+        if envelope_handler is not None:
+            self.next = envelope_handler
+
+    def send(self, envelope: Envelope, event_descriptor: EventDescriptor) -> Any:
+        return self.next.send(envelope, event_descriptor)
+
+    def handle(self, envelope: Envelope, event_listener_descriptor: EventListenerDescriptor) -> Any:
+        return self.next.handle(envelope, event_listener_descriptor)
+
+    def proceed_send(self, envelope: Envelope, event_descriptor: EventDescriptor) -> Awaitable[None]:
+        """Go on with sending. Awaited, it returns when the provider has taken the message; it need not be awaited."""
+        return _continue(self.next.send(envelope, event_descriptor), envelope, type(self).send)
+
+    def proceed_handle(self, envelope: Envelope, event_listener_descriptor: EventListenerDescriptor) -> Awaitable[None]:
+        """Go on to the listener. Awaited, it returns when the listener is done and raises what the listener raises.
+
+        In an async method await it: what follows an un-awaited call runs before the listener does.
+        """
+        return _continue(self.next.handle(envelope, event_listener_descriptor), envelope, type(self).handle)
+
+
+class Continuation:
+    """What `proceed_*` returns for work that is not finished yet."""
+
+    __slots__ = ("_work", "taken")
+
+    def __init__(self, work: Awaitable[Any]) -> None:
+        self._work, self.taken = work, False
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        self.taken = True
+        yield from self._work.__await__()
+
+
+class _Done:
+    """What `proceed_*` returns for work that is finished."""
+
+    __slots__ = ()
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        yield from ()
+
+
+_DONE = _Done()
+
+
+_is_async = lru_cache(maxsize=1024)(inspect.iscoroutinefunction)
+
+
+def _continue(work: Awaitable[Any] | None, envelope: Envelope, caller: Callable[..., Any]) -> Awaitable[None]:
+    if work is None:
+        return _DONE
+    if not _is_async(caller):
+        # A sync method cannot await. Starting at once keeps its context: variables and `with` blocks of the caller.
+        work = asyncio.ensure_future(work)
+    continuation = Continuation(work)
+    if envelope.pending is None:
+        envelope.pending = []
+    envelope.pending.append(continuation)
+    return continuation
+
+
+async def _finish(result: Any, error: Exception | None, envelope: Envelope, mark: int) -> None:
+    """Await what an interceptor returned, then what it started and left un-awaited; raise what it raised."""
+    try:
+        if inspect.isawaitable(result):
+            await result
+    except Exception as failed:  # noqa: BLE001  raised below, after the rest has ended
+        error = failed
+    left = [item for item in (envelope.pending or ())[mark:] if not item.taken]
+    if envelope.pending is not None:
+        del envelope.pending[mark:]
+    for item in left:
+        try:
+            await item
+        except Exception as failed:  # noqa: BLE001
+            error = error or failed
+    if error is not None:
+        raise error
+
+
+class InterceptorLink:
+    """The place of one interceptor in a chain."""
+
+    def __init__(self, interceptor: EnvelopePipeline, following: Link) -> None:
+        interceptor.next = following
+        self._send, self._handle = interceptor.send, interceptor.handle
+
+    def send(self, envelope: Envelope, event_descriptor: EventDescriptor, /) -> Awaitable[Any] | None:
+        return self._run(self._send, envelope, event_descriptor)
+
+    def handle(self, envelope: Envelope, listener: EventListenerDescriptor, /) -> Awaitable[Any] | None:
+        return self._run(self._handle, envelope, listener)
+
+    def _run(self, method: Callable[..., Any], envelope: Envelope, descriptor: Any) -> Awaitable[Any] | None:
+        mark = len(envelope.pending) if envelope.pending else 0
+        result = error = None
+        try:
+            result = method(envelope, descriptor)
+        except Exception as failed:
+            if not envelope.pending:
+                raise
+            error = failed
+        if result is not None or (envelope.pending is not None and len(envelope.pending) > mark):
+            return _finish(result, error, envelope, mark)
+        return None
+
+
+class _End:
+    """The last place of a chain: outwards it publishes, inwards it invokes."""
+
+    __slots__ = ("handle", "send")
+
+    def __init__(self, publish: Callable[..., Any], invoke: Callable[..., Any]) -> None:
+        self.send, self.handle = publish, invoke
+
+
+class Chain:
+    """The interceptors of one manager and what lies at their end.
+
+    Args:
+        publish: Called with envelope and event descriptor when all interceptors proceeded on the sending side.
+        invoke: Called with envelope and listener descriptor when all proceeded on the receiving side.
+    """
+
+    def __init__(self, publish: Callable[..., Any], invoke: Callable[..., Any]) -> None:
+        self._end = _End(publish, invoke)
+        self._interceptors: list[EnvelopePipeline] = []
+        self._first: Link = self._end
+
+    @property
+    def plain(self) -> bool:
+        """True without interceptors."""
+        return self._first is self._end
+
+    def send(self, envelope: Envelope, event_descriptor: EventDescriptor, /) -> Awaitable[Any] | None:
+        return self._first.send(envelope, event_descriptor)
+
+    def handle(self, envelope: Envelope, listener: EventListenerDescriptor, /) -> Awaitable[Any] | None:
+        return self._first.handle(envelope, listener)
+
+    def build(self, interceptors: Sequence[EnvelopePipeline]) -> None:
+        """Join *interceptors*, the first one outermost on both sides.
+
+        Raises:
+            DeclarationError: one is no interceptor, or is part of another manager's chain.
+        """
+        self.release()
+        for interceptor in interceptors:
+            if not isinstance(interceptor, EnvelopePipeline):
+                raise DeclarationError(
+                    f"{interceptor!r} is no pipeline; derive its class from AbstractEnvelopePipeline"
+                )
+            if isinstance(getattr(interceptor, "next", None), (InterceptorLink, _End)):
+                name = type(interceptor).__name__
+                raise DeclarationError(f"pipeline {name} is used twice; every manager needs an instance of its own")
+            self._interceptors.append(interceptor)
+            interceptor.next = self._end
+        for interceptor in reversed(interceptors):
+            self._first = InterceptorLink(interceptor, self._first)
+
+    def release(self) -> None:
+        """Take the interceptors out, so that another manager may use them."""
+        for interceptor in self._interceptors:
+            vars(interceptor).pop("next", None)
+        self._interceptors, self._first = [], self._end
+
+
+def envelope_pipeline(order: int | type = 0) -> Callable[[C], C]:
+    """Declare a class to be an injectable interceptor of its environment's manager.
+
+    Args:
+        order: Smaller is further outside, on both sides. Among equals the class declared last is outermost.
+
+    Raises:
+        DeclarationError: no parentheses, or not a class derived from `EnvelopePipeline`.
+    """
+    if isinstance(order, type):
+        raise DeclarationError(f"write @envelope_pipeline() with parentheses over {order.__qualname__}")
+
+    def decorate(cls: C) -> C:
+        if not isinstance(cls, type) or not issubclass(cls, EnvelopePipeline):
+            raise DeclarationError(f"@envelope_pipeline: {cls!r} does not derive from AbstractEnvelopePipeline")
+        Decorators.add(cls, envelope_pipeline, order, next(_declared))
+        register_injectable(cls, eager=False)
+        return cls
+
+    return decorate
+
+
+_declared = iter(range(1 << 62))
+
+
+def pipeline_rank(cls: type) -> tuple[int, int]:
+    """Return the sort key of a decorated class: outermost first."""
+    for found in Decorators.get(cls):
+        if found.decorator is envelope_pipeline:
+            order, declared = found.args
+            return order, -declared
+    return 0, 0

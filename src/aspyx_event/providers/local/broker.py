@@ -1,0 +1,108 @@
+"""Addresses and what lies in their queues: the part of the local provider that outlives its consumers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from ...clock import Clock, SystemClock
+from ...envelope import Envelope
+from ...exceptions import NoRouteError, QueueClashError
+from ..base import AddressKind, Binding, Outgoing
+from .queue import LocalQueue, Message, Tracker
+
+logger = logging.getLogger("aspyx.event.local")
+
+
+class LocalBroker:
+    """Queues in memory, with the rules of a broker. One event loop uses it.
+
+    Providers that share a broker see each other's events, like processes that share a real one: give each its own
+    `server_name`. It keeps durable queues when providers stop, and forgets everything when the process ends.
+
+    Args:
+        clock: Times delays and expiry.
+    """
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self.clock: Clock = clock or SystemClock()
+        self._queues: dict[str, LocalQueue] = {}
+        self._addresses: dict[str, dict[str, LocalQueue]] = {}
+        self._temporary = self._sequence = 0
+        self._delayed = 0
+
+    @property
+    def delayed(self) -> int:
+        """Messages that wait for their time."""
+        return self._delayed
+
+    def queues(self, address: str | None = None) -> list[str]:
+        """Return the names of the queues of an address, or of all."""
+        return list(self._queues if address is None else self._addresses.get(address, {}))
+
+    def depth(self, queue: str) -> int:
+        """Return the messages in a queue that are not settled; 0 for a queue that is not there."""
+        return self._queues[queue].depth if queue in self._queues else 0
+
+    def declare(self, binding: Binding) -> LocalQueue:
+        """Return the queue of a binding, made if it is missing.
+
+        Raises:
+            QueueClashError: a queue of that name belongs to another address.
+        """
+        name = binding.queue
+        if binding.kind is AddressKind.QUEUE:
+            name = binding.address
+        if name is None:
+            self._temporary += 1
+            name = f"{binding.address}:temporary-{self._temporary}"
+        queue = self._queues.get(name)
+        if queue is None:
+            durable = binding.durable or binding.kind is AddressKind.QUEUE
+            queue = LocalQueue(name, binding.address, durable, self.clock, self._remove)
+            self._queues[name] = self._addresses.setdefault(binding.address, {})[name] = queue
+        elif queue.address != binding.address:
+            raise QueueClashError(
+                f"the queue {name!r} belongs to the event {queue.address!r} and cannot serve {binding.address!r}; give "
+                "the listener another name=, or the provider queue_naming=QueueNaming.QUALIFIED"
+            )
+        return queue
+
+    def publish(self, message: Outgoing, envelope: Envelope, done: asyncio.Future[None]) -> None:
+        """Put a message into the queues of its address; *done* tells when it is taken, or handled if so wished."""
+        if message.kind is AddressKind.QUEUE:
+            self.declare(Binding(address=message.address, queue=message.address, kind=AddressKind.QUEUE, durable=True))
+        if message.require_route and not self._addresses.get(message.address):
+            done.set_exception(NoRouteError(f"event {message.address!r}: no listener's queue is bound to it"))
+            return
+        if message.delay > 0:
+            self._delayed += 1
+            self.clock.call_later(message.delay, lambda: self._due(message, envelope))
+            done.set_result(None)
+        else:
+            self._route(message, envelope, done)
+
+    def _due(self, message: Outgoing, envelope: Envelope) -> None:
+        self._delayed -= 1
+        self._route(message, envelope, None)
+
+    def _route(self, message: Outgoing, envelope: Envelope, done: asyncio.Future[None] | None) -> None:
+        tracker = Tracker(done) if message.wait_handled and done is not None else None
+        expires = None if message.ttl is None else self.clock.time() + message.ttl - message.delay
+        priority = 4 if message.priority is None else message.priority
+        for queue in list(self._addresses.get(message.address, {}).values()):
+            self._sequence += 1
+            # A queue whose listener is away or paused may hold the event for long: nobody waits for that.
+            watched = tracker if queue.listening else None
+            queue.put(Message(envelope.fork(), self._sequence, priority, expires, message.key, watched))
+        if tracker is not None:
+            tracker.close()
+        elif done is not None:
+            done.set_result(None)
+
+    def _remove(self, queue: LocalQueue) -> None:
+        self._queues.pop(queue.name, None)
+        bound = self._addresses.get(queue.address, {})
+        bound.pop(queue.name, None)
+        if not bound:
+            self._addresses.pop(queue.address, None)

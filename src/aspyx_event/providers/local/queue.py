@@ -1,0 +1,251 @@
+"""One queue in memory: priorities, expiry, keys, credit, and what is handed out and not settled yet."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import logging
+from collections import deque
+from collections.abc import Callable
+
+from ...clock import Clock
+from ...envelope import Envelope
+from ..base import Consume, Consumer, Delivery
+
+logger = logging.getLogger("aspyx.event.local")
+
+
+class Tracker:
+    """Tells when all copies of one event are done with."""
+
+    __slots__ = ("_done", "_open")
+
+    def __init__(self, done: asyncio.Future[None]) -> None:
+        self._done, self._open = done, 1
+
+    def add(self) -> None:
+        self._open += 1
+
+    def close(self) -> None:
+        """One copy fewer; also called once when all copies were made."""
+        self._open -= 1
+        if not self._open and not self._done.done():
+            self._done.set_result(None)
+
+
+class Message:
+    """A message in one queue. Sorts by priority, then by age."""
+
+    __slots__ = ("envelope", "expires", "key", "rank", "redelivered", "tracker")
+
+    def __init__(
+        self,
+        envelope: Envelope,
+        sequence: int,
+        priority: int,
+        expires: float | None,
+        key: str | None,
+        tracker: Tracker | None,
+    ) -> None:
+        self.envelope, self.rank, self.expires, self.key = envelope, (-priority, sequence), expires, key
+        self.redelivered, self.tracker = False, tracker
+        if tracker is not None:
+            tracker.add()
+
+    def __lt__(self, other: Message) -> bool:
+        return self.rank < other.rank
+
+    def forget_caller(self) -> None:
+        """Let whoever waits for this message go on."""
+        tracker, self.tracker = self.tracker, None
+        if tracker is not None:
+            tracker.close()
+
+
+class LocalQueue:
+    """Messages of one subscription, handed to its consumers in turn, as far as their credit goes.
+
+    Args:
+        name: Of the queue.
+        address: The event it is bound to.
+        durable: It stays when its last consumer leaves.
+        clock: Tells what has expired.
+        removed: Called when the queue vanishes.
+    """
+
+    def __init__(
+        self, name: str, address: str, durable: bool, clock: Clock, removed: Callable[[LocalQueue], None]
+    ) -> None:
+        self.name, self.address, self.durable = name, address, durable
+        self._clock, self._removed = clock, removed
+        self._waiting: list[Message] = []
+        self._consumers: deque[LocalConsumer] = deque()
+        #: Keys under way: whose they are, and how many of their messages are.
+        self._owners: dict[str, tuple[LocalConsumer, int]] = {}
+        self._pumping = False
+
+    @property
+    def listening(self) -> bool:
+        """True if a consumer takes messages now."""
+        return any(not consumer.paused for consumer in self._consumers)
+
+    @property
+    def depth(self) -> int:
+        return len(self._waiting) + sum(len(consumer.held) + len(consumer.pinned) for consumer in self._consumers)
+
+    def put(self, message: Message) -> None:
+        heapq.heappush(self._waiting, message)
+        self.pump()
+
+    def attach(self, consume: Consume, prefetch: int) -> LocalConsumer:
+        consumer = LocalConsumer(self, consume, prefetch)
+        self._consumers.append(consumer)
+        self.pump()
+        return consumer
+
+    def detach(self, consumer: LocalConsumer) -> None:
+        self._consumers.remove(consumer)
+        self.take_back(consumer)
+        for held in list(consumer.held):
+            held.redelivered = True
+            held.forget_caller()
+            heapq.heappush(self._waiting, held)
+        consumer.held.clear()
+        if not self._consumers and not self.durable:
+            for message in self._waiting:
+                message.forget_caller()
+            self._waiting.clear()
+            self._removed(self)
+        self.pump()
+
+    def take_back(self, consumer: LocalConsumer) -> None:
+        """Undo the bond between keys and a consumer that leaves or pauses."""
+        for key in [key for key, (owner, _) in self._owners.items() if owner is consumer]:
+            del self._owners[key]
+        for message in consumer.pinned:
+            message.forget_caller()
+            heapq.heappush(self._waiting, message)
+        consumer.pinned.clear()
+
+    def pump(self) -> None:
+        """Hand out what there is credit for."""
+        if self._pumping:  # a consumer settled inside its call: the loop below goes on
+            return
+        self._pumping = True
+        try:
+            for consumer in list(self._consumers):
+                consumer.take_pinned()
+            while self._waiting and self._hand_out():
+                pass
+        finally:
+            self._pumping = False
+
+    def settled(self, message: Message, consumer: LocalConsumer) -> None:
+        """End the bond between a key and its consumer with the last message of it that is under way."""
+        if message.key is None:
+            return
+        owner, count = self._owners.get(message.key, (None, 0))
+        if owner is consumer:
+            if count > 1:
+                self._owners[message.key] = (owner, count - 1)
+            else:
+                del self._owners[message.key]
+
+    def expired(self, message: Message) -> bool:
+        if message.expires is None or message.expires > self._clock.time():
+            return False
+        logger.debug("an event in queue %s expired", self.name)
+        message.forget_caller()
+        return True
+
+    def _hand_out(self) -> bool:
+        message = self._waiting[0]
+        if self.expired(message):
+            heapq.heappop(self._waiting)
+            return True
+        owner, count = self._owners.get(message.key, (None, 0)) if message.key is not None else (None, 0)
+        consumer = owner or next((one for one in self._consumers if one.free), None)
+        if consumer is None:
+            return False
+        heapq.heappop(self._waiting)
+        if message.key is not None:
+            self._owners[message.key] = (consumer, count + 1)
+        if consumer.free:
+            consumer.deliver(message)
+            # The next message goes to the next consumer.
+            self._consumers.rotate(-1)
+        else:
+            consumer.pinned.append(message)
+        return True
+
+
+class LocalConsumer(Consumer):
+    """A consumer of a local queue."""
+
+    def __init__(self, queue: LocalQueue, consume: Consume, prefetch: int) -> None:
+        self._queue, self._consume, self._prefetch = queue, consume, prefetch
+        self.held: dict[Message, None] = {}
+        #: Messages of keys that are ours, waiting for credit.
+        self.pinned: deque[Message] = deque()
+        self.paused = self._closed = False
+
+    @property
+    def free(self) -> bool:
+        return not self.paused and len(self.held) < self._prefetch
+
+    def take_pinned(self) -> None:
+        while self.pinned and self.free:
+            message = self.pinned.popleft()
+            if self._queue.expired(message):
+                self._queue.settled(message, self)
+            else:
+                self.deliver(message)
+
+    def deliver(self, message: Message) -> None:
+        self.held[message] = None
+        self._consume(LocalDelivery(self, message))
+
+    def settle(self, message: Message, *, done: bool) -> None:
+        """Take back a delivery; a second time, or after the consumer closed, does nothing."""
+        if message not in self.held:
+            return
+        del self.held[message]
+        message.forget_caller()
+        self._queue.settled(message, self)
+        if done:
+            self._queue.pump()
+        else:
+            message.redelivered = True
+            self._queue.put(message)
+
+    async def pause(self) -> None:
+        self.paused = True
+        self._queue.take_back(self)
+        self._queue.pump()
+
+    async def resume(self) -> None:
+        self.paused = False
+        self._queue.pump()
+
+    async def close(self) -> None:
+        if not self._closed:
+            self._closed = self.paused = True
+            self._queue.detach(self)
+
+
+class LocalDelivery(Delivery):
+    """A message handed to a local consumer."""
+
+    __slots__ = ("_consumer", "_message")
+
+    def __init__(self, consumer: LocalConsumer, message: Message) -> None:
+        self._consumer, self._message = consumer, message
+        # A second delivery of the message must not see what the first consumer did to it.
+        self.envelope = message.envelope.fork()
+        self.redelivered = message.redelivered
+
+    def ack(self) -> None:
+        self._consumer.settle(self._message, done=True)
+
+    def release(self) -> None:
+        self._consumer.settle(self._message, done=False)
