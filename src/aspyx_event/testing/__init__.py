@@ -1,0 +1,8 @@
+"""Tools for tests of applications and of providers: a real broker that starts and ends with the tests."""
+
+from __future__ import annotations
+
+from .broker import ArtemisBroker, BrokerConfig, BrokerUnavailable
+from .management import Management, ManagementError
+
+__all__ = ["ArtemisBroker", "BrokerConfig", "BrokerUnavailable", "Management", "ManagementError"]

@@ -1,0 +1,201 @@
+"""The configuration files of a throw-away Artemis broker: what `artemis create` writes, cut down to what tests need."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from xml.sax.saxutils import escape, quoteattr
+
+#: Role that may do everything everywhere; the administrator has it.
+ADMIN_ROLE = "amq"
+
+PERMISSIONS = (
+    "createNonDurableQueue",
+    "deleteNonDurableQueue",
+    "createDurableQueue",
+    "deleteDurableQueue",
+    "createAddress",
+    "deleteAddress",
+    "consume",
+    "browse",
+    "send",
+    "manage",
+)
+
+_ALL_PROTOCOLS: Mapping[str, str] = {"protocols": "CORE,AMQP,STOMP"}
+
+# What `artemis create` of 2.44 writes for AMQP; the broker's own defaults differ in places.
+_ACCEPTOR_DEFAULTS: Mapping[str, str] = {
+    "amqpCredits": "1000",
+    "amqpLowCredits": "300",
+    "amqpMinLargeMessageSize": "102400",
+    "amqpDuplicateDetection": "true",
+    "supportAdvisory": "false",
+    "suppressInternalManagementObjects": "false",
+}
+
+# The catch-all of `artemis create`: a provider has to work on a broker nobody configured.
+_ADDRESS_DEFAULTS: Mapping[str, str] = {
+    "dead-letter-address": "DLQ",
+    "expiry-address": "ExpiryQueue",
+    "redelivery-delay": "0",
+    "address-full-policy": "PAGE",
+    "auto-create-queues": "true",
+    "auto-create-addresses": "true",
+    "auto-delete-queues": "false",
+    "auto-delete-addresses": "false",
+}
+
+_LOGIN = """activemq {
+   org.apache.activemq.artemis.spi.core.security.jaas.PropertiesLoginModule required
+       org.apache.activemq.jaas.properties.user="artemis-users.properties"
+       org.apache.activemq.jaas.properties.role="artemis-roles.properties";
+};
+"""
+
+_LOG4J = """rootLogger.level = INFO
+rootLogger.appenderRef.console.ref = console
+logger.audit.name = org.apache.activemq.audit
+logger.audit.level = OFF
+appender.console.type = Console
+appender.console.name = console
+appender.console.layout.type = PatternLayout
+appender.console.layout.pattern = %d %-5level [%logger] %msg%n
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerConfig:
+    """What a test wants to be different from a freshly created broker.
+
+    Attributes:
+        user: The administrator.
+        password: The administrator's password, plain ASCII.
+        port: Of the acceptor for all protocols; None picks a free one.
+        users: Further users, name to (password, role). A role without permissions may do nothing.
+        permissions: Address match (`#` is all) to permission (see `PERMISSIONS`) to roles. Within a match only what is
+            listed is granted, except to the administrator, who may do everything.
+        address_settings: Address match to element name to value; adds to what `artemis create` writes for `#`.
+        acceptors: Further acceptors, each on a free port of its own: name to options. `protocols` defaults to all;
+            `${artemis.instance}/etc` in a value names the directory `files` are written to.
+        files: Further files of the configuration directory, for example key stores.
+        edit: Gets the text of broker.xml, returns the one to use.
+        heap: Largest Java heap, as for `-Xmx`.
+    """
+
+    user: str = "admin"
+    password: str = field(default="admin", repr=False)
+    port: int | None = None
+    users: Mapping[str, tuple[str, str]] = field(default_factory=dict, repr=False)
+    permissions: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
+    address_settings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    acceptors: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    edit: Callable[[str], str] | None = None
+    heap: str = "512M"
+
+    def write(self, instance: Path, ports: Mapping[str, int], *, host: str, seen_as: str | None = None) -> None:
+        """Write the files below *instance*.
+
+        Args:
+            instance: An empty or missing directory.
+            ports: Port of each acceptor; the one for all protocols is called `artemis`.
+            host: Address the acceptors bind to.
+            seen_as: Where the broker sees *instance*, if it runs in a container.
+        """
+        etc = instance / "etc"
+        for directory in (etc, instance / "data", instance / "tmp", instance / "lock"):
+            directory.mkdir(parents=True, exist_ok=True)
+        seen = seen_as or str(instance)
+        texts = {
+            "broker.xml": self._broker_xml(ports, host),
+            "bootstrap.xml": (
+                '<broker xmlns="http://activemq.apache.org/schema"><jaas-security domain="activemq"/>'
+                f"<server configuration={quoteattr(f'file:{seen}/etc/broker.xml')}/></broker>\n"
+            ),
+            "management.xml": '<management-context xmlns="http://activemq.apache.org/schema"/>\n',
+            "login.config": _LOGIN,
+            "log4j2.properties": _LOG4J,
+            "artemis-users.properties": _properties({name: password for name, (password, _) in self._users().items()}),
+            "artemis-roles.properties": _properties(self._roles()),
+        }
+        for name, text in texts.items():
+            (etc / name).write_text(text, encoding="utf-8")
+        for name, content in self.files.items():
+            (etc / name).write_bytes(content)
+
+    def _users(self) -> dict[str, tuple[str, str]]:
+        return {self.user: (self.password, ADMIN_ROLE), **self.users}
+
+    def _roles(self) -> dict[str, str]:
+        members: dict[str, list[str]] = {}
+        for name, (_, role) in self._users().items():
+            members.setdefault(role, []).append(name)
+        return {role: ",".join(names) for role, names in members.items()}
+
+    def _broker_xml(self, ports: Mapping[str, int], host: str) -> str:
+        acceptors = {"artemis": _ALL_PROTOCOLS, **self.acceptors}
+        settings = {"#": {**_ADDRESS_DEFAULTS, **self.address_settings.get("#", {})}}
+        settings |= {match: dict(values) for match, values in self.address_settings.items() if match != "#"}
+        security = {"#": {}, **self.permissions}
+        text = "\n".join(
+            [
+                '<configuration xmlns="urn:activemq"><core xmlns="urn:activemq:core">',
+                "<name>aspyx-event</name>",
+                "<journal-type>NIO</journal-type>",
+                "<journal-pool-files>10</journal-pool-files>",
+                "<paging-directory>data/paging</paging-directory>",
+                "<bindings-directory>data/bindings</bindings-directory>",
+                "<journal-directory>data/journal</journal-directory>",
+                "<large-messages-directory>data/large-messages</large-messages-directory>",
+                # A full disk of the developer's machine would otherwise block every publisher without a word.
+                "<max-disk-usage>99</max-disk-usage>",
+                "<acceptors>",
+                *(_acceptor(name, host, ports[name], options) for name, options in acceptors.items()),
+                "</acceptors>",
+                "<security-settings>",
+                *(_security(match, granted) for match, granted in security.items()),
+                "</security-settings>",
+                "<address-settings>",
+                *(_address_setting(match, values) for match, values in settings.items()),
+                "</address-settings>",
+                "<addresses>",
+                '<address name="DLQ"><anycast><queue name="DLQ"/></anycast></address>',
+                '<address name="ExpiryQueue"><anycast><queue name="ExpiryQueue"/></anycast></address>',
+                "</addresses>",
+                "</core></configuration>",
+            ]
+        )
+        return self.edit(text) if self.edit else text
+
+
+def _acceptor(name: str, host: str, port: int, options: Mapping[str, str]) -> str:
+    merged = {**_ACCEPTOR_DEFAULTS, **_ALL_PROTOCOLS, **options}
+    query = ";".join(f"{key}={value}" for key, value in merged.items())
+    return f"<acceptor name={quoteattr(name)}>{escape(f'tcp://{host}:{port}?{query}')}</acceptor>"
+
+
+def _security(match: str, granted: Mapping[str, tuple[str, ...]]) -> str:
+    unknown = set(granted) - set(PERMISSIONS)
+    if unknown:
+        raise ValueError(f"unknown permissions {sorted(unknown)}; Artemis knows {', '.join(PERMISSIONS)}")
+    rows = (
+        f"<permission type={quoteattr(kind)} roles={quoteattr(','.join((ADMIN_ROLE, *granted.get(kind, ()))))}/>"
+        for kind in PERMISSIONS
+    )
+    return f"<security-setting match={quoteattr(match)}>{''.join(rows)}</security-setting>"
+
+
+def _address_setting(match: str, values: Mapping[str, str]) -> str:
+    rows = (f"<{key}>{escape(value)}</{key}>" for key, value in values.items())
+    return f"<address-setting match={quoteattr(match)}>{''.join(rows)}</address-setting>"
+
+
+def _properties(values: Mapping[str, str]) -> str:
+    return "".join(f"{_escaped(key)} = {_escaped(value)}\n" for key, value in values.items())
+
+
+def _escaped(text: str) -> str:
+    # java.util.Properties: these end a key, start a comment or escape.
+    return "".join(f"\\{char}" if char in " :=#!\\" else char for char in text)

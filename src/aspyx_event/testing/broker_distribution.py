@@ -1,0 +1,221 @@
+"""Finds what can run an Artemis broker here: a Docker engine, or Java with the distribution that Maven downloads."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..exceptions import EventException
+from .broker_progress import Progress, heartbeat
+
+VERSION = "2.44.0"
+IMAGE = f"apache/activemq-artemis:{VERSION}"
+ARTIFACT = f"org.apache.activemq:apache-artemis:{VERSION}:tar.gz:bin"
+SHA512 = (
+    "d709eafe1ead38234216d324e9876ee0f66265a2deba36b526f64512de4da1e2"
+    "5ae6b5430a03dc002071ed91553c72f3ef01211d7414b14752272cbec66883b4"
+)
+JAVA_MINIMUM = 17
+
+#: A download of 46 MB over a slow line, with Maven fetching its own plugins first.
+DOWNLOAD_TIMEOUT = 900.0
+
+
+class BrokerUnavailable(EventException):
+    """No Artemis broker can be reached or started here; the message lists the ways to get one."""
+
+
+@dataclass(frozen=True, slots=True)
+class DockerRuntime:
+    """A running Docker engine.
+
+    Attributes:
+        docker: Path of the client.
+    """
+
+    docker: str
+
+
+@dataclass(frozen=True, slots=True)
+class JavaRuntime:
+    """Java and the unpacked distribution.
+
+    Attributes:
+        java: Path of the `java` launcher.
+        home: The directory with `lib/artemis-boot.jar`.
+    """
+
+    java: str
+    home: Path
+
+
+Runtime = DockerRuntime | JavaRuntime
+
+
+def find_runtime(environ: Mapping[str, str], progress: Progress) -> Runtime:
+    """Return the first way to start a broker that works: Docker, then Java and Maven.
+
+    Raises:
+        BrokerUnavailable: neither; the message says what is missing for each.
+    """
+    reasons = []
+    finders: tuple[tuple[str, Callable[[Mapping[str, str], Progress], Runtime]], ...] = (
+        ("Docker", _find_docker),
+        ("Java and Maven", _find_java),
+    )
+    for name, finder in finders:
+        try:
+            return finder(environ, progress)
+        except BrokerUnavailable as error:
+            reasons.append(f"{name}: {error}")
+    raise unavailable(reasons)
+
+
+def unavailable(reasons: list[str]) -> BrokerUnavailable:
+    """Build the error that names the three ways to get a broker, and why each of *reasons* did not do."""
+    lines = [
+        f"no Artemis broker. Any one of these three is enough (tested with Artemis {VERSION}):",
+        "  1. a broker that runs already: ARTEMIS_URL=amqp://user:password@host:61616 (the port for all protocols)",
+        "  2. Docker: start the engine; the broker is started from docker/docker-compose.yml's image",
+        f"  3. Java {JAVA_MINIMUM} or newer and Maven: the broker is downloaded once",
+        "     (Debian, Ubuntu: apt-get install openjdk-17-jre-headless maven; macOS: brew install openjdk@17 maven)",
+        "What was tried:",
+        *(f"  - {reason}" for reason in reasons),
+    ]
+    return BrokerUnavailable("\n".join(lines))
+
+
+def cache_directory(environ: Mapping[str, str]) -> Path:
+    """Return the directory for downloads and logs, outside of any checkout; it may not exist yet."""
+    base = environ.get("XDG_CACHE_HOME") or Path(environ.get("HOME") or Path.home(), ".cache")
+    return Path(base) / "aspyx_event"
+
+
+def _find_docker(environ: Mapping[str, str], progress: Progress) -> Runtime:
+    docker = shutil.which("docker", path=environ.get("PATH"))
+    if docker is None:
+        raise BrokerUnavailable("`docker` is not installed")
+    # `docker info` exits with 0 when the engine is down; the server's version is only there when it runs.
+    found = _run([docker, "version", "--format", "{{.Server.Version}}"], environ, 20)
+    if found.returncode != 0 or not found.stdout.strip():
+        raise BrokerUnavailable(f"the engine does not run ({_last_line(found.stderr or found.stdout)})")
+    if _run([docker, "image", "inspect", IMAGE], environ, 20).returncode != 0:
+        with heartbeat(progress, f"pulling {IMAGE}", first=1):
+            pulled = _run([docker, "pull", "--quiet", IMAGE], environ, DOWNLOAD_TIMEOUT)
+        if pulled.returncode != 0:
+            raise BrokerUnavailable(f"cannot pull {IMAGE} ({_last_line(pulled.stderr)})")
+    return DockerRuntime(docker)
+
+
+def _find_java(environ: Mapping[str, str], progress: Progress) -> Runtime:
+    java_home = environ.get("JAVA_HOME")
+    java = shutil.which("java", path=str(Path(java_home, "bin"))) if java_home else None
+    java = java or shutil.which("java", path=environ.get("PATH"))
+    if java is None:
+        raise BrokerUnavailable(f"`java` is not installed; Java {JAVA_MINIMUM} or newer is needed")
+    shown = _run([java, "-version"], environ, 30)
+    found = re.search(r'version "(\d+)', shown.stderr + shown.stdout)
+    if found is None:
+        raise BrokerUnavailable(f"`{java} -version` does not tell a version ({_last_line(shown.stderr)})")
+    if int(found[1]) < JAVA_MINIMUM:
+        raise BrokerUnavailable(f"`{java}` is Java {found[1]}; Java {JAVA_MINIMUM} or newer is needed")
+    return JavaRuntime(java, distribution(environ, progress))
+
+
+def distribution(environ: Mapping[str, str], progress: Progress) -> Path:
+    """Return the unpacked distribution, downloading it if it is not in the cache.
+
+    Several processes may ask at once: one downloads, the others wait for it. What is in the cache is whole, because
+    the directory gets its name only after everything is in it.
+
+    Raises:
+        BrokerUnavailable: Maven is missing, or the download failed or does not have the expected checksum.
+    """
+    cache = cache_directory(environ)
+    home = cache / f"apache-artemis-{VERSION}"
+    if home.is_dir():
+        return home
+    mvn = shutil.which("mvn", path=environ.get("PATH"))
+    if mvn is None:
+        raise BrokerUnavailable(f"`mvn` is not installed; it downloads the broker to {home}")
+    cache.mkdir(parents=True, exist_ok=True)
+    with _locked(cache / f"apache-artemis-{VERSION}.lock", progress):
+        if not home.is_dir():
+            _download(mvn, home, environ, progress)
+    return home
+
+
+def _download(mvn: str, home: Path, environ: Mapping[str, str], progress: Progress) -> None:
+    with tempfile.TemporaryDirectory(prefix="download-", dir=home.parent) as name:
+        directory = Path(name)
+        command = [mvn, "-q", "-B", "dependency:copy", f"-Dartifact={ARTIFACT}", f"-DoutputDirectory={directory}"]
+        progress(f"downloading Artemis {VERSION} (46 MB, once) to {home.parent}")
+        with heartbeat(progress, "downloading Artemis", first=10):
+            copied = _run([*command, "-Dmdep.useBaseVersion=true"], environ, DOWNLOAD_TIMEOUT, cwd=directory)
+        archives = list(directory.glob("*.tar.gz"))
+        if copied.returncode != 0 or not archives:
+            raise BrokerUnavailable(
+                f"`{mvn}` could not download {ARTIFACT}: {_last_line(copied.stdout + copied.stderr)}"
+            )
+        digest = hashlib.sha512(archives[0].read_bytes()).hexdigest()
+        if digest != SHA512:
+            raise BrokerUnavailable(
+                f"{archives[0].name} is damaged: SHA-512 {digest[:16]}..., expected {SHA512[:16]}...; "
+                "delete org/apache/activemq/apache-artemis in the local Maven repository and try again"
+            )
+        unpacked = directory / "unpacked"
+        with tarfile.open(archives[0]) as archive:
+            # The `filter` argument came with security releases; early 3.10 and 3.11 lack it. The checksum is verified.
+            if hasattr(tarfile, "data_filter"):
+                archive.extractall(unpacked, filter="tar")
+            else:
+                archive.extractall(unpacked)  # noqa: S202
+        (unpacked / home.name).rename(home)
+
+
+@contextmanager
+def _locked(path: Path, progress: Progress) -> Iterator[None]:
+    # Not on Windows, where `ARTEMIS_URL` does not need it.
+    import fcntl
+
+    with path.open("w") as file:
+        with heartbeat(progress, "waiting for another process that downloads Artemis", first=2):
+            fcntl.flock(file, fcntl.LOCK_EX)
+        # Closing the file, also by the death of this process, unlocks it.
+        yield
+
+
+def _run(
+    command: list[str], environ: Mapping[str, str], timeout: float, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(
+            command,
+            env=dict(environ),
+            cwd=cwd,
+            timeout=timeout,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return subprocess.CompletedProcess(command, os.EX_TEMPFAIL, "", f"no end within {timeout:g} s")
+    except OSError as error:
+        return subprocess.CompletedProcess(command, os.EX_OSERR, "", str(error))
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    errors = [line for line in lines if "ERROR" in line]
+    return (errors or lines or ["no output"])[0 if errors else -1][:300]

@@ -1,0 +1,245 @@
+"""Runs one broker instance, as a Java process or as a container, and makes sure that it does not outlive its owner."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import shlex
+import signal
+import subprocess
+from pathlib import Path
+from typing import Protocol
+
+from .broker_distribution import IMAGE, DockerRuntime, JavaRuntime
+
+#: Where the container image keeps its instance; files in `etc-override` replace those of `etc` at its start.
+CONTAINER_INSTANCE = "/var/lib/artemis-instance"
+
+# Artemis logs this line after the last acceptor is open.
+_ACTIVE = "AMQ221007"
+
+# Reads commands from its standard input and runs the last one when the input ends. It ends when the owner closes it or
+# dies of whatever cause, SIGKILL included: the kernel closes the pipe. A parent-death signal would not do: Linux sends
+# it when the *thread* that started the child ends.
+_WATCHDOG = 'last=:; while IFS= read -r line; do last=$line; done; eval "$last"; rm -rf -- "$1"'
+
+
+class Watchdog:
+    """Removes an instance directory, and what still runs on it, when its owner closes it or is gone."""
+
+    def __init__(self, directory: Path) -> None:
+        self._process = subprocess.Popen(
+            ["/bin/sh", "-c", _WATCHDOG, "artemis-watchdog", str(directory)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            # Ctrl-C goes to the whole foreground group; the watchdog has to be there after it.
+            start_new_session=True,
+            text=True,
+        )
+
+    def on_end(self, command: list[str] | None) -> None:
+        """Set what ends the broker; None when nothing runs."""
+        if self._process.stdin is not None:
+            self._process.stdin.write(f"{shlex.join(command)} >/dev/null 2>&1\n" if command else ":\n")
+            self._process.stdin.flush()
+
+    def close(self) -> None:
+        """Let it do its work now and wait for it, at most a minute."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        self._process.wait(60)
+
+
+class Runner(Protocol):
+    """One instance that can be started and ended any number of times. All methods block."""
+
+    def start(self) -> list[str]:
+        """Start it, not waiting until it is ready; return the command that ends it by force."""
+
+    def stop(self, timeout: float) -> None:
+        """End it in an orderly way, and by force after *timeout* seconds."""
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+
+    def freeze(self) -> None:
+        """Stop all its threads; its connections stay open."""
+
+    def thaw(self) -> None:
+        """Let it go on."""
+
+    def ended(self) -> str | None:
+        """How it ended, or None while it runs."""
+
+    def times_active(self) -> int:
+        """How often it has reported that all its ports are open."""
+
+    def pid(self) -> int | None:
+        """Process id on this machine; None when nothing runs, or when it runs in a container."""
+
+
+def java_command(runtime: JavaRuntime, instance: Path, heap: str) -> list[str]:
+    """Return the command that runs *instance* in the foreground; what the instance's own script would execute."""
+    return [
+        runtime.java,
+        *java_arguments(heap),
+        f"-Dlog4j2.configurationFile=file:{instance}/etc/log4j2.properties",
+        f"-Djava.security.auth.login.config={instance}/etc/login.config",
+        f"-Djava.library.path={runtime.home}/bin/lib/linux-{platform.machine()}",
+        f"-Djava.io.tmpdir={instance / 'tmp'}",
+        f"-Dartemis.home={runtime.home}",
+        f"-Dartemis.instance={instance}",
+        f"-Dartemis.instance.etc={instance}/etc",
+        f"-Ddata.dir={instance}/data",
+        "-classpath",
+        f"{runtime.home}/lib/artemis-boot.jar",
+        "org.apache.activemq.artemis.boot.Artemis",
+        "run",
+    ]
+
+
+def java_arguments(heap: str) -> list[str]:
+    """Return arguments for a short life: a quick start and little memory instead of the best throughput."""
+    return [
+        "-XX:+UseSerialGC",
+        "-XX:TieredStopAtLevel=1",
+        "-Xms64M",
+        f"-Xmx{heap}",
+        "-Dlog4j2.disableJmx=true",
+        "--add-opens=java.base/jdk.internal.misc=ALL-UNNAMED",
+    ]
+
+
+def clean_environment() -> dict[str, str]:
+    """Return this process' environment without the variables that would change the Java arguments."""
+    return {key: value for key, value in os.environ.items() if key not in ("JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS")}
+
+
+class JavaRunner:
+    """Runs the broker as a child process."""
+
+    def __init__(self, runtime: JavaRuntime, instance: Path, log: Path, heap: str) -> None:
+        self._command = java_command(runtime, instance, heap)
+        self._instance, self._log = instance, log
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> list[str]:
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command,
+                cwd=self._instance,
+                env=clean_environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        return ["kill", "-9", str(self._process.pid)]
+
+    def stop(self, timeout: float) -> None:
+        if self._process is None:
+            return
+        self.thaw()
+        self._process.terminate()
+        try:
+            self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(30)
+
+    def freeze(self) -> None:
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def ended(self) -> str | None:
+        if self._process is None:
+            return "not started"
+        code = self._process.poll()
+        return None if code is None else f"exit code {code}"
+
+    def times_active(self) -> int:
+        return self._log.read_bytes().count(_ACTIVE.encode()) if self._log.exists() else 0
+
+    def pid(self) -> int | None:
+        return self._process.pid if self._process is not None and self.ended() is None else None
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process is not None:
+            self._process.send_signal(number)
+
+
+class DockerRunner:
+    """Runs the broker as a container of the official image."""
+
+    def __init__(
+        self, runtime: DockerRuntime, name: str, instance: Path, log: Path, heap: str, ports: list[int]
+    ) -> None:
+        self._docker, self._name, self._instance, self._log, self._heap = runtime.docker, name, instance, log, heap
+        self._ports = ports
+        self._created = False
+
+    def start(self) -> list[str]:
+        if self._created:
+            self._do("start", self._name)
+        else:
+            etc = self._instance / "etc"
+            # The image runs as a user of its own.
+            for path in (self._instance, etc, *etc.iterdir()):
+                path.chmod(0o755)
+            published = (argument for port in self._ports for argument in ("--publish", f"127.0.0.1:{port}:{port}"))
+            self._created = True
+            self._do(
+                *("run", "--detach", "--name", self._name, *published),
+                *("--volume", f"{etc}:{CONTAINER_INSTANCE}/etc-override:ro"),
+                *("--env", f"JAVA_ARGS={' '.join(java_arguments(self._heap))}", IMAGE),
+            )
+        return [self._docker, "rm", "--force", "--volumes", self._name]
+
+    def stop(self, timeout: float) -> None:
+        with contextlib.suppress(RuntimeError):
+            self.thaw()
+        self._do("stop", "--time", str(int(timeout)), self._name)
+
+    def kill(self) -> None:
+        self._do("kill", self._name)
+
+    def freeze(self) -> None:
+        self._do("pause", self._name)
+
+    def thaw(self) -> None:
+        self._do("unpause", self._name)
+
+    def ended(self) -> str | None:
+        state = self._do("inspect", "--format", "{{.State.Status}} {{.State.ExitCode}}", self._name).strip()
+        return None if state.split()[0] in ("created", "running", "paused", "restarting") else state
+
+    def times_active(self) -> int:
+        text = self._do("logs", self._name)
+        self._log.write_text(text, encoding="utf-8")
+        return text.count(_ACTIVE)
+
+    def pid(self) -> int | None:
+        return None
+
+    def _do(self, *arguments: str) -> str:
+        command = [self._docker, *arguments]
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=120,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise RuntimeError(f"docker {arguments[0]} failed: {done.stderr.strip()[:300]}")
+        return done.stdout + done.stderr

@@ -1,0 +1,75 @@
+"""Fixtures of all tests: one shared broker, brokers of one's own to kill, names nobody else uses, a clean container."""
+
+from __future__ import annotations
+
+import os
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from aspyx.di import Environment
+from aspyx.di.aop.aop import Advices
+from aspyx.di.di import Boot, Providers
+from aspyx.exception import ExceptionManager
+
+from aspyx_event.testing import ArtemisBroker, BrokerConfig, Management
+
+
+def _heartbeat(line: str) -> None:
+    # Past pytest's capture: somebody waits in front of the screen.
+    sys.__stderr__.write(f"\n{line}\n")
+    sys.__stderr__.flush()
+
+
+@pytest.fixture(scope="session")
+def broker() -> Iterator[ArtemisBroker]:
+    """The broker all tests share; `unique` keeps them apart. Never kill this one, see `own_broker`."""
+    with ArtemisBroker.find(progress=_heartbeat) as shared:
+        yield shared
+
+
+@pytest.fixture(scope="session")
+def management(broker: ArtemisBroker) -> Iterator[Management]:
+    """The management interface of `broker`."""
+    with Management(broker) as calls:
+        yield calls
+
+
+@pytest.fixture
+def own_broker() -> Iterator[Callable[..., ArtemisBroker]]:
+    """Start a broker for this test alone: `own_broker(**options of BrokerConfig)`. It ends with the test."""
+    started: list[ArtemisBroker] = []
+
+    def start(**options: Any) -> ArtemisBroker:
+        own = ArtemisBroker.own(BrokerConfig(**options), progress=_heartbeat)
+        started.append(own)
+        return own.start()
+
+    yield start
+    for own in started:
+        own.close()
+
+
+@pytest.fixture
+def unique() -> str:
+    """A short prefix for names of events, listeners and queues that no other test, process or run uses."""
+    return f"t{os.getpid() % 10_000}-{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def isolated_aspyx() -> Iterator[None]:
+    """Undo what declaring injectables and creating environments leaves behind in the process-wide state of aspyx."""
+    providers = {kind: list(found) for kind, found in Providers.providers.items()}
+    check, targets = list(Providers.check), list(Advices.targets)
+    handlers = list(ExceptionManager.exception_handler_classes)
+    boot, instance = Boot.environment, Environment.instance
+    Boot.environment = None
+    yield
+    Providers.providers.clear()
+    Providers.providers.update(providers)
+    Providers.check[:] = check
+    Advices.targets[:] = targets
+    ExceptionManager.exception_handler_classes[:] = handlers
+    Boot.environment, Environment.instance = boot, instance
