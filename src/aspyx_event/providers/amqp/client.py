@@ -50,13 +50,14 @@ class Client:
             if not self._started:
                 await self._supervisor.start()
                 self._started = True
+                if self._stopped:  # meanwhile
+                    await self._disconnect()
+                    raise ConnectionLostError(f"{self.settings.where}: the provider is stopped")
 
     async def stop(self) -> None:
         """Wait for confirmations, close links and connection, fail what is left."""
         if self._unconfirmed and not self._stopped:
-            self._flushed.clear()
-            limit = min(FLUSH_TIMEOUT, self.settings.confirm_timeout)
-            await asyncio.wait([asyncio.ensure_future(self._flushed.wait())], timeout=limit)
+            await self._flush(min(FLUSH_TIMEOUT, self.settings.confirm_timeout))
         self._stopped = True
         for timer in self._timers.values():
             timer.cancel()
@@ -64,9 +65,7 @@ class Client:
         error = ConnectionLostError(f"{self.settings.where}: the provider is stopped")
         links = list(self._links)
         await asyncio.gather(*(link.close() for link in links if isinstance(link, Receiver)))
-        wire = await self._supervisor.stop()
-        if wire is not None:
-            await wire.close(_CLOSE_TIMEOUT)
+        await self._disconnect()
         for link in links:
             if isinstance(link, Sender):
                 link.fail(error)
@@ -74,6 +73,23 @@ class Client:
                 link.give_up(error)
         self._links.clear()
         self._senders.clear()
+
+    async def _disconnect(self) -> None:
+        wire = await self._supervisor.stop()
+        if wire is not None:
+            await wire.close(_CLOSE_TIMEOUT)
+
+    async def _flush(self, timeout: float) -> None:
+        self._flushed.clear()
+        try:
+            await asyncio.wait_for(self._flushed.wait(), timeout)
+        except asyncio.TimeoutError:
+            logger.warning(
+                "%d messages are unconfirmed by the %s %g s after stop()",
+                self._unconfirmed,
+                self.settings.where,
+                timeout,
+            )
 
     def publish(self, address: str, kind: AddressKind, data: bytes) -> asyncio.Future[None]:
         """Send *data*, an encoded message; see `Provider.publish`."""

@@ -125,6 +125,7 @@ class Receiver(SupervisedLink, Consumer):
         data = pn.pn_link_recv(self._handle, size)[1] if size else b""
         if pn.pn_delivery_partial(handle):
             self._parts += data
+            self._grant()
             if self._wire is not None:
                 self._wire.wake()  # what was read has opened the session's window again
             return
@@ -159,10 +160,16 @@ class Receiver(SupervisedLink, Consumer):
         if link is None or wire is None or not self._up:
             return
         have = pn.pn_link_credit(link)
-        wanted = 0 if self._paused else max(self._window - self._held, 0)
-        missing = wanted - have
-        # A negative number takes credit back. Steps are skipped only while there is credit to go on with.
-        if missing < 0 or (missing > 0 and (missing * 4 >= self._window or missing >= have)):
+        if self._paused:
+            # Takes credit back, to 0 for the broker. A delivery that is only half here still counts in `have`; going
+            # below would put a negative credit on the wire, which reads as four thousand million.
+            missing = pn.pn_link_queued(link) - have
+            due = missing != 0
+        else:
+            missing = self._window - self._held - have
+            # In steps, which are skipped only while there is credit to go on with.
+            due = missing > 0 and (missing * 4 >= self._window or missing >= have)
+        if due:
             pn.pn_link_flow(link, missing)
             wire.wake()
 
