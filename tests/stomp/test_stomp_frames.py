@@ -1,0 +1,123 @@
+"""The STOMP 1.2 codec, against stomp.py's own parser and against hostile bytes."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from stomp.utils import parse_frame
+
+from aspyx_event.exceptions import HeaderError
+from aspyx_event.providers.stomp.errors import ProtocolError
+from aspyx_event.providers.stomp.frames import FrameParser, encode
+
+COMMANDS = st.sampled_from(["MESSAGE", "RECEIPT", "ERROR"])
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
+# stomp.py needs a name; it also splits lines at a bare CR, which an escaped header never contains.
+HEADERS = st.dictionaries(TEXT.filter(lambda name: name and name != "content-length"), TEXT, max_size=8)
+BODY = st.binary(max_size=300)
+
+
+def test_headers_of_every_text_and_bodies_of_every_byte_survive() -> None:
+    @given(COMMANDS, HEADERS, BODY)
+    def check(command: str, headers: dict[str, str], body: bytes) -> None:
+        (frame,) = FrameParser().feed(encode(command, headers, body))
+        assert (frame.cmd, frame.body) == (command, body)
+        assert frame.headers == {**headers, "content-length": str(len(body))}
+
+    check()
+
+
+def test_the_parser_reads_what_the_parser_of_stomp_py_reads() -> None:
+    @given(COMMANDS, HEADERS, BODY)
+    def check(command: str, headers: dict[str, str], body: bytes) -> None:
+        data = encode(command, headers, body)
+        theirs = parse_frame(data[:-1])
+        (ours,) = FrameParser().feed(data)
+        assert (ours.cmd, ours.headers, ours.body) == (theirs.cmd, theirs.headers, theirs.body)
+
+    check()
+
+
+def test_frames_cut_anywhere_are_put_together_again() -> None:
+    @given(st.lists(st.tuples(COMMANDS, HEADERS, st.one_of(st.none(), BODY)), min_size=1, max_size=5), st.data())
+    def check(sent: list[tuple[str, dict[str, str], bytes | None]], data: st.DataObject) -> None:
+        stream = b"\n".join(encode(*frame) for frame in sent)
+        cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=10)))
+        parser, frames = FrameParser(), []
+        for start, end in zip([0, *cuts], [*cuts, len(stream)]):
+            frames += parser.feed(stream[start:end])
+        assert [(frame.cmd, frame.body) for frame in frames] == [(command, body or b"") for command, _, body in sent]
+
+    check()
+
+
+def test_whatever_arrives_is_frames_or_a_protocol_error() -> None:
+    @given(st.lists(st.binary(max_size=60), max_size=6))
+    def check(chunks: list[bytes]) -> None:
+        parser = FrameParser(max_header=100, max_body=100)
+        try:
+            for chunk in chunks:
+                parser.feed(chunk)
+        except ProtocolError:
+            pass
+
+    check()
+
+
+def test_line_ends_of_both_kinds_and_heart_beats_between_frames_are_read() -> None:
+    stream = b"\n\r\nMESSAGE\r\na:1\r\nb:x\\ny\r\n\r\nbody\0\n\n\r\nRECEIPT\nreceipt-id:7\n\n\0\n"
+    first, second = FrameParser().feed(stream)
+    assert (first.cmd, first.headers, first.body) == ("MESSAGE", {"a": "1", "b": "x\ny"}, b"body")
+    assert second.headers == {"receipt-id": "7"}
+
+
+def test_of_repeated_headers_the_first_one_counts() -> None:
+    (frame,) = FrameParser().feed(b"MESSAGE\na:1\na:2\n\n\0")
+    assert frame.headers == {"a": "1"}
+
+
+def test_connect_and_connected_are_not_escaped() -> None:
+    assert b"passcode:a:b\\c\n" in encode("CONNECT", {"passcode": "a:b\\c"})
+    (frame,) = FrameParser().feed(b"CONNECTED\nserver:a\\cb\n\n\0")
+    assert frame.headers == {"server": "a\\cb"}
+
+
+def test_a_password_with_a_line_end_cannot_add_headers_to_connect() -> None:
+    with pytest.raises(HeaderError):
+        encode("CONNECT", {"passcode": "x\nlogin:admin"})
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"HTTP/1.1 400 Bad Request\r\n\r\n",
+        b"AMQP\x03\x01\x00\x00",
+        b"MESSY\n\n\0",
+        b"MESSAGE\na:\\x\n\n\0",
+        b"MESSAGE\ncontent-length:-1\n\n\0",
+        b"MESSAGE\ncontent-length:1\xc2\xb2\n\n\0",
+        b"MESSAGE\ncontent-length:2\n\nabc\0",
+        b"MESSAGE\ncontent-length:1001\n\n",
+        b"MESSAGE\n\n" + b"x" * 1001,
+        b"MESSAGE\na:" + b"x" * 1001,
+    ],
+)
+def test_what_is_not_stomp_or_too_large_is_refused(data: bytes) -> None:
+    with pytest.raises(ProtocolError):
+        FrameParser(max_header=1000, max_body=1000).feed(data)
+
+
+def test_a_body_without_length_that_never_ends_is_refused() -> None:
+    parser = FrameParser(max_header=1000, max_body=1000)
+    with pytest.raises(ProtocolError):
+        for _ in range(10):
+            parser.feed(b"MESSAGE\n\n" if not parser._rest else b"x" * 500)
+
+
+def test_headers_larger_than_brokers_take_are_refused() -> None:
+    encode("SEND", {"a": "x" * 60_000}, b"")
+    with pytest.raises(HeaderError, match=re.escape("65536 are the limit")):
+        encode("SEND", {"a": "é" * 40_000}, b"")
