@@ -127,7 +127,7 @@ class Engine:
             self._reporter,
             binding.queue or "",
         )
-        subscription = Subscription(descriptor, binding, dispatcher, self._control)
+        subscription = Subscription(descriptor, binding, dispatcher, self._control, self.remove)
         self.subscriptions.add(subscription)
         return subscription
 

@@ -10,6 +10,7 @@ from uuid import uuid4
 from ..envelope import FRAMEWORK_PREFIX, Envelope
 from ..names import DEAD_LETTER_PREFIX
 from ..providers.base import AddressKind, Outgoing
+from .failures import users_part
 
 CAUSE_TYPE = FRAMEWORK_PREFIX + "cause-type"
 CAUSE_MESSAGE = FRAMEWORK_PREFIX + "cause-message"
@@ -51,7 +52,7 @@ def dead_letter(
         attempts: How often it was tried.
         event_id: Id of the event, part of the id by which the broker drops a second copy. "" keeps every copy.
     """
-    text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    text = "".join(traceback.format_exception(type(error), error, users_part(error.__traceback__)))
     notes = {
         CAUSE_TYPE: f"{type(error).__module__}.{type(error).__qualname__}",
         CAUSE_MESSAGE: str(error)[:_MESSAGE_LIMIT],

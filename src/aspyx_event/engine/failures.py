@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import inspect
 import logging
+from pathlib import Path
+from types import TracebackType
 from typing import Any, Protocol
 
 from ..context import EventContext, _current
 
 logger = logging.getLogger("aspyx.event")
+_OWN_FRAMES = (str(Path(__file__).parents[1]), concurrent.futures.__path__[0])
 
 
 class ExceptionHandling(Protocol):
@@ -45,10 +49,11 @@ class FailureReporter:
             context: The delivery that failed, if it was one.
         """
         text = _describe(what, context)
-        _add_note(error, text)
+        error.__traceback__ = users_part(error.__traceback__)
         if self._exception_manager is None or not self.knows(error):
             logger.error("%s: %s: %s", text, type(error).__name__, error, exc_info=error)
             return
+        _add_note(error, text)
         token = _current.set(context)
         try:
             answer = self._exception_manager.handle(error)
@@ -58,6 +63,16 @@ class FailureReporter:
             logger.exception("%s: an exception handler for %s failed itself", text, type(error).__name__)
         finally:
             _current.reset(token)
+
+
+def users_part(trace: TracebackType | None) -> TracebackType | None:
+    """Return a traceback without the leading frames of this package and of the thread pool: where the user's code
+    begins. All of it, if it never leaves this package.
+    """
+    part = trace
+    while part is not None and part.tb_frame.f_code.co_filename.startswith(_OWN_FRAMES):
+        part = part.tb_next
+    return part or trace
 
 
 def _describe(what: str, context: EventContext | None) -> str:

@@ -123,11 +123,16 @@ class Subscription:
     """
 
     def __init__(
-        self, descriptor: EventListenerDescriptor, binding: Binding, dispatcher: Dispatcher, control: Control
+        self,
+        descriptor: EventListenerDescriptor,
+        binding: Binding,
+        dispatcher: Dispatcher,
+        control: Control,
+        remove: Callable[[Subscription], Coroutine[Any, Any, bool]],
     ) -> None:
         self.id = str(uuid4())
         self.descriptor, self.binding = descriptor, binding
-        self._dispatcher, self._control = dispatcher, control
+        self._dispatcher, self._control, self._remove = dispatcher, control, remove
         self._consumer: Consumer | None = None
         self._lanes: Lanes | None = None
         self._attaching = asyncio.Lock()
@@ -161,8 +166,8 @@ class Subscription:
         return self._consumer is not None
 
     def cancel(self) -> Operation[bool]:
-        """Detach for good. Awaited: False if it was cancelled before."""
-        return self._control(self.detach)
+        """Detach for good, and leave the manager. Awaited: False if it was cancelled before."""
+        return self._control(lambda: self._remove(self))
 
     def pause(self) -> Operation[None]:
         """Take nothing new. What waits goes back to the queue, where other processes get it; handlers finish."""
