@@ -323,7 +323,10 @@ def _decode_by_driver(data: bytes) -> Received:
     except (ProtonException, UnicodeDecodeError, ValueError, OverflowError, KeyError, TypeError):
         return Received(data, {}, 0)
     properties = {str(name): _plain_text(value) for name, value in (message.properties or {}).items()}
-    return Received(_plain_body(message.body), _headers(properties, message.content_type or ""), message.delivery_count)
+    content_type = str(message.content_type or "")
+    if content_type == "None":  # what proton 0.40 makes of a missing one
+        content_type = ""
+    return Received(_plain_body(message.body), _headers(properties, content_type), message.delivery_count)
 
 
 def _plain_body(value: Any) -> bytes:
