@@ -34,6 +34,8 @@ from aspyx_event.providers.stomp.errors import (
         ("AMQ339028: Message header too big, increase minLargeMessageSize please.", HeaderError),
         ("AMQ339001: Destination does not exist: x", UnsupportedError),
         ("AMQ339041: Not allowed to specify ANYCAST semantics on [MULTICAST] address.", UnsupportedError),
+        ("AMQ339011 Error sending message", NotAcceptedError),
+        ("AMQ339016 Error creating subscription 1", PermissionDeniedError),
         ("something else", RefusedError),
     ],
 )
@@ -57,10 +59,11 @@ def test_a_refused_connect_is_a_connect_error() -> None:
 def test_the_reason_leaves_out_the_message_that_the_broker_quotes() -> None:
     quoted = "AMQ339011: Error sending message CoreMessage[messageID=1,properties=TypedProperties[secret=token]]"
     assert reason_of({"message": quoted}, b"AMQ229102: full") == "AMQ339011: Error sending message: AMQ229102: full"
+    assert reason_of({"message": "AMQ229032 User x"}, b"AMQ229032: User: x") == "AMQ229032: User: x"
     assert len(reason_of({"message": "x" * 5000}, b"")) <= 300
 
 
 def test_errors_of_acks_are_not_taken_for_the_answer_to_a_subscribe() -> None:
     assert may_be_of_a_subscribe("AMQ339016 Error creating subscription 7")
     assert not may_be_of_a_subscribe("AMQ339025 failed to ack because no message with id 1,2")
-    assert not may_be_of_a_subscribe("consumer with ID 7 disconnected by server")
+    assert not may_be_of_a_subscribe("consumer with ID ServerConsumerImpl [id=154, filter=null")

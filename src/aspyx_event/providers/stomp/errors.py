@@ -40,24 +40,31 @@ def _rule(pattern: str, error: type[Exception], remedy: str) -> _Rule:
 # The first match counts. AMQ numbers are those of Artemis 2.44; the other texts are RabbitMQ's.
 _RULES = (
     _rule("AMQ229031|Security Error occurred|Bad CONNECT", AuthenticationError, "check user= and password="),
-    _rule(
-        "AMQ22903[2-9]|AMQ229213|does not have permission|access.refused",
-        PermissionDeniedError,
-        "grant the right to the user",
-    ),
-    _rule("AMQ229102|address .{0,255} is full", NotAcceptedError, "the address is full; consume or raise its limit"),
+    _rule("AMQ22903[2-9]|AMQ229213|does not have permission|access.refused", PermissionDeniedError, "grant it to the user"),
+    _rule("AMQ229102|is full", NotAcceptedError, "consume, or raise the limit of the address"),
     _rule("AMQ339028|header too big", HeaderError, "send shorter or fewer headers"),
     _rule(
-        "AMQ339001|Destination does not exist|AMQ229203|AMQ229017|not_found",
+        "AMQ339001|Destination does not exist|not_found",
         UnsupportedError,
         "the broker does not create it; create it there or switch auto-create on",
     ),
     _rule("AMQ339041|Not allowed to specify", UnsupportedError, "the address exists with another routing type"),
+    # Over STOMP Artemis does not tell why it refused these two.
+    _rule(
+        "AMQ339011",
+        NotAcceptedError,
+        "the address is full, the user lacks the send right, or the headers exceed minLargeMessageSize: the broker's log says which",
+    ),
+    _rule(
+        "AMQ339016",
+        PermissionDeniedError,
+        "the user lacks the consume or createNonDurableQueue right, or the queue has its maximum of consumers",
+    ),
 )
 # ERROR frames without receipt-id that no SUBSCRIBE causes: a failed ACK, a queue that was deleted or a connection
 # that an administrator closed while we used it.
 _NOT_OF_A_SUBSCRIBE = re.compile(
-    r"AMQ339018|AMQ339025|AMQ339007|failed to ack|acknowledg|disconnected by server|AMQ22901[45]|AMQ2290(40|79)",
+    r"AMQ339018|AMQ339025|AMQ339007|failed to ack|acknowledg|consumer with ID|AMQ22901[45]",
     re.IGNORECASE,
 )
 
@@ -70,7 +77,9 @@ def reason_of(headers: dict[str, str], body: bytes) -> str:
     """
     message = headers.get("message", "").split("CoreMessage[", 1)[0].strip()
     cause = body.decode("utf-8", "replace").strip()
-    return (f"{message}: {cause}" if cause and cause != message else message or "no reason given")[:_LONGEST]
+    if not message or cause[:9] == message[:9]:  # the same text, with its colons
+        return (cause or "no reason given")[:_LONGEST]
+    return (f"{message}: {cause}" if cause else message)[:_LONGEST]
 
 
 def broker_error(what: str, reason: str) -> Exception:

@@ -1,0 +1,365 @@
+"""Subscriptions over STOMP on a real broker: which queue, who gets what, what goes back when."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import pytest
+
+from aspyx_event.exceptions import PermissionDeniedError, QueueClashError
+from aspyx_event.providers.base import AddressKind, Binding
+
+pytestmark = pytest.mark.broker
+
+
+def durable(address, queue="q", **fields):
+    return Binding(address=address, queue=f"{address}.{queue}", durable=True, label=f"listener {queue}", **fields)
+
+
+async def publish_all(connected, outgoing, address, bodies, **fields):
+    await asyncio.gather(*[connected.publish(outgoing(address, body, **fields)) for body in bodies])
+
+
+def numbered(count):
+    return [b"%03d" % number for number in range(count)]
+
+
+async def test_every_queue_gets_all_and_consumers_of_one_queue_share(broker, provider, inbox, outgoing, unique):
+    first, second = await provider(broker), await provider(broker)
+    shared, alone = [inbox(), inbox()], inbox()
+    for connected, box in zip((first, second), shared):
+        await connected.subscribe(durable(unique, prefetch=1), box)
+    await first.subscribe(durable(unique, "other"), alone)
+    await publish_all(first, outgoing, unique, numbered(40))
+    await alone.until(40)
+    while sum(len(box.deliveries) for box in shared) < 40:
+        await asyncio.sleep(0.01)
+    assert sorted(shared[0].bodies + shared[1].bodies) == numbered(40)
+    assert all(box.deliveries for box in shared)
+
+
+async def test_a_durable_queue_keeps_messages_while_nobody_consumes(broker, provider, inbox, outgoing, unique):
+    connected, box = await provider(broker), inbox()
+    await (await connected.subscribe(durable(unique), inbox())).close()
+    await publish_all(connected, outgoing, unique, numbered(5))
+    await connected.subscribe(durable(unique), box)
+    await box.until(5)
+    assert box.bodies == numbered(5)
+
+
+async def test_a_queue_of_ones_own_vanishes_with_its_consumer(
+    broker, management, provider, inbox, outgoing, unique, eventually
+):
+    connected, box = await provider(broker), inbox()
+    consumer = await connected.subscribe(Binding(address=unique, queue=None), box)
+    (queue,) = management.queues_of(unique)
+    await publish_all(connected, outgoing, unique, numbered(3), durable=False)
+    await box.until(3)
+    await consumer.close()
+    assert management.queues_of(unique) == []
+    consumer = await connected.subscribe(Binding(address=unique, queue=None), box)
+    await connected.stop()
+    await eventually(lambda: management.queues_of(unique) == [])
+
+
+async def test_a_volatile_queue_is_shared_by_name_and_vanishes_with_the_last_consumer(
+    broker, management, provider, inbox, outgoing, unique, eventually
+):
+    first, second = await provider(broker), await provider(broker)
+    boxes = [inbox(), inbox()]
+    binding = Binding(address=unique, queue="news", prefetch=1)
+    consumers = [await each.subscribe(binding, box) for each, box in zip((first, second), boxes)]
+    assert management.queues_of(unique) == [f"{unique}.news:shared-volatile:global"]
+    await publish_all(first, outgoing, unique, numbered(20), durable=False)
+    while sum(len(box.deliveries) for box in boxes) < 20:
+        await asyncio.sleep(0.01)
+    assert sorted(boxes[0].bodies + boxes[1].bodies) == numbered(20)
+    await consumers[0].close()
+    assert first.reconnects == 0
+    await publish_all(second, outgoing, unique, [b"still there"], durable=False)
+    await boxes[1].until(len(boxes[1].deliveries) + 1)
+    await consumers[1].close()
+    await eventually(lambda: management.queues_of(unique) == [])
+
+
+async def test_a_volatile_queue_that_an_amqp_client_made_is_joined(
+    broker, management, provider, inbox, outgoing, unique, eventually
+):
+    connected, box = await provider(broker), inbox()
+    link, close = await asyncio.to_thread(_receive_amqp, broker, unique, f"{unique}.a%7Cb|1")
+    assert management.queues_of(unique) == [f"{unique}.a%7Cb:shared-volatile:global"]
+    consumer = await connected.subscribe(Binding(address=unique, queue="a|b"), box)
+    assert management.consumers(f"{unique}.a%7Cb:shared-volatile:global") == 2
+    await publish_all(connected, outgoing, unique, numbered(4), durable=False)
+    messages = await asyncio.to_thread(lambda: [link.receive(timeout=20) for _ in range(2)])
+    received = [bytes(message.body) for message in messages]
+    await box.until(2)
+    assert sorted(received + box.bodies) == numbered(4)
+    await consumer.close()
+    # Artemis answers the leaving of such a queue with an ERROR while others are there.
+    await connected.publish(outgoing(unique))
+    await asyncio.to_thread(close)
+    await eventually(lambda: management.queues_of(unique) == [])
+
+
+def _receive_amqp(broker, address, link):
+    from proton import Data, symbol
+    from proton.reactor import LinkOption
+    from proton.utils import BlockingConnection
+
+    class Shared(LinkOption):
+        def apply(self, link):
+            capabilities = link.source.capabilities
+            capabilities.put_array(False, Data.SYMBOL)
+            capabilities.enter()
+            for name in ("topic", "shared", "global"):
+                capabilities.put_symbol(symbol(name))
+            capabilities.exit()
+
+    connection = BlockingConnection(
+        f"amqp://{broker.where}", user=broker.user, password=broker.password, allowed_mechs="PLAIN", timeout=20
+    )
+    receiver = connection.create_receiver(address, name=link, options=Shared(), credit=2)
+    return receiver, connection.close
+
+
+async def test_no_more_than_prefetch_deliveries_are_out_at_once(broker, provider, inbox, outgoing, unique, eventually):
+    connected, box = await provider(broker), inbox(ack=False)
+    await connected.subscribe(durable(unique, prefetch=7), box)
+    await publish_all(connected, outgoing, unique, numbered(30))
+    settled = 0
+    while settled < 30:
+        await box.until(min(30, settled + 7))
+        assert len(box.deliveries) - settled <= 7
+        box.deliveries[settled].ack()
+        settled += 1
+    assert box.bodies == numbered(30)
+
+
+async def test_with_prefetch_one_a_second_consumer_gets_the_next_message(broker, provider, inbox, outgoing, unique):
+    connected, busy, free = await provider(broker), inbox(ack=False), inbox()
+    await connected.subscribe(durable(unique, prefetch=1), busy)
+    await publish_all(connected, outgoing, unique, numbered(10))
+    await busy.until(1)
+    await connected.subscribe(durable(unique, prefetch=1), free)
+    await free.until(9)
+    assert free.bodies == numbered(10)[1:]
+    busy.deliveries[0].ack()
+
+
+async def test_a_delivery_is_settled_once(broker, management, provider, inbox, outgoing, unique, eventually):
+    connected, box = await provider(broker), inbox(ack=False)
+    await connected.subscribe(durable(unique), box)
+    await publish_all(connected, outgoing, unique, numbered(2))
+    await box.until(2)
+    for delivery in list(box.deliveries):
+        delivery.ack()
+        delivery.ack()
+        delivery.release()
+    await eventually(lambda: management.messages(f"{unique}.q") == 0)
+    assert connected.reconnects == 0
+    assert len(box.deliveries) == 2
+
+
+async def test_a_released_message_is_delivered_again_and_in_order(
+    broker, management, provider, inbox, outgoing, unique, eventually
+):
+    connected, box = await provider(broker), inbox(ack=False)
+    await connected.subscribe(durable(unique, prefetch=3), box)
+    await publish_all(connected, outgoing, unique, numbered(5))
+    await box.until(3)
+    box.deliveries[0].envelope.headers["changed"] = "by the consumer"
+    for delivery in (box.deliveries[1], box.deliveries[0], box.deliveries[2]):
+        delivery.release()
+    box.ack = True
+    await box.until(8)
+    assert box.bodies[3:] == numbered(5)
+    assert [delivery.redelivered for delivery in box.deliveries] == [False] * 3 + [True] * 3 + [False] * 2
+    assert "changed" not in box.deliveries[3].envelope.headers
+    await eventually(lambda: management.messages(f"{unique}.q") == 0)
+
+
+async def test_a_consumer_that_releases_everything_does_not_spin(broker, provider, inbox, outgoing, unique):
+    connected, seen = await provider(broker), []
+
+    def refuse(delivery):
+        seen.append(delivery)
+        delivery.release()
+
+    await connected.subscribe(durable(unique), refuse)
+    await connected.publish(outgoing(unique))
+    while len(seen) < 3:
+        await asyncio.sleep(0.01)
+    assert len(seen) < 10
+
+
+async def test_releasing_is_no_attempt_the_message_never_becomes_a_dead_letter(
+    broker, provider, inbox, outgoing, unique
+):
+    connected, box = await provider(broker), inbox(ack=False)
+    await connected.publish(outgoing(unique, kind=AddressKind.QUEUE))
+    for _ in range(12):  # Artemis takes a message for poison after ten attempts
+        held = inbox(ack=False)
+        binding = Binding(address=unique, queue=unique, kind=AddressKind.QUEUE, durable=True)
+        consumer = await connected.subscribe(binding, held)
+        await held.until(1)
+        held.deliveries[0].release()
+        await consumer.close()
+    await connected.subscribe(binding, box)
+    await box.until(1)
+
+
+async def test_closing_a_consumer_gives_back_what_it_holds(broker, provider, inbox, outgoing, unique):
+    connected, box, next_box = await provider(broker), inbox(ack=False), inbox()
+    consumer = await connected.subscribe(durable(unique, prefetch=2), box)
+    await publish_all(connected, outgoing, unique, numbered(5))
+    await box.until(2)
+    await consumer.close()
+    await consumer.close()
+    for delivery in box.deliveries:
+        delivery.ack()  # stale: an ACK would end the connection
+    await connected.subscribe(durable(unique), next_box)
+    await next_box.until(5)
+    assert next_box.bodies == numbered(5)
+    assert connected.reconnects == 0
+    assert len(box.deliveries) == 2
+
+
+async def test_a_paused_consumer_leaves_the_rest_to_others_and_settles_what_it_has(
+    broker, management, provider, inbox, outgoing, unique, eventually
+):
+    connected, box, other = await provider(broker), inbox(ack=False), inbox()
+    consumer = await connected.subscribe(durable(unique, prefetch=3), box)
+    await publish_all(connected, outgoing, unique, numbered(20))
+    await box.until(3)
+    await consumer.pause()
+    await consumer.pause()
+    other_consumer = await connected.subscribe(durable(unique), other)
+    for delivery in box.deliveries:
+        delivery.ack()
+    await other.until(17)
+    assert sorted(other.bodies) == numbered(20)[3:]
+    assert len(box.deliveries) == 3
+    await eventually(lambda: management.messages(f"{unique}.q") == 0)
+    await other_consumer.close()
+    await publish_all(connected, outgoing, unique, [b"later"])
+    box.ack = True
+    await consumer.resume()
+    await consumer.resume()
+    await box.until(4)
+    assert box.bodies[3] == b"later"
+    assert connected.reconnects == 0
+
+
+async def test_a_consumer_resumed_before_it_could_leave_goes_on(broker, provider, inbox, outgoing, unique):
+    connected, box = await provider(broker), inbox(ack=False)
+    consumer = await connected.subscribe(durable(unique, prefetch=1), box)
+    await publish_all(connected, outgoing, unique, numbered(5))
+    await box.until(1)
+    await consumer.pause()
+    await consumer.resume()
+    box.ack = True
+    box.deliveries[0].ack()
+    await box.until(5)
+    assert box.bodies == numbered(5)
+
+
+async def test_nothing_is_lost_or_handed_over_while_a_consumer_pauses_and_resumes(
+    broker, provider, inbox, outgoing, unique
+):
+    connected, box = await provider(broker), inbox()
+    consumer = await connected.subscribe(durable(unique, prefetch=5), box)
+    sending = asyncio.gather(*[connected.publish(outgoing(unique, body)) for body in numbered(300)])
+    for _ in range(10):
+        await consumer.pause()
+        count = len(box.deliveries)
+        await asyncio.sleep(0.01)
+        assert len(box.deliveries) == count
+        await consumer.resume()
+    await sending
+    await box.until(300)
+    assert sorted(box.bodies) == numbered(300)
+
+
+@pytest.mark.parametrize("queue", [None, "news"])
+async def test_a_queue_that_is_not_durable_survives_the_pause_of_its_only_consumer(
+    queue, broker, provider, inbox, outgoing, unique
+):
+    connected, box = await provider(broker), inbox()
+    consumer = await connected.subscribe(Binding(address=unique, queue=queue, prefetch=10), box)
+    await connected.publish(outgoing(unique, b"before", durable=False))
+    await box.until(1)
+    await consumer.pause()
+    await publish_all(connected, outgoing, unique, numbered(30), durable=False)
+    assert len(box.deliveries) == 1
+    await consumer.resume()
+    await box.until(31)
+    assert sorted(box.bodies[1:]) == numbered(30)
+
+
+async def test_a_queue_of_another_address_is_a_clash_that_names_the_cures(broker, provider, inbox, outgoing, unique):
+    connected, box = await provider(broker), inbox()
+    await connected.subscribe(Binding(address=f"{unique}.a", queue=unique, durable=True), box)
+    with pytest.raises(QueueClashError, match=r"name=.*QueueNaming\.QUALIFIED") as raised:
+        await connected.subscribe(Binding(address=f"{unique}.b", queue=unique, durable=True, label="billing"), inbox())
+    for part in (f"{unique}.a", f"{unique}.b", "billing"):
+        assert part in str(raised.value)
+    await connected.publish(outgoing(f"{unique}.a"))
+    await box.until(1)
+    assert connected.reconnects == 0
+
+
+APPLICATION = {
+    "users": {"app": ("secret", "apps"), "nobody": ("secret", "nobodies")},
+    "permissions": {
+        "#": {
+            right: ("apps",)
+            for right in (
+                "send", "consume", "createAddress", "createDurableQueue", "deleteDurableQueue",
+                "createNonDurableQueue", "deleteNonDurableQueue",
+            )
+        },
+        "activemq.management": {"manage": ("administrators",)},
+    },
+}  # fmt: skip
+
+
+async def test_without_the_manage_right_listeners_work_and_one_warning_says_what_is_missing(
+    own_broker, provider, inbox, outgoing, unique, caplog, eventually
+):
+    broker = own_broker(**APPLICATION)
+    connected, box = await provider(broker, user="app", password="secret"), inbox()
+    with caplog.at_level(logging.WARNING, "aspyx.event.stomp"):
+        await connected.subscribe(durable(unique, "1"), box)
+        await connected.subscribe(durable(unique, "2"), box)
+        await connected.subscribe(Binding(address=unique, queue="volatile"), box)
+    assert ["manage right" in record.getMessage() for record in caplog.records] == [True]
+    await connected.publish(outgoing(unique))
+    await box.until(3)
+    # The clash shows when a foreign event comes; it must neither be handled nor be lost.
+    caplog.clear()
+    foreign = inbox()
+    await connected.subscribe(Binding(address=f"{unique}.b", queue=f"{unique}.1", durable=True), foreign)
+    await publish_all(connected, outgoing, unique, numbered(4))
+    await eventually(lambda: any("queue names are unique" in record.getMessage() for record in caplog.records))
+    await box.until(3 + 12)
+    assert foreign.deliveries == []
+
+
+async def test_a_missing_right_is_named_and_the_connection_goes_on(own_broker, provider, inbox, outgoing, unique):
+    broker = own_broker(**APPLICATION)
+    owner = await provider(broker, user="app", password="secret")
+    await owner.subscribe(durable(unique), inbox())
+    connected = await provider(broker, user="nobody", password="secret")
+    for binding in (
+        durable(unique),
+        durable(f"{unique}.new"),
+        Binding(address=unique, queue=None),
+        Binding(address=unique, queue="volatile"),
+    ):
+        with pytest.raises(PermissionDeniedError):
+            await connected.subscribe(binding, inbox())
+    with pytest.raises(PermissionDeniedError, match="CREATE_ADDRESS"):
+        await connected.publish(outgoing(f"{unique}.new"))
+    assert connected.unconfirmed == 0
