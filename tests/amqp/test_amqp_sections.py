@@ -226,7 +226,7 @@ def test_a_damaged_message_never_raises(body, head, data):
 
 
 def test_described_and_array_values_do_not_stop_a_message():
-    from proton import Array, Described, UNDESCRIBED
+    from proton import UNDESCRIBED, Array, Described
 
     for odd in (Described(symbol("x"), "y"), Array(UNDESCRIBED, Data.INT, 1, 2)):
         received = decode(bytes(Message(body=odd, properties={"a": "b"}).encode()))

@@ -41,6 +41,10 @@ class Client:
         self._flushed: asyncio.Event = asyncio.Event()
 
     @property
+    def connected(self) -> bool:
+        return self._supervisor.wire is not None
+
+    @property
     def reconnects(self) -> int:
         return self._supervisor.reconnects
 

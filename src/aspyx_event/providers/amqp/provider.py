@@ -109,6 +109,11 @@ class AMQPProvider(Provider):
     def __repr__(self) -> str:
         return f"<AMQPProvider {self.server_name!r} at {self._settings.host}:{self._settings.port}>"
 
+    @property
+    def connected(self) -> bool:
+        """True while there is a connection to the broker."""
+        return self._client is not None and self._client.connected
+
     async def start(self) -> None:
         client = self._client
         if client is None:
