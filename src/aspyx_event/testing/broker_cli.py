@@ -1,0 +1,178 @@
+"""A broker from the command line: `python -m aspyx_event.testing.broker_cli up | down | run -- COMMAND ...`.
+
+`run` starts a broker on a free port, tells the command about it in the environment (ARTEMIS_URL, and its parts in
+ARTEMIS_HOST, ARTEMIS_PORT, ARTEMIS_USER and ARTEMIS_PASSWORD), and ends it with the command. `up` and `down` are for a
+broker that stays, at the usual port; its data is there again at the next `up`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+from .broker import DEFAULT_PORT, START_TIMEOUT, STOP_TIMEOUT, ArtemisBroker, answers_amqp
+from .broker_config import BrokerConfig
+from .broker_distribution import BrokerUnavailable, DockerRuntime, JavaRuntime, cache_directory, find_runtime
+from .broker_process import JavaRunner
+from .broker_progress import heartbeat
+
+HOST = "127.0.0.1"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one subcommand; return the exit code."""
+    parser = argparse.ArgumentParser(prog="broker_cli", description="An Artemis broker to develop and test with.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, text in (("up", f"start a broker at {HOST}:{DEFAULT_PORT}"), ("down", "end the broker `up` started")):
+        sub = commands.add_parser(name, help=text)
+        sub.add_argument("--compose", type=Path, help="compose file to use if a Docker engine runs")
+    run = commands.add_parser("run", help="run a command with a broker of its own")
+    run.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- COMMAND ...")
+    options = parser.parse_args(arguments)
+    try:
+        if options.command == "run":
+            argv = options.argv[1:] if options.argv[:1] == ["--"] else options.argv
+            return _run(argv) if argv else parser.error("run needs a command")
+        return _up(options.compose) if options.command == "up" else _down(options.compose)
+    except BrokerUnavailable as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
+def _run(argv: list[str]) -> int:
+    # As an exception it passes through the block below, which ends the broker.
+    signal.signal(signal.SIGTERM, _exit)
+    with ArtemisBroker.find(progress=_say) as broker:
+        _say(f"broker at {broker.where}")
+        environ = {
+            **os.environ,
+            "ARTEMIS_URL": broker.url,
+            "ARTEMIS_HOST": broker.host,
+            "ARTEMIS_PORT": str(broker.port),
+            "ARTEMIS_USER": broker.user,
+            "ARTEMIS_PASSWORD": broker.password,
+        }
+        with subprocess.Popen(argv, env=environ) as child:
+            while True:
+                try:
+                    return _shell_code(child.wait())
+                except KeyboardInterrupt:
+                    # Ctrl-C went to the command too: it ends in its own time, and the broker after it.
+                    _say("stopping ...")
+                except SystemExit:
+                    child.terminate()
+                    child.wait()
+                    raise
+
+
+def _exit(number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
+
+
+def _shell_code(code: int) -> int:
+    return code if code >= 0 else 128 - code
+
+
+def _up(compose: Path | None) -> int:
+    if answers_amqp(HOST, DEFAULT_PORT):
+        _say(f"a broker answers already at {HOST}:{DEFAULT_PORT}")
+        return 0
+    runtime = find_runtime(os.environ, _say)
+    if isinstance(runtime, DockerRuntime):
+        if compose is None:
+            raise BrokerUnavailable("a Docker engine runs; give its compose file: --compose docker/docker-compose.yml")
+        code = _compose(runtime.docker, compose, "up", "--detach", "--wait")
+    else:
+        code = _up_java(runtime)
+    if code == 0:
+        _say(f"broker at {HOST}:{DEFAULT_PORT} (all protocols), user and password: admin")
+    return code
+
+
+def _up_java(runtime: JavaRuntime) -> int:
+    instance = _instance()
+    BrokerConfig().write(instance, {"artemis": DEFAULT_PORT}, host=HOST)
+    runner = JavaRunner(runtime, instance, instance / "broker.log", BrokerConfig().heap)
+    before = runner.times_active()
+    runner.start()
+    _pid_file().write_text(str(runner.pid()), encoding="ascii")
+    end = time.monotonic() + START_TIMEOUT
+    with heartbeat(_say, "starting Artemis"):
+        while runner.times_active() == before or not answers_amqp(HOST, DEFAULT_PORT):
+            if runner.ended() is not None or time.monotonic() > end:
+                runner.kill()
+                _pid_file().unlink()
+                raise BrokerUnavailable(f"Artemis did not start; see {instance / 'broker.log'}")
+            time.sleep(0.1)
+    return 0
+
+
+def _down(compose: Path | None) -> int:
+    pid = _running_pid()
+    if pid is not None:
+        os.kill(pid, signal.SIGTERM)
+        end = time.monotonic() + STOP_TIMEOUT
+        while _running_pid() is not None and time.monotonic() < end:
+            time.sleep(0.1)
+        if _running_pid() is not None:
+            os.kill(pid, signal.SIGKILL)
+        _pid_file().unlink()
+        _say("broker stopped; its data is kept")
+        return 0
+    docker = shutil.which("docker")
+    if docker is not None and compose is not None and _engine_runs(docker):
+        return _compose(docker, compose, "down")
+    _say("no broker of ours is running")
+    return 0
+
+
+def _engine_runs(docker: str) -> bool:
+    command = [docker, "version", "--format", "{{.Server.Version}}"]
+    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False).returncode == 0
+
+
+def _compose(docker: str, file: Path, *arguments: str) -> int:
+    return subprocess.run([docker, "compose", "--file", str(file), *arguments], check=False).returncode
+
+
+def _instance() -> Path:
+    return (cache_directory(os.environ) / "broker").absolute()
+
+
+def _pid_file() -> Path:
+    return _instance() / "pid"
+
+
+def _running_pid() -> int | None:
+    """Return the process `up` started, or None: its id may belong to another program by now, or it is gone."""
+    try:
+        pid = int(_pid_file().read_text(encoding="ascii"))
+        command = _command_of(pid)
+    except (OSError, ValueError):
+        return None
+    return pid if f"-Dartemis.instance={_instance()}" in command else None
+
+
+def _command_of(pid: int) -> str:
+    proc = Path("/proc")
+    if (proc / "self").exists():
+        return (proc / str(pid) / "cmdline").read_text(encoding="utf-8", errors="replace").replace("\0", " ")
+    ps = ["/bin/ps", "-ww", "-o", "command=", "-p", str(pid)]
+    return subprocess.run(ps, capture_output=True, text=True, check=False).stdout
+
+
+if __name__ == "__main__":
+    sys.exit(main())
