@@ -207,16 +207,19 @@ class Chain:
             DeclarationError: one is no interceptor, or is part of another manager's chain.
         """
         self.release()
+        joined: list[EnvelopePipeline] = []
+        # All are checked before one is joined: a refused chain must not keep its sound interceptors from others.
         for interceptor in interceptors:
             if not isinstance(interceptor, EnvelopePipeline):
                 raise DeclarationError(
                     f"{interceptor!r} is no pipeline; derive its class from AbstractEnvelopePipeline"
                 )
-            if isinstance(getattr(interceptor, "next", None), (InterceptorLink, _End)):
+            joined_elsewhere = isinstance(getattr(interceptor, "next", None), (InterceptorLink, _End))
+            if joined_elsewhere or any(interceptor is other for other in joined):
                 name = type(interceptor).__name__
                 raise DeclarationError(f"pipeline {name} is used twice; every manager needs an instance of its own")
-            self._interceptors.append(interceptor)
-            interceptor.next = self._end
+            joined.append(interceptor)
+        self._interceptors = joined
         for interceptor in reversed(interceptors):
             self._first = InterceptorLink(interceptor, self._first)
 

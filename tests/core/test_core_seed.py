@@ -6,7 +6,7 @@ import subprocess
 import sys
 import textwrap
 
-SEED = '''
+SEED = """
 from dataclasses import dataclass
 from aspyx.di import Environment, create, module
 from aspyx.exception import ExceptionManager, catch
@@ -53,16 +53,16 @@ class Module:
     @create()
     def create_event_manager(self) -> EventManager:
         return EventManager(LocalProvider(), exception_manager=self.create_exception_manager())
-'''
-PLAIN = '''
+"""
+PLAIN = """
 environment = Environment(Module)
 event_manager = environment.get(EventManager)
 event_manager.send_event(HelloEvent("world"))
 assert SEEN == [HelloEvent("world")], SEEN
 environment.destroy()
 print("ok")
-'''
-ASYNC = '''
+"""
+ASYNC = """
 import asyncio
 
 async def main():
@@ -77,7 +77,7 @@ async def main():
 
 asyncio.run(main())
 print("ok")
-'''
+"""
 
 
 def run(program: str, tmp_path) -> subprocess.CompletedProcess[str]:

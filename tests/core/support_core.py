@@ -1,0 +1,82 @@
+"""What tests of the core share: waiting on conditions with a deadline, a listener that remembers, running programs."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aspyx_event import EventContext
+
+DEADLINE = 10.0
+
+
+async def eventually(condition: Callable[[], Any], what: str = "") -> Any:
+    """Wait until *condition* is true, letting the loop run; return its value."""
+    end = time.monotonic() + DEADLINE
+    while not (value := condition()):
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {DEADLINE} s: {what or condition}")
+        await asyncio.sleep(0.001)
+    return value
+
+
+async def settle(rounds: int = 50) -> None:
+    """Let everything that is ready on the loop run: for showing that something does not happen."""
+    for _ in range(rounds):
+        await asyncio.sleep(0)
+
+
+@dataclass
+class Recorder:
+    """An async handler that remembers what it was given and fails as often as it is told."""
+
+    failures: list[Exception] = field(default_factory=list)
+    events: list[Any] = field(default_factory=list)
+    contexts: list[EventContext] = field(default_factory=list)
+    handled: list[Any] = field(default_factory=list)
+
+    async def __call__(self, event: Any, context: EventContext) -> None:
+        self.events.append(event)
+        self.contexts.append(context)
+        if self.failures:
+            raise self.failures.pop(0)
+        self.handled.append(event)
+
+
+@dataclass
+class Gate:
+    """An async handler that holds every event until it is opened."""
+
+    entered: list[Any] = field(default_factory=list)
+    left: list[Any] = field(default_factory=list)
+    cancelled: list[Any] = field(default_factory=list)
+    running: int = 0
+    most: int = 0
+    opened: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def __call__(self, event: Any) -> None:
+        self.entered.append(event)
+        self.running += 1
+        self.most = max(self.most, self.running)
+        try:
+            await self.opened.wait()
+        except asyncio.CancelledError:
+            self.cancelled.append(event)
+            raise
+        finally:
+            self.running -= 1
+        self.left.append(event)
+
+
+def run_program(source: str, folder: Path, name: str = "program_under_test.py") -> subprocess.CompletedProcess[str]:
+    """Run *source* as a script in a process of its own."""
+    path = folder / name
+    path.write_text(textwrap.dedent(source))
+    return subprocess.run([sys.executable, str(path)], capture_output=True, text=True, timeout=60)

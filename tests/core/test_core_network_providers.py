@@ -1,0 +1,147 @@
+"""AX-60 ... AX-71, as far as no broker is needed: constructors, names, defaults, laziness, missing drivers."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+
+import pytest
+from support_core import run_program
+
+import aspyx_event
+from aspyx_event import (
+    AMQPProvider,
+    Capabilities,
+    DeclarationError,
+    EventManager,
+    LocalProvider,
+    Provider,
+    QueueNaming,
+    StompProvider,
+    event,
+)
+from aspyx_event.engine.subscriptions import queue_name
+from aspyx_event.listeners import event_handler, handler_declarations
+
+
+def _signature(cls):
+    parameters = inspect.signature(cls).parameters.values()
+    return {one.name: one.default for one in parameters if one.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD}
+
+
+def test_ax_60_the_amqp_constructor_keeps_names_order_and_defaults():
+    expected = {"server_name": inspect.Parameter.empty, "host": "localhost", "port": 61616, "user": "", "password": ""}
+    assert _signature(AMQPProvider) == expected
+    assert list(_signature(AMQPProvider)) == list(expected)
+
+
+def test_ax_60_both_documented_names_are_one_class():
+    assert aspyx_event.AMQProvider is AMQPProvider
+
+
+def test_ax_60_a_server_name_is_needed():
+    with pytest.raises(DeclarationError, match="server_name"):
+        AMQPProvider("")
+    with pytest.raises(TypeError):
+        AMQPProvider()
+
+
+def test_ax_60_a_provider_never_shows_its_password():
+    for provider in (AMQPProvider("s", password="s3cret", user="u"), StompProvider(password="s3cret", user="u")):
+        assert "s3cret" not in repr(provider)
+        assert "s3cret" not in repr(vars(provider))
+
+
+def test_ax_60_importing_and_constructing_loads_no_driver_and_opens_nothing(tmp_path):
+    done = run_program(
+        """
+        import sys, socket, threading
+        socket.socket.connect = None
+        from aspyx_event import AMQPProvider, AMQProvider, EventManager, StompProvider
+        EventManager(AMQPProvider("s", "no.such.host")), EventManager(StompProvider("no.such.host"))
+        loaded = [name for name in ("proton", "cproton", "stomp") if name in sys.modules]
+        assert (loaded, threading.active_count()) == ([], 1), (loaded, threading.enumerate())
+        """,
+        tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("driver", "make", "cure"),
+    [
+        ("proton", "AMQPProvider('s')", "pip install 'aspyx-event[amqp]'"),
+        ("stomp", "StompProvider()", "pip install 'aspyx-event[stomp]'"),
+    ],
+)
+def test_ax_60_ax_70_a_missing_driver_is_named_with_the_command_that_installs_it(driver, make, cure, tmp_path):
+    done = run_program(
+        f"""
+        import asyncio, sys
+        sys.modules[{driver!r}] = sys.modules["c{driver}"] = None
+        from aspyx_event import *
+        from aspyx_event import AMQPProvider, StompProvider
+
+        async def main():
+            try:
+                await EventManager({make}).start()
+            except MissingDriverError as error:
+                print(error)
+
+        asyncio.run(main())
+        """,
+        tmp_path,
+    )
+    assert cure in done.stdout, done.stderr
+
+
+@event(name="addresses.hello")
+@dataclass
+class Hello:
+    text: str
+
+
+def _queue(**keywords):
+    naming = keywords.pop("naming", QueueNaming.LISTENER)
+
+    @event_handler(Hello, **keywords)
+    def handler(event):
+        """Never called."""
+
+    [declaration] = handler_declarations(handler)
+    manager = EventManager(LocalProvider())
+    descriptor = declaration.describe(handler, manager.get_event_descriptor(Hello))
+    return queue_name(descriptor, LocalProvider(server_name="srv-1", queue_naming=naming))
+
+
+def test_ax_61_a_queue_is_named_after_the_listener_and_with_per_process_after_the_server_too():
+    assert _queue(name="Audit") == "Audit"
+    assert _queue(name="Audit", per_process=True, resumable=True) == "Audit-srv-1"
+    assert _queue(name="Audit", group="auditors") == "auditors"
+
+
+def test_ax_61_a_volatile_queue_per_process_needs_no_name():
+    assert _queue(name="Audit", per_process=True) is None
+
+
+def test_ax_62_queue_names_may_be_qualified_by_the_event_for_brokers_with_one_name_space():
+    assert _queue(name="Audit", naming=QueueNaming.QUALIFIED) == "addresses.hello.Audit"
+
+
+def test_ax_64_reconnecting_is_configured_and_on_by_default():
+    for cls in (AMQPProvider, StompProvider):
+        first, largest = inspect.signature(cls).parameters["backoff"].default
+        assert 0 < first <= largest
+
+
+def test_ax_70_the_stomp_constructor_keeps_names_order_and_defaults():
+    expected = {"host": "localhost", "port": 61616, "user": "", "password": ""}
+    assert _signature(StompProvider) == expected
+    assert list(_signature(StompProvider)) == list(expected)
+
+
+def test_ax_71_both_network_providers_offer_the_same():
+    assert isinstance(AMQPProvider.capabilities, Capabilities)
+    assert AMQPProvider.capabilities == StompProvider.capabilities
+    assert issubclass(AMQPProvider, Provider)
+    assert issubclass(StompProvider, Provider)
