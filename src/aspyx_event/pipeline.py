@@ -80,6 +80,14 @@ class AbstractEnvelopePipeline(EnvelopePipeline):
         return _continue(self.next.handle(envelope, event_listener_descriptor), envelope, type(self).handle)
 
 
+def _hide_parameters(function: Any) -> None:
+    """Let the container see no parameters: it wants a bean for each of them, those with a default included."""
+    function.__signature__ = inspect.Signature([inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)])
+
+
+_hide_parameters(AbstractEnvelopePipeline.__init__)
+
+
 class Continuation:
     """What `proceed_*` returns for work that is not finished yet."""
 
