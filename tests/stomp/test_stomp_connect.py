@@ -14,7 +14,7 @@ import trustme
 from aspyx_event.exceptions import AuthenticationError, ConnectError
 from aspyx_event.providers.stomp import StompProvider
 
-SECRET = "pass:word\\with-all"  # noqa: S105
+SECRET = "pass:word\\with-all"
 
 
 @pytest.fixture
@@ -139,15 +139,15 @@ def authority():
 @pytest.fixture(scope="module")
 def certificate(authority):
     """A server certificate for localhost, but not for 127.0.0.1, as a PKCS 12 store."""
-    from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, pkcs12
+    from cryptography import x509
+    from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, load_pem_private_key, pkcs12
 
     leaf = authority.issue_cert("localhost")
-    from cryptography import x509
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
     key = load_pem_private_key(leaf.private_key_pem.bytes(), None)
     chain = [x509.load_pem_x509_certificate(blob.bytes()) for blob in leaf.cert_chain_pems]
-    return pkcs12.serialize_key_and_certificates(b"server", key, chain[0], chain[1:], BestAvailableEncryption(b"changeit"))
+    return pkcs12.serialize_key_and_certificates(
+        b"server", key, chain[0], chain[1:], BestAvailableEncryption(b"changeit")
+    )
 
 
 @pytest.fixture
@@ -170,7 +170,7 @@ async def test_tls_verifies_authority_and_host_name(tls_broker, authority, inbox
     await provider.start()
     await provider.publish(outgoing(unique, b"x" * 3_000_000))
     await provider.stop()
-    with pytest.raises(ConnectError, match="127.0.0.1"):
+    with pytest.raises(ConnectError, match=r"127\.0\.0\.1"):
         await make(port, "127.0.0.1", password="admin", ssl=context, connect_timeout=10.0).start()
     with pytest.raises(ConnectError, match="not trusted"):
         await make(port, "localhost", password="admin", ssl=True, connect_timeout=10.0).start()

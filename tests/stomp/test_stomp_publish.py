@@ -7,8 +7,8 @@ import os
 import time
 
 import pytest
-import stomp as stomp_py
 
+import stomp as stomp_py
 from aspyx_event.exceptions import (
     BufferFullError,
     ConfirmTimeoutError,
@@ -102,17 +102,16 @@ async def test_waiting_messages_of_higher_priority_come_first(broker, provider, 
     assert box.bodies == [b"high", b"default", b"low"]
 
 
-async def test_messages_of_one_key_go_to_one_consumer_in_order(broker, provider, inbox, outgoing, unique):
+async def test_messages_of_one_key_go_to_one_consumer_in_order(broker, provider, inbox, outgoing, unique, eventually):
     first, second = await provider(broker), await provider(broker)
     boxes = [inbox(), inbox()]
     binding = Binding(address=unique, queue=f"{unique}.q", durable=True, prefetch=1)
-    for connected, box in zip((first, second), boxes):
+    for connected, box in zip((first, second), boxes, strict=True):
         await connected.subscribe(binding, box)
     sent = [(key, number) for number in range(20) for key in ("a", "b", "c", "d")]
     for key, number in sent:
         await first.publish(outgoing(unique, f"{key}{number}".encode(), key=key))
-    while sum(len(box.deliveries) for box in boxes) < len(sent):
-        await asyncio.sleep(0.01)
+    await eventually(lambda: sum(len(box.deliveries) for box in boxes) == len(sent))
     for key in "abcd":
         mine = [[body for body in box.bodies if body.startswith(key.encode())] for box in boxes]
         assert sorted(mine) == sorted([[], [f"{key}{number}".encode() for number in range(20)]])
@@ -213,9 +212,7 @@ async def test_unconfirmed_messages_fail_when_the_provider_stops(own_broker, pro
     assert not connected.connected
 
 
-async def test_stop_sends_what_is_not_confirmed_yet_and_may_be_called_again(
-    broker, provider, inbox, outgoing, unique
-):
+async def test_stop_sends_what_is_not_confirmed_yet_and_may_be_called_again(broker, provider, inbox, outgoing, unique):
     connected, box = await provider(broker), inbox()
     await connected.subscribe(Binding(address=unique, queue=f"{unique}.q", durable=True), inbox())
     futures = [connected.publish(outgoing(unique, str(n).encode())) for n in range(100)]
@@ -258,9 +255,7 @@ class _Listener(stomp_py.ConnectionListener):
         self.frames.append(frame)
 
 
-async def test_stomp_py_and_the_provider_read_each_other(
-    broker, provider, inbox, outgoing, unique, eventually
-):
+async def test_stomp_py_and_the_provider_read_each_other(broker, provider, inbox, outgoing, unique, eventually):
     client = stomp_py.StompConnection12([(broker.host, broker.port)], auto_decode=False)
     listener = _Listener()
     client.set_listener("", listener)
@@ -290,9 +285,7 @@ def _consumed(broker, queue):
         return management.consumers(queue)
 
 
-async def test_a_message_of_an_amqp_client_arrives_with_its_headers_and_content_type(
-    broker, provider, inbox, unique
-):
+async def test_a_message_of_an_amqp_client_arrives_with_its_headers_and_content_type(broker, provider, inbox, unique):
     connected, box = await provider(broker), inbox()
     await connected.subscribe(Binding(address=unique, queue=f"{unique}.q", durable=True), box)
     await asyncio.to_thread(_send_amqp, broker, unique)
@@ -323,5 +316,3 @@ def _send_amqp(broker, address):
             )
         )
     connection.close()
-
-

@@ -25,16 +25,17 @@ def numbered(count):
     return [b"%03d" % number for number in range(count)]
 
 
-async def test_every_queue_gets_all_and_consumers_of_one_queue_share(broker, provider, inbox, outgoing, unique):
+async def test_every_queue_gets_all_and_consumers_of_one_queue_share(
+    broker, provider, inbox, outgoing, unique, eventually
+):
     first, second = await provider(broker), await provider(broker)
     shared, alone = [inbox(), inbox()], inbox()
-    for connected, box in zip((first, second), shared):
+    for connected, box in zip((first, second), shared, strict=True):
         await connected.subscribe(durable(unique, prefetch=1), box)
     await first.subscribe(durable(unique, "other"), alone)
     await publish_all(first, outgoing, unique, numbered(40))
     await alone.until(40)
-    while sum(len(box.deliveries) for box in shared) < 40:
-        await asyncio.sleep(0.01)
+    await eventually(lambda: sum(len(box.deliveries) for box in shared) == 40)
     assert sorted(shared[0].bodies + shared[1].bodies) == numbered(40)
     assert all(box.deliveries for box in shared)
 
@@ -53,7 +54,7 @@ async def test_a_queue_of_ones_own_vanishes_with_its_consumer(
 ):
     connected, box = await provider(broker), inbox()
     consumer = await connected.subscribe(Binding(address=unique, queue=None), box)
-    (queue,) = management.queues_of(unique)
+    assert len(management.queues_of(unique)) == 1
     await publish_all(connected, outgoing, unique, numbered(3), durable=False)
     await box.until(3)
     await consumer.close()
@@ -69,16 +70,15 @@ async def test_a_volatile_queue_is_shared_by_name_and_vanishes_with_the_last_con
     first, second = await provider(broker), await provider(broker)
     boxes = [inbox(), inbox()]
     binding = Binding(address=unique, queue="news", prefetch=1)
-    consumers = [await each.subscribe(binding, box) for each, box in zip((first, second), boxes)]
+    consumers = [await each.subscribe(binding, box) for each, box in zip((first, second), boxes, strict=True)]
     assert management.queues_of(unique) == [f"{unique}.news:shared-volatile:global"]
     await publish_all(first, outgoing, unique, numbered(20), durable=False)
-    while sum(len(box.deliveries) for box in boxes) < 20:
-        await asyncio.sleep(0.01)
+    await eventually(lambda: sum(len(box.deliveries) for box in boxes) == 20)
     assert sorted(boxes[0].bodies + boxes[1].bodies) == numbered(20)
     await consumers[0].close()
     assert first.reconnects == 0
     await publish_all(second, outgoing, unique, [b"still there"], durable=False)
-    await boxes[1].until(len(boxes[1].deliveries) + 1)
+    await eventually(lambda: b"still there" in boxes[1].bodies)
     await consumers[1].close()
     await eventually(lambda: management.queues_of(unique) == [])
 
@@ -180,7 +180,7 @@ async def test_a_released_message_is_delivered_again_and_in_order(
     await eventually(lambda: management.messages(f"{unique}.q") == 0)
 
 
-async def test_a_consumer_that_releases_everything_does_not_spin(broker, provider, inbox, outgoing, unique):
+async def test_a_consumer_that_releases_everything_does_not_spin(broker, provider, outgoing, unique, eventually):
     connected, seen = await provider(broker), []
 
     def refuse(delivery):
@@ -189,8 +189,7 @@ async def test_a_consumer_that_releases_everything_does_not_spin(broker, provide
 
     await connected.subscribe(durable(unique), refuse)
     await connected.publish(outgoing(unique))
-    while len(seen) < 3:
-        await asyncio.sleep(0.01)
+    await eventually(lambda: len(seen) >= 3)
     assert len(seen) < 10
 
 
@@ -310,19 +309,17 @@ async def test_a_queue_of_another_address_is_a_clash_that_names_the_cures(broker
     assert connected.reconnects == 0
 
 
+RIGHTS = (
+    "send", "consume", "createAddress", "createDurableQueue", "deleteDurableQueue", "createNonDurableQueue",
+    "deleteNonDurableQueue",
+)  # fmt: skip
 APPLICATION = {
     "users": {"app": ("secret", "apps"), "nobody": ("secret", "nobodies")},
     "permissions": {
-        "#": {
-            right: ("apps",)
-            for right in (
-                "send", "consume", "createAddress", "createDurableQueue", "deleteDurableQueue",
-                "createNonDurableQueue", "deleteNonDurableQueue",
-            )
-        },
+        "#": dict.fromkeys(RIGHTS, ("apps",)),
         "activemq.management": {"manage": ("administrators",)},
     },
-}  # fmt: skip
+}
 
 
 async def test_without_the_manage_right_listeners_work_and_one_warning_says_what_is_missing(

@@ -142,6 +142,9 @@ class StompConsumer(Consumer):
         #: Called once when it is closed.
         self.on_close: Callable[[StompConsumer], None] | None = None
 
+    def __repr__(self) -> str:
+        return f"<StompConsumer: {self._what}>"
+
     @property
     def attached(self) -> bool:
         return self._attachment is not None and self._attachment.live

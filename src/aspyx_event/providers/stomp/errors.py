@@ -40,7 +40,9 @@ def _rule(pattern: str, error: type[Exception], remedy: str) -> _Rule:
 # The first match counts. AMQ numbers are those of Artemis 2.44; the other texts are RabbitMQ's.
 _RULES = (
     _rule("AMQ229031|Security Error occurred|Bad CONNECT", AuthenticationError, "check user= and password="),
-    _rule("AMQ22903[2-9]|AMQ229213|does not have permission|access.refused", PermissionDeniedError, "grant it to the user"),
+    _rule(
+        "AMQ22903[2-9]|AMQ229213|does not have permission|access.refused", PermissionDeniedError, "grant it to the user"
+    ),
     _rule("AMQ229102|is full", NotAcceptedError, "consume, or raise the limit of the address"),
     _rule("AMQ339028|header too big", HeaderError, "send shorter or fewer headers"),
     _rule(

@@ -50,7 +50,11 @@ class Management:
     async def queue(self, name: str) -> dict[str, Any] | None:
         """Return what the broker tells of a queue (`address`, `durable`, ...), or None if there is no such queue."""
         page = json.dumps({"field": "name", "operation": "EQUALS", "value": name})
-        found: list[dict[str, Any]] = json.loads(await self._ask("broker", "listQueues", page, 1, 2))["data"]
+        answer = await self._ask("broker", "listQueues", page, 1, 2)
+        try:
+            found: list[dict[str, Any]] = json.loads(answer)["data"]
+        except (ValueError, TypeError, KeyError) as error:
+            raise ManagementError(f"listQueues answered {str(answer)[:80]!r}") from error
         return found[0] if found else None
 
     async def create_queue(self, **configuration: Any) -> None:
@@ -95,7 +99,10 @@ class Management:
         # Without content-length Artemis reads the body as text, which is what its management wants.
         data = b"".join(convert_frame(Frame("SEND", headers, json.dumps(arguments).encode())))
         frame = await self._await(wire, correlation, data)
-        results = json.loads(frame.body or b"[]")
+        try:
+            results = json.loads(frame.body or b"[]")
+        except ValueError as error:
+            raise ManagementError(f"{resource}.{operation} answered {frame.body[:80]!r}") from error
         if frame.headers.get("_AMQ_OperationSucceeded") != "true":
             raise ManagementError(f"{resource}.{operation}: {results}")
         return results[0] if results else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -12,6 +13,8 @@ from ...exceptions import ConnectError, ConnectionLostError, EventException
 from ..connection import ConnectionSettings
 from .errors import ProtocolError, connect_error, reason_of
 from .frames import FrameParser, encode
+
+logger = logging.getLogger("aspyx.event.stomp")
 
 Receive = Callable[["StompWire", Any], None]
 
@@ -101,7 +104,10 @@ class StompWire(asyncio.Protocol):
                 if self.closed.done():
                     return
                 self._receive(self, frame)
-        except Exception as error:  # noqa: BLE001  whatever is wrong with this connection, a new one starts afresh
+        except EventException as error:
+            self.fail(error)
+        except Exception as error:
+            logger.exception("a frame could not be handled; the connection is given up")
             self.fail(error)
 
     def pause_writing(self) -> None:
