@@ -1,0 +1,1 @@
+"""Puts the application together from its configuration."""

@@ -1,0 +1,16 @@
+"""Configuration from environment variables."""
+
+from __future__ import annotations
+
+import os
+
+from aspyx.di.configuration.configuration import ConfigurationSource
+
+
+class EnvironmentSource(ConfigurationSource):
+    """Gives ``EVENT_SERVER_NAME=a`` as ``event.server-name``; a name that shells can export, unlike one with a dot."""
+
+    def load(self) -> dict[str, object]:
+        prefix = "EVENT_"
+        found = {key: value for key, value in os.environ.items() if key.startswith(prefix)}
+        return {"event": {key[len(prefix) :].lower().replace("_", "-"): value for key, value in found.items()}}

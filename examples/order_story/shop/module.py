@@ -1,0 +1,12 @@
+"""Makes the package a module of the container: whatever imports it gets all beans above."""
+
+from __future__ import annotations
+
+from aspyx.di import module
+
+from aspyx_event import EventModule
+
+
+@module(imports=[EventModule])
+class ShopModule:
+    """Events and listeners, without the choice of a provider."""

@@ -1,0 +1,64 @@
+"""The only place that knows how events travel."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from aspyx.di import create, module
+from aspyx.di.configuration.configuration import config
+from aspyx.di.configuration.yaml_configuration_source import YamlConfigurationSource
+from aspyx.exception import ExceptionManager
+from shop.ledger import Ledger
+from shop.module import ShopModule
+
+from aspyx_event import AMQPProvider, EventManager, LocalProvider, Provider, QueueNaming, StompProvider
+
+from .failures import Failures
+
+
+@module(imports=[ShopModule])
+class StoryModule:
+    """Takes all of the shop and adds what it leaves open."""
+
+    @create()
+    def configuration(self) -> YamlConfigurationSource:
+        return YamlConfigurationSource(str(Path(__file__).parent / "story.yaml"))
+
+    @create()
+    # Asking for the source, too, makes sure that the file is read before a value of it is wanted.
+    def ledger(
+        self,
+        configuration: YamlConfigurationSource,
+        vat_percent: config(int, "shop.vat-percent", 0),
+    ) -> Ledger:
+        return Ledger(vat_percent)
+
+    @create()
+    def event_manager(self, failures: Failures) -> EventManager:
+        exceptions = ExceptionManager()
+        exceptions.collect_handlers(failures)
+        return EventManager(choose_provider(), exception_manager=exceptions)
+
+
+def choose_provider() -> Provider:
+    """Return the provider that PROVIDER names; where the broker is, stands in ARTEMIS_URL."""
+    kind = os.environ.get("PROVIDER", "local")
+    # Queue names are unique per broker. With the event's name in front ours cannot be another application's.
+    naming = QueueNaming.QUALIFIED
+    if kind == "local":
+        return LocalProvider(queue_naming=naming)
+    url = urlsplit(os.environ.get("ARTEMIS_URL", "amqp://admin:admin@localhost:61616"))
+    where: dict[str, Any] = {
+        "host": url.hostname or "localhost",
+        "port": url.port or 61616,
+        "user": unquote(url.username or ""),
+        "password": unquote(url.password or ""),
+    }
+    if kind == "amqp":
+        return AMQPProvider("order-story", **where, queue_naming=naming)
+    if kind == "stomp":
+        return StompProvider(**where, queue_naming=naming)
+    raise SystemExit(f"PROVIDER={kind}: local, amqp or stomp")
