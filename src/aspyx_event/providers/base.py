@@ -41,6 +41,7 @@ class Capabilities:
         priority: Waiting messages of a higher priority go first.
         ordered_keys: Messages of one key go to one consumer at a time, in order.
         require_route: A message for an address without a queue can be refused instead of dropped.
+        deduplicates: A second message of one `dedup_id` for one address is confirmed and dropped.
         headers: Headers travel unchanged.
         remote: Messages reach other processes.
     """
@@ -53,6 +54,7 @@ class Capabilities:
     priority: bool = False
     ordered_keys: bool = False
     require_route: bool = False
+    deduplicates: bool = False
     headers: bool = True
     remote: bool = False
 

@@ -72,7 +72,7 @@ class LocalProvider(Provider):
     def publish(self, message: Outgoing) -> asyncio.Future[None]:
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if not self._running:
-            done.set_exception(ConnectionLostError("the local provider is stopped"))
+            done.set_exception(ConnectionLostError(f"publish to {message.address!r}: the local provider is not started"))
             return done
         envelope = message.envelope
         if not self.passes_objects or envelope.encoded:
@@ -82,6 +82,8 @@ class LocalProvider(Provider):
         return done
 
     async def subscribe(self, binding: Binding, consume: Consume) -> Consumer:
+        if not self._running:
+            raise ConnectionLostError(f"subscribe to {binding.address!r}: the local provider is not started")
         consumer = self.broker.declare(binding).attach(consume, binding.prefetch)
         self._consumers.append(consumer)
         return consumer

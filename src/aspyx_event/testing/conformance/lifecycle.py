@@ -1,0 +1,148 @@
+"""Port level: starting, stopping, starting again, and many things at once."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from ...exceptions import ProviderError
+from .rig import Rig
+from .suite import ConformanceBase, contract
+
+
+class LifecycleContract(ConformanceBase):
+    """What a provider's life is like."""
+
+    @contract()
+    async def test_start_and_stop_may_be_called_again(self, rig: Rig) -> None:
+        provider, inbox = self.make_provider("one"), rig.inbox()
+        await provider.stop()
+        await asyncio.gather(provider.start(), provider.start())
+        await provider.start()
+        await provider.subscribe(rig.binding(), inbox)
+        await rig.publish(provider, [b"1"])
+        await inbox.until(1)
+        await asyncio.gather(provider.stop(), provider.stop())
+        await provider.stop()
+
+    @contract()
+    async def test_a_stopped_provider_starts_again(self, rig: Rig) -> None:
+        provider = await rig.provider()
+        for number in range(3):
+            inbox = rig.inbox()
+            await provider.subscribe(rig.binding(), inbox)
+            await rig.publish(provider, [b"%d" % number])
+            assert await inbox.until_body(b"%d" % number) == [b"%d" % number]
+            await provider.stop()
+            await provider.start()
+
+    def test_a_provider_is_made_without_a_loop_and_lives_on_one_after_another(self) -> None:
+        provider = self.make_provider("one")
+        names: list[str] = []
+
+        async def use() -> None:
+            rig = Rig(self)
+            names.append(rig.name)
+            inbox = rig.inbox()
+            await provider.start()
+            await provider.subscribe(rig.binding(), inbox)
+            await rig.publish(provider, [b"1"])
+            await inbox.until(1)
+            await provider.stop()
+
+        try:
+            asyncio.run(use())
+            asyncio.run(use())
+        finally:
+            for name in names:
+                self.clean_up(name)
+
+    @contract()
+    async def test_publishing_fails_typed_when_the_provider_does_not_run(self, rig: Rig) -> None:
+        """The future fails; the call itself does not."""
+        provider = self.make_provider("one")
+        before = provider.publish(rig.outgoing())
+        with pytest.raises(ProviderError):
+            await asyncio.wait_for(before, rig.patience)
+        await provider.start()
+        await provider.stop()
+        after = provider.publish(rig.outgoing())
+        with pytest.raises(ProviderError):
+            await asyncio.wait_for(after, rig.patience)
+
+    @contract()
+    async def test_subscribing_fails_typed_when_the_provider_does_not_run(self, rig: Rig) -> None:
+        provider = self.make_provider("one")
+        with pytest.raises(ProviderError):
+            await asyncio.wait_for(provider.subscribe(rig.binding(), rig.inbox()), rig.patience)
+        await provider.start()
+        await provider.stop()
+        with pytest.raises(ProviderError):
+            await asyncio.wait_for(provider.subscribe(rig.binding(), rig.inbox()), rig.patience)
+
+    @contract()
+    async def test_providers_of_one_process_reach_each_other(self, rig: Rig) -> None:
+        one, two, first, second = await rig.provider("one"), await rig.provider("two"), rig.inbox(), rig.inbox()
+        await one.subscribe(rig.binding(rig.address("to-one"), "to-one"), first)
+        await two.subscribe(rig.binding(rig.address("to-two"), "to-two"), second)
+        await rig.publish(one, [b"hello"], rig.address("to-two"))
+        await rig.publish(two, [b"hello yourself"], rig.address("to-one"))
+        await first.until(1)
+        await second.until(1)
+        assert (first.bodies, second.bodies) == ([b"hello yourself"], [b"hello"])
+
+    @contract()
+    async def test_one_provider_stops_without_harm_to_another(self, rig: Rig) -> None:
+        one, two, inbox = await rig.provider("one"), await rig.provider("two"), rig.inbox()
+        await two.subscribe(rig.binding(), inbox)
+        await one.stop()
+        await rig.publish(two, [b"1"])
+        await inbox.until(1)
+
+    @contract()
+    async def test_a_thousand_publishes_at_once_are_confirmed(self, rig: Rig) -> None:
+        """And arrive, once each; from several addresses too."""
+        provider, inboxes = await rig.provider(), [rig.inbox() for _ in range(4)]
+        addresses = [rig.address(f"many-{number}") for number in range(4)]
+        for address, inbox in zip(addresses, inboxes, strict=True):
+            await provider.subscribe(rig.binding(address, address[-6:]), inbox)
+        futures = [
+            provider.publish(rig.outgoing(addresses[number % 4], b"%d" % number, {"n": str(number)}))
+            for number in range(1000)
+        ]
+        await asyncio.wait_for(asyncio.gather(*futures), rig.patience)
+        for start, inbox in enumerate(inboxes):
+            await inbox.until(250)
+            assert inbox.bodies == [b"%d" % number for number in range(start, 1000, 4)]
+            assert all(one.envelope.headers["n"].encode() == one.envelope.body for one in inbox.items)
+
+    @contract()
+    async def test_stop_confirms_what_is_under_way(self, rig: Rig) -> None:
+        provider, receiver, inbox = await rig.provider("one"), await rig.provider("two"), rig.inbox()
+        await receiver.subscribe(rig.binding(), inbox)
+        futures = [provider.publish(rig.outgoing(body=b"%d" % number)) for number in range(100)]
+        await provider.stop()
+        await asyncio.wait_for(asyncio.gather(*futures), rig.patience)
+        await inbox.until(100)
+
+    @contract()
+    async def test_cancelling_a_publish_takes_nothing_back(self, rig: Rig) -> None:
+        provider, inbox = await rig.provider(), rig.inbox()
+        await provider.subscribe(rig.binding(), inbox)
+        provider.publish(rig.outgoing(body=b"1")).cancel()
+        await rig.publish(provider, [b"2"])
+        await inbox.until(2)
+        assert inbox.bodies == [b"1", b"2"]
+
+    @contract()
+    async def test_stop_leaves_no_task_behind(self, rig: Rig) -> None:
+        before = asyncio.all_tasks()
+        provider, inbox = await rig.provider(), rig.inbox(ack=False)
+        await provider.subscribe(rig.binding(), inbox)
+        await rig.publish(provider, [b"1", b"2"])
+        await inbox.until(2)
+        await provider.stop()
+        for _ in range(10):  # a task that has just been cancelled needs its turn
+            await asyncio.sleep(0)
+        assert asyncio.all_tasks() == before

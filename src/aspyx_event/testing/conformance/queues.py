@@ -1,0 +1,125 @@
+"""Port level: which queues keep what, and for how long."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from ...exceptions import QueueClashError
+from ...providers.base import AddressKind
+from .rig import Rig
+from .suite import ConformanceBase, contract
+
+
+class QueueContract(ConformanceBase):
+    """Durable, volatile and temporary queues, and plain ones."""
+
+    @contract("durable")
+    async def test_ax_03_a_durable_queue_keeps_messages_while_nobody_consumes_it(self, rig: Rig) -> None:
+        provider, first, second = await rig.provider(), rig.inbox(), rig.inbox()
+        consumer = await provider.subscribe(rig.binding(), first)
+        await consumer.close()
+        await rig.publish(provider, [b"1", b"2", b"3"])
+        await provider.subscribe(rig.binding(), second)
+        await second.until(3)
+        assert (first.bodies, second.bodies) == ([], [b"1", b"2", b"3"])
+
+    @contract("durable")
+    async def test_ax_03_a_durable_queue_outlives_its_provider(self, rig: Rig) -> None:
+        provider, other, inbox = await rig.provider("one"), await rig.provider("two"), rig.inbox()
+        await provider.subscribe(rig.binding(), rig.inbox())
+        await provider.stop()
+        await rig.publish(other, [b"1", b"2"])
+        await other.stop()
+        await provider.start()
+        await provider.subscribe(rig.binding(), inbox)
+        await inbox.until(2)
+        assert inbox.bodies == [b"1", b"2"]
+
+    @contract("competing")
+    async def test_a_volatile_queue_vanishes_with_its_last_consumer(self, rig: Rig) -> None:
+        provider, inbox, later = await rig.provider(), rig.inbox(), rig.inbox()
+        binding = rig.binding(durable=False)
+        first = await provider.subscribe(binding, rig.inbox())
+        second = await provider.subscribe(binding, inbox)
+        await first.close()
+        await rig.publish(provider, [b"1"], durable=False)
+        assert await inbox.until_body(b"1")
+        await second.close()
+        await rig.publish(provider, [b"nobody is here"], durable=False)
+        await provider.subscribe(binding, later)
+        await rig.publish(provider, [b"marker"], durable=False)
+        assert await later.until_body(b"marker") == [b"marker"]
+
+    @contract("competing")
+    async def test_a_volatile_queue_is_shared_by_providers(self, rig: Rig) -> None:
+        one, two = await rig.provider("one"), await rig.provider("two")
+        first, second, binding = rig.inbox(), rig.inbox(), rig.binding(durable=False)
+        leaving = await one.subscribe(binding, first)
+        await two.subscribe(binding, second)
+        await leaving.close()
+        await rig.publish(one, [b"1", b"2"], durable=False)
+        await second.until(2)
+        assert first.bodies == []
+
+    @contract("competing", "durable")
+    async def test_equal_queue_names_of_two_addresses(self, rig: Rig) -> None:
+        """Queue names are unique per broker: the second address is refused instead of getting the first one's."""
+        provider, inbox = await rig.provider(), rig.inbox()
+        await provider.subscribe(rig.binding(), inbox)
+        with pytest.raises(QueueClashError):
+            await asyncio.wait_for(provider.subscribe(rig.binding(rig.address("other")), rig.inbox()), rig.patience)
+        await rig.publish(provider, [b"1"])
+        await inbox.until(1)
+
+    @contract("per_process")
+    async def test_ax_12_a_queue_without_a_name_belongs_to_one_consumer(self, rig: Rig) -> None:
+        one, two = await rig.provider("one"), await rig.provider("two")
+        inboxes = [rig.inbox() for _ in range(3)]
+        for provider, inbox in zip((one, one, two), inboxes, strict=True):
+            await provider.subscribe(rig.binding(queue=None), inbox)
+        bodies = [b"%d" % number for number in range(10)]
+        await rig.publish(one, bodies)
+        for inbox in inboxes:
+            await inbox.until(10)
+            assert inbox.bodies == bodies
+
+    @contract("per_process")
+    async def test_a_queue_without_a_name_vanishes_with_its_consumer(self, rig: Rig) -> None:
+        provider, first, second = await rig.provider(), rig.inbox(), rig.inbox()
+        consumer = await provider.subscribe(rig.binding(queue=None), first)
+        await consumer.close()
+        await rig.publish(provider, [b"nobody is here"])
+        await provider.subscribe(rig.binding(queue=None), second)
+        await rig.publish(provider, [b"marker"])
+        assert await second.until_body(b"marker") == [b"marker"]
+        assert first.bodies == []
+
+    @contract("durable")
+    async def test_a_plain_queue_keeps_messages_that_nobody_ever_consumed(self, rig: Rig) -> None:
+        """The place of dead letters: no subscription has been there before."""
+        provider, inbox = await rig.provider(), rig.inbox()
+        address = rig.address("plain")
+        await rig.publish(provider, [b"1", b"2"], address, kind=AddressKind.QUEUE)
+        binding = rig.plain_queue(address)
+        consumer = await provider.subscribe(binding, inbox)
+        await inbox.until(2)
+        await consumer.close()
+        await rig.publish(provider, [b"3"], address, kind=AddressKind.QUEUE)
+        await provider.stop()
+        await provider.start()
+        await provider.subscribe(binding, inbox)
+        await inbox.until(3)
+        assert inbox.bodies == [b"1", b"2", b"3"]
+
+    @contract("durable", "competing")
+    async def test_consumers_of_a_plain_queue_share_its_messages(self, rig: Rig) -> None:
+        one, two, address = await rig.provider("one"), await rig.provider("two"), rig.address("plain")
+        first, second = rig.inbox(ack=False), rig.inbox(ack=False)
+        await one.subscribe(rig.plain_queue(address, prefetch=1), first)
+        await two.subscribe(rig.plain_queue(address, prefetch=1), second)
+        await rig.publish(one, [b"1", b"2"], address, kind=AddressKind.QUEUE)
+        await first.until(1)
+        await second.until(1)
+        assert sorted(first.bodies + second.bodies) == [b"1", b"2"]
