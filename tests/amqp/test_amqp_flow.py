@@ -73,6 +73,20 @@ async def test_deliveries_keep_coming_while_all_but_one_of_the_window_are_held(
     await until(lambda: len(done) == 401, lambda: f"stalled after {len(done)}")
 
 
+async def test_the_whole_window_is_used_though_deliveries_are_settled_one_by_one(
+    connect, unique, binding, outgoing, until
+):
+    provider, held = await connect(), []
+    await provider.subscribe(binding(8), held.append)
+    await publish(provider, outgoing, unique, 100)
+    for settled_at_once in (1, 2, 3, 5, 7):
+        await until(lambda: len(held) == 8, lambda: f"{len(held)} held")
+        for _ in range(settled_at_once):
+            held.pop().ack()
+            await asyncio.sleep(0)
+    await until(lambda: len(held) == 8, lambda: f"{len(held)} held")
+
+
 async def test_a_released_delivery_comes_again(connect, unique, binding, outgoing, until, management):
     provider, got = await connect(), []
 

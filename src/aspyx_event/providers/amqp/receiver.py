@@ -142,6 +142,7 @@ class Receiver(SupervisedLink, Consumer):
             pn.pn_disposition_set_failed(pn.pn_delivery_local(handle), True)
             self.settle(self._link, handle, pn.PN_MODIFIED)
         else:
+            self._grant()  # what a step held back is due when the credit is used up
             self._consume(AMQPDelivery(decode(bytes(data)), self, self._link, handle))
 
     def settle(self, link: Any, handle: Any, outcome: int) -> None:
