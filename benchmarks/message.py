@@ -1,0 +1,89 @@
+"""The message that all contenders send: an event class for ours, the same bytes and headers for raw clients."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from uuid import uuid4
+
+CONTENT_TYPE = "application/json"
+#: The user headers; in ours the first one is given to `send_event`, the second is set by an interceptor.
+TENANT = {"tenant": "north"}
+SESSION = "5f0c9a52-session"
+
+_FIRST_ID = 1_000_000  # so that all bodies have the same length
+
+
+@dataclass
+class OrderPlaced:
+    """200 bytes as JSON."""
+
+    order_id: int
+    customer: str
+    total: float
+    currency: str
+    items: list[str]
+    note: str
+
+
+def order(number: int) -> OrderPlaced:
+    """Return the event with a number from 0 on."""
+    return OrderPlaced(
+        order_id=_FIRST_ID + number,
+        customer="Jane Q. Public",
+        total=1234.56,
+        currency="EUR",
+        items=["SKU-00042", "SKU-00815", "SKU-04711"],
+        note="please leave it with the neighbours if nobody is at home today.",
+    )
+
+
+def raw_body(number: int) -> bytes:
+    """Return the JSON that an application without a framework would write."""
+    return json.dumps(vars(order(number)), separators=(",", ":")).encode()
+
+
+def raw_headers(event_name: str) -> dict[str, str]:
+    """Return the headers that aspyx_event writes for an event, duplicate id included, with fresh id and time."""
+    event_id = str(uuid4())
+    return {
+        "_AMQ_DUPL_ID": event_id,
+        "cloudEvents_specversion": "1.0",
+        "cloudEvents_id": event_id,
+        "cloudEvents_source": "benchmark",
+        "cloudEvents_type": event_name,
+        "cloudEvents_time": datetime.now(timezone.utc).isoformat().replace("+00:00", "Z"),
+        **TENANT,
+        "session": SESSION,
+    }
+
+
+class Tally:
+    """Counts what a handler gets, and notices what got lost or came twice.
+
+    Args:
+        expected: How many of each number from 0 on are to come.
+    """
+
+    def __init__(self, *expected: int) -> None:
+        self._left = sum(expected)
+        self._sum = sum(count * (count - 1) // 2 + count * _FIRST_ID for count in expected)
+
+    def add(self, order_id: int) -> bool:
+        """Count one; True with the last.
+
+        Raises:
+            ValueError: with the last, if the numbers are not those that were sent.
+        """
+        self._left -= 1
+        self._sum -= order_id
+        if self._left:
+            return False
+        if self._sum:
+            raise ValueError(f"the events received are not those sent: their numbers differ by {self._sum} in sum")
+        return True
+
+    @property
+    def left(self) -> int:
+        return self._left

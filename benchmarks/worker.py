@@ -1,0 +1,49 @@
+"""One contender, once, in a process of its own: an `Order` as JSON on stdin, its samples as JSON on stdout."""
+
+from __future__ import annotations
+
+import cProfile
+import json
+import pstats
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from importlib import import_module
+
+from .measure import Sample
+from .settings import Order
+
+_MODULES = {
+    "proton": "reactor",
+    "stomp.py": "stomp_py",
+    "calls": "calls",
+    "ours-amqp": "ours",
+    "ours-stomp": "ours",
+    "ours-local": "ours",
+    "ours-local-objects": "ours",
+}
+_PROFILE_ROWS = 30
+
+
+def runner(contender: str) -> Callable[[Order], dict[str, Sample]]:
+    """Return what runs a contender; its driver is imported now."""
+    run: Callable[[Order], dict[str, Sample]] = import_module(f".contenders.{_MODULES[contender]}", __package__).run
+    return run
+
+
+def main(arguments: list[str]) -> None:
+    """Do one order; with `--profile`, tell on stderr where the time went (which makes everything slower)."""
+    order = Order(**json.loads(sys.stdin.read()))
+    run = runner(order.contender)
+    profile = cProfile.Profile() if "--profile" in arguments else None
+    if profile is None:
+        samples = run(order)
+    else:
+        samples = profile.runcall(run, order)
+        statistics = pstats.Stats(profile, stream=sys.stderr)
+        statistics.strip_dirs().sort_stats("tottime").print_stats(_PROFILE_ROWS)
+    print(json.dumps({kind: asdict(sample) for kind, sample in samples.items()}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
