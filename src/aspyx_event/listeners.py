@@ -236,10 +236,35 @@ def listener_declarations(cls: type) -> list[Declaration]:
     return [found.args[0] for found in Decorators.get(cls) if found.decorator is event_listener]
 
 
+class _DeclaredProvider(ClassInstanceProvider):  # type: ignore[misc]
+    """Creates a listener or an interceptor; one that cannot be created is named when its environment is made."""
+
+    __slots__ = ()
+
+    def get_dependencies(self) -> tuple[list[Any], int]:
+        needed, count = super().get_dependencies()
+        for one in needed:
+            if not _provided(one):
+                raise ListenerError(
+                    f"{self.type.__module__}.{self.type.__qualname__} cannot be built: its constructor needs {one}, "
+                    "which nothing provides; declare it @injectable(), or @create() it in a module"
+                )
+        return needed, count
+
+
+def _provided(needed: Any) -> bool:
+    if needed in Providers.providers:
+        return True
+    # The container finds a bean by its base classes too.
+    return isinstance(needed, type) and any(
+        isinstance(one, type) and issubclass(one, needed) for one in Providers.providers
+    )
+
+
 def register_injectable(cls: type, *, eager: bool) -> None:
     """Make *cls* known to the container, unless ``@injectable`` below did so already."""
     if _REGISTERED not in cls.__dict__ and not Decorators.has_decorator(cls, injectable):
-        Providers.register(ClassInstanceProvider(cls, eager))
+        Providers.register(_DeclaredProvider(cls, eager))
     setattr(cls, _REGISTERED, True)
 
 

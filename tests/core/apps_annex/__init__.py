@@ -1,0 +1,1 @@
+"""A small application for tests of environments, alone in its package."""
