@@ -197,6 +197,10 @@ class StompClient:
         try:
             wire.put(encode(command, {**headers, "receipt": receipt}))
             await asyncio.wait((future, wire.closed), timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            if command == "SUBSCRIBE":  # nobody will read what comes
+                wire.put(encode("UNSUBSCRIBE", {"id": headers["id"]}))
+            raise
         finally:
             self._control = None
         if future.done():
@@ -271,8 +275,13 @@ class StompClient:
         watched: StompWire | None = None
         since, tick = 0.0, min(_TICK, self.settings.confirm_timeout / 10)
         while True:
+            due = loop.time() + tick
             await asyncio.sleep(tick)
             now = loop.time()
+            if now - due > tick:
+                # The loop was held up: receipts may have come that were not read yet.
+                first = None
+                continue
             self._expire(now)
             oldest, wire = next(iter(self._ledger), None), self.wire
             # Receipts come in the order of the messages, so the oldest one being stuck says that its receipt is lost;

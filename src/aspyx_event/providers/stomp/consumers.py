@@ -169,7 +169,7 @@ class StompConsumer(Consumer):
         self._paused = True
         # A queue of our own vanishes when it is left, and nobody else could take what waits in it.
         if not is_own(self.binding):
-            await self._leave_when_idle()
+            await asyncio.shield(self._spawn(self._leave_when_idle()))
 
     async def resume(self) -> None:
         if self._closed:
@@ -189,8 +189,8 @@ class StompConsumer(Consumer):
             self.on_close(self)
         if self._cooling is not None:
             self._cooling.cancel()
-        async with self._lock:
-            await self._leave()
+        # To its end even if the caller is cancelled: the broker would go on to send to a subscription nobody reads.
+        await asyncio.shield(self._spawn(self._leave_for_good()))
 
     def lost(self) -> None:
         """The connection is gone: the broker has everything back that is not acknowledged."""
@@ -248,8 +248,9 @@ class StompConsumer(Consumer):
 
     def _is_foreign(self, frame: Any) -> bool:
         """Leave a queue that turns out to serve another address: its messages are not ours to take."""
-        owner = frame.headers.get("destination", "").partition("::")[0]
-        if self.binding.kind is AddressKind.QUEUE or owner == self.binding.address:
+        address, owner = self.binding.address, frame.headers.get("destination", "").partition("::")[0]
+        # Queues get what was moved to them too, and the addresses of wildcards are many.
+        if self.binding.kind is AddressKind.QUEUE or owner == address or "*" in address or "#" in address:
             return False
         if not self._closed:
             logger.error("%s; the subscription is ended", clash(self.binding, owner))
@@ -276,6 +277,10 @@ class StompConsumer(Consumer):
             attachment.end()
             raise
         return attachment
+
+    async def _leave_for_good(self) -> None:
+        async with self._lock:
+            await self._leave()
 
     async def _leave(self) -> None:
         attachment, self._attachment = self._attachment, None
@@ -319,7 +324,8 @@ class StompConsumer(Consumer):
                 self._attachment = await self._join(placeholder=False)
                 await self._unsubscribe(attachment)
 
-    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(coroutine, name=self._what)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task

@@ -66,7 +66,7 @@ _RULES = (
 # ERROR frames without receipt-id that no SUBSCRIBE causes: a failed ACK, a queue that was deleted or a connection
 # that an administrator closed while we used it.
 _NOT_OF_A_SUBSCRIBE = re.compile(
-    r"AMQ339018|AMQ339025|AMQ339007|failed to ack|acknowledg|consumer with ID|AMQ22901[45]",
+    r"AMQ339018|AMQ339025|AMQ339007|failed to ack|acknowledg|consumer with ID|AMQ22901[45]|AMQ229108|closed by management",
     re.IGNORECASE,
 )
 

@@ -16,7 +16,7 @@ from stomp.utils import Frame, convert_frame
 
 from ...exceptions import ConnectError, ConnectionLostError, ProviderError
 from ..connection import ConnectionSettings
-from .errors import broker_error, reason_of
+from .errors import RefusedError, broker_error, reason_of
 from .frames import encode
 from .wire import StompWire, open_wire
 
@@ -44,6 +44,7 @@ class Management:
         self._hang_up: asyncio.TimerHandle | None = None
         #: By receipt or correlation id.
         self._answers: dict[str, asyncio.Future[Any]] = {}
+        self._doubtful = False
         #: Why asking is of no use; None while it is not known to be.
         self.unavailable: str | None = None
 
@@ -99,6 +100,7 @@ class Management:
         # Without content-length Artemis reads the body as text, which is what its management wants.
         data = b"".join(convert_frame(Frame("SEND", headers, json.dumps(arguments).encode())))
         frame = await self._await(wire, correlation, data)
+        self._doubtful = False
         try:
             results = json.loads(frame.body or b"[]")
         except ValueError as error:
@@ -147,14 +149,20 @@ class Management:
     def _receive(self, wire: StompWire, frame: Any) -> None:
         answer = frame.headers.get("receipt-id" if frame.cmd == "RECEIPT" else "correlation-id", "")
         if frame.cmd == "ERROR":
-            reason = str(broker_error("management", reason_of(frame.headers, frame.body)))
-            self.unavailable = reason
-            for future in self._answers.values():
-                if not future.done():
-                    future.set_exception(ManagementError(reason))
-            wire.fail(ConnectionLostError(reason))
+            self._refused(wire, broker_error("management", reason_of(frame.headers, frame.body)))
         elif (future_ := self._answers.get(answer)) is not None and not future_.done():
             future_.set_result(frame)
+
+    def _refused(self, wire: StompWire, error: Exception) -> None:
+        # An unknown reason may be that the broker is going down: only the second time it is taken for an answer.
+        final = not isinstance(error, RefusedError) or self._doubtful
+        self._doubtful = True
+        if final:
+            self.unavailable = str(error)
+        for future in self._answers.values():
+            if not future.done():
+                future.set_exception(ManagementError(str(error)) if final else ConnectionLostError(str(error)))
+        wire.fail(ConnectionLostError(str(error)))
 
     def _close_idle(self) -> None:
         wire, self._wire = self._wire, None

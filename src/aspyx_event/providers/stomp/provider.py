@@ -6,6 +6,7 @@ import asyncio
 import importlib
 import ssl as ssl_module
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...envelope import wire_name
@@ -88,7 +89,7 @@ class StompProvider(Provider):
             port=port,
             user=user,
             password=password,
-            ssl=ssl_module.create_default_context() if ssl is True else ssl or None,
+            ssl=ssl if isinstance(ssl, ssl_module.SSLContext) else None,
             require_tls=require_tls,
             heartbeat=heartbeat,
             connect_timeout=connect_timeout,
@@ -97,21 +98,25 @@ class StompProvider(Provider):
             max_unconfirmed=max_unconfirmed,
             backoff=backoff,
         )
+        self._default_tls = ssl is True
         self._session: StompSession | None = None
         self._starting = asyncio.Lock()
 
     def __repr__(self) -> str:
-        tls = ", TLS" if self._settings.ssl is not None else ""
+        tls = ", TLS" if self._default_tls or self._settings.ssl is not None else ""
         return f"<StompProvider {self._settings.host}:{self._settings.port}{tls}, user {self._settings.user!r}>"
 
     async def start(self) -> None:
         async with self._starting:
             if self._session is not None:
                 return
-            self._settings.check()
+            settings = self._settings
+            if self._default_tls:
+                settings = replace(settings, ssl=ssl_module.create_default_context())
+            settings.check()
             # In a thread, because stomp.py asks the name service for this machine's names when it is imported.
             module = await asyncio.get_running_loop().run_in_executor(None, _load)
-            session: StompSession = module.StompSession(self._settings, self._vhost)
+            session: StompSession = module.StompSession(settings, self._vhost)
             await session.start()
             self._session = session
 

@@ -32,6 +32,8 @@ def queue_name(binding: Binding) -> str | None:
     and `global` and the link name `<address>.<queue>`, so that consumers of both protocols share it. Artemis cuts a
     link name at the first `|`, hence the escape.
     """
+    if binding.kind is AddressKind.QUEUE:
+        return binding.queue or binding.address
     if is_shared_volatile(binding):
         link = f"{binding.address}.{binding.queue}".replace("%", "%25").replace("|", "%7C")
         return f"{link}:shared-volatile:global"
@@ -79,7 +81,7 @@ class QueueKeeper:
             ConnectionLostError: the broker could not be asked; the caller tries again.
         """
         name = queue_name(binding)
-        if name is None or name == binding.address:
+        if name is None:
             return True
         try:
             found = await self._management.queue(name)
@@ -102,9 +104,9 @@ class QueueKeeper:
         if not self._warned:
             self._warned = True
             logger.warning(
-                "%s: queues cannot be checked (%s); grant the manage right on activemq.management. Without it a clash "
-                "of queue names shows only when a foreign event arrives%s",
+                "%s: queues cannot be checked (%s); grant the manage right on activemq.management. Without it a clash of "
+                "queue names shows only when a foreign event arrives, and the queues of non-durable events that share "
+                "a group stay on the broker",
                 binding.label or binding.address,
                 error,
-                ", and the queues of non-durable events that share a group stay on the broker",
             )
