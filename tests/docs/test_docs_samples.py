@@ -1,0 +1,243 @@
+"""Every code sample of README.md and docs/ is run.
+
+The ```python blocks of a page are one program, run in their order by an interpreter of their own. Classes of a block,
+written ```{.python .new}, say more:
+
+* new: starts another program
+* broker: starts another program, which finds its "localhost", 61616, "admin", "admin" to be a real broker
+* tls: the same, with TLS at port 61617 and the broker's CA in ca.pem
+* output (of a text block): the program before it has printed these lines
+
+A block with title="path" is a file beside the page's programs; one called main.py is a program. Programs keep the line
+numbers of their page, so that a traceback points at the sample.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import trustme
+import yaml
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+_FENCE = re.compile(r"^(?P<indent> *)```(?P<info>.*)$")
+_TITLE = re.compile(r'title="([^"]+)"')
+_TRAITS = {"new", "broker", "tls", "output"}
+_LANGUAGES = {"python", "yaml", "text", "bash", "xml"}
+_TIMEOUT = 90
+
+
+@dataclass
+class Block:
+    """One fenced block. `line` is that of its first line of content, from 1."""
+
+    page: Path
+    line: int
+    language: str
+    traits: set[str]
+    title: str
+    text: str
+
+    @property
+    def where(self) -> str:
+        return f"{self.page.relative_to(ROOT)}:{self.line}"
+
+
+@dataclass
+class Program:
+    """Blocks that are run together."""
+
+    page: Path
+    blocks: list[Block] = field(default_factory=list)
+    output: list[str] = field(default_factory=list)
+
+    @property
+    def where(self) -> str:
+        return self.blocks[0].where
+
+    @property
+    def traits(self) -> set[str]:
+        return set().union(*(block.traits for block in self.blocks))
+
+    def source(self) -> str:
+        lines: list[str] = []
+        for block in self.blocks:
+            lines += [""] * (block.line - 1 - len(lines)) + block.text.splitlines()
+        return "\n".join(lines) + "\n"
+
+
+def blocks_of(page: Path) -> Iterator[Block]:
+    opened: Block | None = None
+    indent = 0
+    content: list[str] = []
+    for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), 1):
+        fence = _FENCE.match(line)
+        if opened is None and fence:
+            opened, indent, content = _open(page, number + 1, fence["info"]), len(fence["indent"]), []
+        elif opened is not None and fence and not fence["info"]:
+            opened.text = "\n".join(content)
+            yield opened
+            opened = None
+        elif opened is not None:
+            content.append(line[indent:])
+    assert opened is None, f"{page}: a block is not closed"
+
+
+def _open(page: Path, line: int, info: str) -> Block:
+    title = _TITLE.search(info)
+    words = re.findall(r"[\w-]+", _TITLE.sub("", info))
+    assert words, f"{page}:{line}: a block without a language"
+    return Block(page, line, words[0], set(words[1:]), title[1] if title else "", "")
+
+
+def programs_of(page: Path) -> list[Program]:
+    programs: list[Program] = []
+    for block in blocks_of(page):
+        if block.language == "text" and "output" in block.traits:
+            programs[-1].output.append(block.text)
+        elif block.language == "python" and (not block.title or block.title == "main.py"):
+            if not programs or programs[-1].page != page or block.traits & {"new", "broker", "tls"} or block.title:
+                programs.append(Program(page))
+            programs[-1].blocks.append(block)
+    return programs
+
+
+def files_of(page: Path) -> dict[str, str]:
+    return {block.title: block.text + "\n" for block in blocks_of(page) if block.title and block.title != "main.py"}
+
+
+PROGRAMS = [program for page in PAGES for program in programs_of(page)]
+WITHOUT_BROKER = [program for program in PROGRAMS if not program.traits & {"broker", "tls"}]
+WITH_BROKER = [program for program in PROGRAMS if "broker" in program.traits]
+WITH_TLS = [program for program in PROGRAMS if "tls" in program.traits]
+# Tells which of the page's files were imported.
+_EPILOGUE = """
+import sys as _sys
+print("imported:", *(getattr(_m, "__file__", None) for _m in list(_sys.modules.values())), file=_sys.stderr)
+"""
+
+
+def run(program: Program, directory: Path, source: str) -> None:
+    for name, text in files_of(program.page).items():
+        path = directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    path = directory / f"{program.page.stem.replace('-', '_')}_sample.py"
+    path.write_text(source + _EPILOGUE, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-W", "error::RuntimeWarning", str(path)],
+        cwd=directory,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        capture_output=True,
+        text=True,
+        timeout=_TIMEOUT,
+    )
+    assert done.returncode == 0, f"{program.where}\n{done.stdout}\n{done.stderr}"
+    rest = done.stdout
+    for expected in program.output:
+        assert expected in rest, f"{program.where} printed\n{done.stdout}\ninstead of\n{expected}\n{done.stderr}"
+        rest = rest.split(expected, 1)[1]
+    imported = done.stderr.rpartition("imported:")[2].split()
+    for name in files_of(program.page):
+        if name.endswith(".py"):
+            assert str(directory / name) in imported, f"{program.where} does not import {name}"
+        else:
+            assert Path(name).name in "".join(block.text for block in blocks_of(program.page) if block.title != name)
+
+
+def at(program: Program, host: str, port: int, user: str, password: str) -> str:
+    """Return the program with a broker's data in the place of the usual ones."""
+    source = program.source()
+    usual = {
+        '"localhost"': repr(host),
+        "61616": str(port),
+        "61617": str(port),
+        'user="admin"': f"user={user!r}",
+        'password="admin"': f"password={password!r}",
+    }
+    assert any(text in source for text in usual), f"{program.where} names no broker"
+    for text, value in usual.items():
+        source = source.replace(text, value)
+    return source
+
+
+@pytest.mark.parametrize("program", WITHOUT_BROKER, ids=lambda program: program.where)
+def test_a_sample_runs(program, tmp_path):
+    run(program, tmp_path, program.source())
+
+
+@pytest.mark.broker
+@pytest.mark.parametrize("program", WITH_BROKER, ids=lambda program: program.where)
+def test_a_sample_runs_on_a_broker(program, tmp_path, broker, management):
+    source = at(program, broker.host, broker.port, broker.user, broker.password)
+    run(program, tmp_path, source)
+    for name in re.findall(r'@event\(name="([^"]+)"', source + "".join(files_of(program.page).values())):
+        for queue in management.queues():
+            if queue in management.queues_of(name) or queue.startswith(f"dead-letters.{name}."):
+                management.destroy_queue(queue)
+
+
+@pytest.mark.broker
+@pytest.mark.parametrize("program", WITH_TLS, ids=lambda program: program.where)
+def test_a_sample_runs_with_tls(program, tmp_path, own_broker):
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    certificate = authority.issue_cert("localhost")
+    pem = certificate.private_key_pem.bytes() + b"".join(each.bytes() for each in certificate.cert_chain_pems)
+    broker = own_broker(
+        acceptors={
+            "tls": {"sslEnabled": "true", "keyStorePath": "${artemis.instance}/etc/server.pem", "keyStoreType": "PEM"}
+        },
+        files={"server.pem": pem},
+    )
+    run(program, tmp_path, at(program, "localhost", broker.ports["tls"], broker.user, broker.password))
+
+
+def test_every_python_block_belongs_to_a_program_or_is_a_file():
+    covered = {block.where for program in PROGRAMS for block in program.blocks}
+    for page in PAGES:
+        found = [block for block in blocks_of(page) if block.language == "python"]
+        # Counted by another rule than the one that finds them.
+        assert len(found) == len(re.findall(r"```\{? *\.?(?:python|py|python3|pycon)\b", page.read_text("utf-8"))), page
+        for block in found:
+            assert block.where in covered or block.title.endswith(".py"), block.where
+    assert len(PROGRAMS) == len(WITHOUT_BROKER) + len(WITH_BROKER) + len(WITH_TLS)
+
+
+def test_a_page_with_files_has_a_program_that_uses_them():
+    for page in PAGES:
+        assert not files_of(page) or programs_of(page), page
+
+
+def test_blocks_say_what_they_are():
+    for page in PAGES:
+        for block in blocks_of(page):
+            assert block.language in _LANGUAGES, f"{block.where}: {block.language}"
+            assert block.traits <= _TRAITS, f"{block.where}: {block.traits}"
+
+
+def test_yaml_can_be_read():
+    for page in PAGES:
+        for block in blocks_of(page):
+            if block.language == "yaml":
+                assert isinstance(yaml.safe_load(block.text), dict), block.where
+
+
+def test_commands_name_targets_and_files_that_exist():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    for page in PAGES:
+        for block in blocks_of(page):
+            if block.language == "bash":
+                for target in re.findall(r"\bmake ([a-z-]+)", block.text):
+                    assert target in targets, f"{block.where}: make {target}"
+                for path in re.findall(r"\b(?:examples|docker)/[\w./-]+", block.text):
+                    assert (ROOT / path).exists(), f"{block.where}: {path}"
