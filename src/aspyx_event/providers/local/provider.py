@@ -57,7 +57,7 @@ class LocalProvider(Provider):
         self.broker = broker or LocalBroker(clock)
         self.clock = self.broker.clock
         self.server_name, self.queue_naming, self.passes_objects = server_name, queue_naming, not copy
-        self._consumers: list[LocalConsumer] = []
+        self._consumers: set[LocalConsumer] = set()
         self._running = False
 
     async def start(self) -> None:
@@ -65,14 +65,15 @@ class LocalProvider(Provider):
 
     async def stop(self) -> None:
         self._running = False
-        consumers, self._consumers = self._consumers, []
-        for consumer in consumers:
+        for consumer in list(self._consumers):
             await consumer.close()
 
     def publish(self, message: Outgoing) -> asyncio.Future[None]:
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if not self._running:
-            done.set_exception(ConnectionLostError(f"publish to {message.address!r}: the local provider is not started"))
+            done.set_exception(
+                ConnectionLostError(f"publish to {message.address!r}: the local provider is not started")
+            )
             return done
         envelope = message.envelope
         if not self.passes_objects or envelope.encoded:
@@ -84,6 +85,6 @@ class LocalProvider(Provider):
     async def subscribe(self, binding: Binding, consume: Consume) -> Consumer:
         if not self._running:
             raise ConnectionLostError(f"subscribe to {binding.address!r}: the local provider is not started")
-        consumer = self.broker.declare(binding).attach(consume, binding.prefetch)
-        self._consumers.append(consumer)
+        consumer = self.broker.declare(binding).attach(consume, binding.prefetch, self._consumers.discard)
+        self._consumers.add(consumer)
         return consumer

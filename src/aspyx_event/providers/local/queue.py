@@ -97,8 +97,8 @@ class LocalQueue:
         heapq.heappush(self._waiting, message)
         self.pump()
 
-    def attach(self, consume: Consume, prefetch: int) -> LocalConsumer:
-        consumer = LocalConsumer(self, consume, prefetch)
+    def attach(self, consume: Consume, prefetch: int, closed: Callable[[LocalConsumer], None]) -> LocalConsumer:
+        consumer = LocalConsumer(self, consume, prefetch, closed)
         self._consumers.append(consumer)
         self.pump()
         return consumer
@@ -182,8 +182,10 @@ class LocalQueue:
 class LocalConsumer(Consumer):
     """A consumer of a local queue."""
 
-    def __init__(self, queue: LocalQueue, consume: Consume, prefetch: int) -> None:
-        self._queue, self._consume, self._prefetch = queue, consume, prefetch
+    def __init__(
+        self, queue: LocalQueue, consume: Consume, prefetch: int, closed: Callable[[LocalConsumer], None]
+    ) -> None:
+        self._queue, self._consume, self._prefetch, self._on_close = queue, consume, prefetch, closed
         self.held: dict[Message, None] = {}
         #: Messages of keys that are ours, waiting for credit.
         self.pinned: deque[Message] = deque()
@@ -231,6 +233,7 @@ class LocalConsumer(Consumer):
         if not self._closed:
             self._closed = self.paused = True
             self._queue.detach(self)
+            self._on_close(self)
 
 
 class LocalDelivery(Delivery):
