@@ -24,6 +24,9 @@ logger = logging.getLogger("aspyx.event.stomp")
 
 # Bytes that a message is taken to have when a number of messages becomes a window.
 _MESSAGE_SIZE = 1024
+# Artemis adds the window to a consumer's credit, which is 0: below that nothing is ever sent. 0 itself means one message
+# and -1 no limit (StompSession.addSubscription, ServerConsumerImpl.receiveCredits).
+_NOTHING = "-2"
 # Seconds before a message that was handed back is handed out again; a consumer that refuses all must not spin.
 _RELEASE_PAUSE = 0.1
 # Under these names Artemis passes on the content type of an AMQP message.
@@ -265,7 +268,7 @@ class StompConsumer(Consumer):
             **subscribe_headers(self.binding),
             "id": attachment.id,
             "ack": "client-individual",
-            "consumer-window-size": str(window(1 if placeholder else self.binding.prefetch)),
+            "consumer-window-size": _NOTHING if placeholder else str(window(self.binding.prefetch)),
         }
         self._client.route(attachment.id, lambda wire, frame: self._arrived(attachment, wire, frame))
         try:
@@ -307,8 +310,8 @@ class StompConsumer(Consumer):
                 return
             try:
                 if is_shared_volatile(self.binding):
-                    # The queue must not vanish under a paused consumer: a second one, that takes one message at most,
-                    # holds its place.
+                    # The queue must not vanish under a paused consumer: a second one, that takes nothing, holds its
+                    # place.
                     self._attachment = await self._join(placeholder=True)
                     await self._unsubscribe(attachment)
                 else:
