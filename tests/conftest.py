@@ -6,6 +6,7 @@ import os
 import sys
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -17,16 +18,23 @@ from aspyx.exception import ExceptionManager
 from aspyx_event.testing import ArtemisBroker, BrokerConfig, Management
 
 
-def _heartbeat(line: str) -> None:
-    # Past pytest's capture: somebody waits in front of the screen.
-    sys.__stderr__.write(f"\n{line}\n")
-    sys.__stderr__.flush()
+@pytest.fixture(scope="session")
+def tell(pytestconfig: pytest.Config) -> Callable[[str], None]:
+    """Write one line past pytest's capture: somebody waits in front of the screen."""
+    capture = pytestconfig.pluginmanager.getplugin("capturemanager")
+
+    def write(line: str) -> None:
+        with capture.global_and_fixture_disabled() if capture else nullcontext():
+            sys.stderr.write(f"\n{line}\n")
+            sys.stderr.flush()
+
+    return write
 
 
 @pytest.fixture(scope="session")
-def broker() -> Iterator[ArtemisBroker]:
+def broker(tell: Callable[[str], None]) -> Iterator[ArtemisBroker]:
     """The broker all tests share; `unique` keeps them apart. Never kill this one, see `own_broker`."""
-    with ArtemisBroker.find(progress=_heartbeat) as shared:
+    with ArtemisBroker.find(progress=tell) as shared:
         yield shared
 
 
@@ -38,12 +46,12 @@ def management(broker: ArtemisBroker) -> Iterator[Management]:
 
 
 @pytest.fixture
-def own_broker() -> Iterator[Callable[..., ArtemisBroker]]:
+def own_broker(tell: Callable[[str], None]) -> Iterator[Callable[..., ArtemisBroker]]:
     """Start a broker for this test alone: `own_broker(**options of BrokerConfig)`. It ends with the test."""
     started: list[ArtemisBroker] = []
 
     def start(**options: Any) -> ArtemisBroker:
-        own = ArtemisBroker.own(BrokerConfig(**options), progress=_heartbeat)
+        own = ArtemisBroker.own(BrokerConfig(**options), progress=tell)
         started.append(own)
         return own.start()
 

@@ -30,6 +30,8 @@ from .broker_progress import Progress, heartbeat
 
 logger = logging.getLogger("aspyx.event.testing")
 
+LOOPBACK = "127.0.0.1"
+
 #: The port for all protocols of an unconfigured Artemis.
 DEFAULT_PORT = 61616
 
@@ -38,6 +40,7 @@ START_TIMEOUT = 120.0
 STOP_TIMEOUT = 30.0
 
 _KEPT_LOGS = 40
+_PORTS = range(18_000, 32_000)
 _POLL = 0.05
 
 __all__ = ["DEFAULT_PORT", "ArtemisBroker", "BrokerConfig", "BrokerUnavailable", "answers_amqp"]
@@ -64,17 +67,17 @@ class ArtemisBroker:
         config: BrokerConfig,
         runtime: Runtime | None,
         *,
-        host: str = "127.0.0.1",
+        host: str = LOOPBACK,
         port: int | None = None,
         progress: Progress = logger.info,
     ) -> None:
         self.config, self.host = config, host
         self.user, self.password = config.user, config.password
         self.owned = runtime is not None
-        names = ("artemis", *config.acceptors) if self.owned else ("artemis",)
-        taken = (port or config.port, *[None] * (len(names) - 1))
-        free = iter(free_ports(len(names), host))
-        self.ports: Mapping[str, int] = {name: given or next(free) for name, given in zip(names, taken, strict=True)}
+        self.ports: Mapping[str, int] = {"artemis": port or config.port or DEFAULT_PORT}
+        if runtime is not None:
+            free = iter(free_ports(1 + len(config.acceptors), host))
+            self.ports = {"artemis": config.port or next(free), **{name: next(free) for name in config.acceptors}}
         self.log: Path | None = None
         self._runtime, self._progress = runtime, progress
         self._runner: Runner | None = None
@@ -162,7 +165,7 @@ class ArtemisBroker:
             return self
         if self.running:
             return self
-        with heartbeat(self._progress, f"starting Artemis at {self.where}"):
+        with heartbeat(self._progress, f"starting Artemis at {self.where}", first=5):
             runner = self._prepare()
             before = runner.times_active()
             command = runner.start()
@@ -283,23 +286,23 @@ def answers_amqp(host: str, port: int, timeout: float = 2.0) -> bool:
         return False
 
 
-def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
+def free_ports(count: int, host: str = LOOPBACK) -> list[int]:
     """Return ports nobody listens on.
 
     They lie below the range the kernel takes the ports of outgoing connections from: a client that tries to reconnect
     to a port of that range while the broker is down may be given this very port and connect to itself.
     """
     found: list[int] = []
-    while len(found) < count:
-        port = random.randrange(18_000, 32_000)  # noqa: S311
+    for port in random.sample(_PORTS, len(_PORTS)):
+        if len(found) == count:
+            break
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((host, port))
             except OSError:
                 continue
-        if port not in found:
-            found.append(port)
+        found.append(port)
     return found
 
 

@@ -31,9 +31,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand; return the exit code."""
     parser = argparse.ArgumentParser(prog="broker_cli", description="An Artemis broker to develop and test with.")
     commands = parser.add_subparsers(dest="command", required=True)
-    for name, text in (("up", f"start a broker at {HOST}:{DEFAULT_PORT}"), ("down", "end the broker `up` started")):
+    for name, text in (
+        ("up", f"start a broker that stays, at {HOST}:{DEFAULT_PORT}"),
+        ("down", "end the broker `up` started"),
+    ):
         sub = commands.add_parser(name, help=text)
         sub.add_argument("--compose", type=Path, help="compose file to use if a Docker engine runs")
+        sub.add_argument(
+            "--port", type=int, default=DEFAULT_PORT, help="not for Docker: its port is in the compose file"
+        )
     run = commands.add_parser("run", help="run a command with a broker of its own")
     run.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- COMMAND ...")
     options = parser.parse_args(arguments)
@@ -41,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.command == "run":
             argv = options.argv[1:] if options.argv[:1] == ["--"] else options.argv
             return _run(argv) if argv else parser.error("run needs a command")
-        return _up(options.compose) if options.command == "up" else _down(options.compose)
+        return _up(options.compose, options.port) if options.command == "up" else _down(options.compose)
     except BrokerUnavailable as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
@@ -86,32 +92,33 @@ def _shell_code(code: int) -> int:
     return code if code >= 0 else 128 - code
 
 
-def _up(compose: Path | None) -> int:
-    if answers_amqp(HOST, DEFAULT_PORT):
-        _say(f"a broker answers already at {HOST}:{DEFAULT_PORT}")
+def _up(compose: Path | None, port: int) -> int:
+    if answers_amqp(HOST, port):
+        _say(f"a broker answers already at {HOST}:{port}")
         return 0
     runtime = find_runtime(os.environ, _say)
     if isinstance(runtime, DockerRuntime):
         if compose is None:
             raise BrokerUnavailable("a Docker engine runs; give its compose file: --compose docker/docker-compose.yml")
+        port = DEFAULT_PORT
         code = _compose(runtime.docker, compose, "up", "--detach", "--wait")
     else:
-        code = _up_java(runtime)
+        code = _up_java(runtime, port)
     if code == 0:
-        _say(f"broker at {HOST}:{DEFAULT_PORT} (all protocols), user and password: admin")
+        _say(f"broker at {HOST}:{port} (all protocols), user and password: admin")
     return code
 
 
-def _up_java(runtime: JavaRuntime) -> int:
+def _up_java(runtime: JavaRuntime, port: int) -> int:
     instance = _instance()
-    BrokerConfig().write(instance, {"artemis": DEFAULT_PORT}, host=HOST)
+    BrokerConfig().write(instance, {"artemis": port}, host=HOST)
     runner = JavaRunner(runtime, instance, instance / "broker.log", BrokerConfig().heap)
     before = runner.times_active()
     runner.start()
     _pid_file().write_text(str(runner.pid()), encoding="ascii")
     end = time.monotonic() + START_TIMEOUT
     with heartbeat(_say, "starting Artemis"):
-        while runner.times_active() == before or not answers_amqp(HOST, DEFAULT_PORT):
+        while runner.times_active() == before or not answers_amqp(HOST, port):
             if runner.ended() is not None or time.monotonic() > end:
                 runner.kill()
                 _pid_file().unlink()

@@ -19,15 +19,37 @@ from .broker_progress import Progress, heartbeat
 
 VERSION = "2.44.0"
 IMAGE = f"apache/activemq-artemis:{VERSION}"
-ARTIFACT = f"org.apache.activemq:apache-artemis:{VERSION}:tar.gz:bin"
-SHA512 = (
-    "d709eafe1ead38234216d324e9876ee0f66265a2deba36b526f64512de4da1e2"
-    "5ae6b5430a03dc002071ed91553c72f3ef01211d7414b14752272cbec66883b4"
-)
 JAVA_MINIMUM = 17
 
 #: A download of 46 MB over a slow line, with Maven fetching its own plugins first.
 DOWNLOAD_TIMEOUT = 900.0
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """One version of the distribution in the Maven repositories.
+
+    Attributes:
+        sha512: Of the archive, in hexadecimal digits.
+    """
+
+    version: str
+    sha512: str
+
+    @property
+    def artifact(self) -> str:
+        return f"org.apache.activemq:apache-artemis:{self.version}:tar.gz:bin"
+
+    @property
+    def directory(self) -> str:
+        return f"apache-artemis-{self.version}"
+
+
+RELEASE = Release(
+    VERSION,
+    "d709eafe1ead38234216d324e9876ee0f66265a2deba36b526f64512de4da1e2"
+    "5ae6b5430a03dc002071ed91553c72f3ef01211d7414b14752272cbec66883b4",
+)
 
 
 class BrokerUnavailable(EventException):
@@ -131,7 +153,7 @@ def _find_java(environ: Mapping[str, str], progress: Progress) -> Runtime:
     return JavaRuntime(java, distribution(environ, progress))
 
 
-def distribution(environ: Mapping[str, str], progress: Progress) -> Path:
+def distribution(environ: Mapping[str, str], progress: Progress, release: Release = RELEASE) -> Path:
     """Return the unpacked distribution, downloading it if it is not in the cache.
 
     Several processes may ask at once: one downloads, the others wait for it. What is in the cache is whole, because
@@ -141,35 +163,42 @@ def distribution(environ: Mapping[str, str], progress: Progress) -> Path:
         BrokerUnavailable: Maven is missing, or the download failed or does not have the expected checksum.
     """
     cache = cache_directory(environ)
-    home = cache / f"apache-artemis-{VERSION}"
+    home = cache / release.directory
     if home.is_dir():
         return home
     mvn = shutil.which("mvn", path=environ.get("PATH"))
     if mvn is None:
         raise BrokerUnavailable(f"`mvn` is not installed; it downloads the broker to {home}")
     cache.mkdir(parents=True, exist_ok=True)
-    with _locked(cache / f"apache-artemis-{VERSION}.lock", progress):
+    with _locked(cache / f"{release.directory}.lock", progress):
         if not home.is_dir():
-            _download(mvn, home, environ, progress)
+            _download(mvn, release, home, environ, progress)
     return home
 
 
-def _download(mvn: str, home: Path, environ: Mapping[str, str], progress: Progress) -> None:
+def _download(mvn: str, release: Release, home: Path, environ: Mapping[str, str], progress: Progress) -> None:
     with tempfile.TemporaryDirectory(prefix="download-", dir=home.parent) as name:
         directory = Path(name)
-        command = [mvn, "-q", "-B", "dependency:copy", f"-Dartifact={ARTIFACT}", f"-DoutputDirectory={directory}"]
-        progress(f"downloading Artemis {VERSION} (46 MB, once) to {home.parent}")
+        command = [
+            mvn,
+            "-q",
+            "-B",
+            "dependency:copy",
+            f"-Dartifact={release.artifact}",
+            f"-DoutputDirectory={directory}",
+        ]
+        progress(f"downloading Artemis {release.version} (46 MB, once) to {home.parent}")
         with heartbeat(progress, "downloading Artemis", first=10):
             copied = _run([*command, "-Dmdep.useBaseVersion=true"], environ, DOWNLOAD_TIMEOUT, cwd=directory)
         archives = list(directory.glob("*.tar.gz"))
         if copied.returncode != 0 or not archives:
             raise BrokerUnavailable(
-                f"`{mvn}` could not download {ARTIFACT}: {_last_line(copied.stdout + copied.stderr)}"
+                f"`{mvn}` could not download {release.artifact}: {_last_line(copied.stdout + copied.stderr)}"
             )
         digest = hashlib.sha512(archives[0].read_bytes()).hexdigest()
-        if digest != SHA512:
+        if digest != release.sha512:
             raise BrokerUnavailable(
-                f"{archives[0].name} is damaged: SHA-512 {digest[:16]}..., expected {SHA512[:16]}...; "
+                f"{archives[0].name} is damaged: SHA-512 {digest[:16]}..., expected {release.sha512[:16]}...; "
                 "delete org/apache/activemq/apache-artemis in the local Maven repository and try again"
             )
         unpacked = directory / "unpacked"

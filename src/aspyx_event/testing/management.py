@@ -26,7 +26,7 @@ _READS = ("get", "list", "is", "has", "count")
 
 
 class ManagementError(EventException):
-    """The broker refused a management call; the message is the broker's."""
+    """The broker refused a management call, or could not be asked; the message has its reason."""
 
 
 class Management:
@@ -48,7 +48,7 @@ class Management:
         """Call *operation* of *resource* (`broker`, `queue.NAME`, `address.NAME`).
 
         Raises:
-            ManagementError: the broker refused.
+            ManagementError: the broker refused, or the connection was lost or not to be had.
         """
         properties = {"_AMQ_ResourceName": resource, "_AMQ_OperationName": operation}
         return self._call(properties, arguments, again=operation.startswith(_READS))
@@ -116,9 +116,9 @@ class Management:
         """Close every connection of *user*; this object's too, which opens again, if it is the administrator."""
         try:
             self.op("broker", "closeConnectionsForUser", user)
-        except _connection_errors():
+        except ManagementError as error:
             # The answer to this very call went with our own connection.
-            if user != self._broker.user:
+            if user != self._broker.user or not isinstance(error.__cause__, _connection_errors()):
                 raise
 
     def close(self) -> None:
@@ -142,14 +142,16 @@ class Management:
         return cast("list[dict[str, Any]]", page["data"])
 
     def _call(self, properties: Mapping[str, str], arguments: tuple[Any, ...], *, again: bool) -> Any:
+        attempts = 2 if again else 1
         with self._lock:
-            try:
-                return self._ask(properties, arguments)
-            except _connection_errors():
-                self._discard()
-                if not again:
-                    raise
-            return self._ask(properties, arguments)
+            while True:
+                attempts -= 1
+                try:
+                    return self._ask(properties, arguments)
+                except _connection_errors() as error:
+                    self._discard()
+                    if not attempts:
+                        raise ManagementError(f"{' '.join(properties.values())}: {error}") from error
 
     def _ask(self, properties: Mapping[str, str], arguments: tuple[Any, ...]) -> Any:
         from proton import Message

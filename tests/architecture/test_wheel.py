@@ -1,0 +1,38 @@
+"""What is in the wheel, built from this checkout."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def wheel(root, tmp_path_factory):
+    target = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(target)]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (path,) = target.glob("*.whl")
+    with zipfile.ZipFile(path) as archive:
+        yield archive
+
+
+def test_the_wheel_says_that_it_is_typed(wheel):
+    assert "aspyx_event/py.typed" in wheel.namelist()
+
+
+def test_the_wheel_has_every_module_and_nothing_else(wheel, modules, root):
+    expected = {str(module.path.relative_to(root / "src")) for module in modules} | {"aspyx_event/py.typed"}
+    assert {name for name in wheel.namelist() if ".dist-info/" not in name} == expected
+
+
+def test_the_wheel_has_licence_and_extras(wheel):
+    names = wheel.namelist()
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+    metadata = wheel.read(next(name for name in names if name.endswith("METADATA"))).decode()
+    assert "License-Expression: MIT" in metadata
+    for extra in ("amqp", "stomp", "all"):
+        assert f"Provides-Extra: {extra}" in metadata
