@@ -15,9 +15,11 @@ nox.options.sessions = ["tests", "lint", "docs"]
 PYTHONS = ["3.10", "3.11", "3.12", "3.13"]
 SOURCES = [name for name in ("src", "tests", "examples", "benchmarks", "tools", "noxfile.py") if Path(name).exists()]
 
-# pyenv puts only the versions of its `global` setting on the path. They go last: what is there already is preferred.
+# pyenv puts a launcher for each version on the path, but one that only works for the versions of its `global` setting:
+# the real interpreters go first.
 _pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"), "versions")
-os.environ["PATH"] = os.pathsep.join([os.environ["PATH"], *(str(path) for path in sorted(_pyenv.glob("3.*/bin")))])
+_interpreters = [str(path) for version in PYTHONS for path in sorted(_pyenv.glob(f"{version}.*/bin"))]
+os.environ["PATH"] = os.pathsep.join([*_interpreters, os.environ["PATH"]])
 
 
 def install(session: nox.Session, *groups: str) -> None:
