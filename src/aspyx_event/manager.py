@@ -29,7 +29,6 @@ from .policies import AckPolicy, Retry
 from .providers.base import Provider
 
 logger = logging.getLogger("aspyx.event")
-# As many as there are sync handlers at work at one moment; their number is bounded by each listener's concurrency.
 
 
 class _EarlierNames:
@@ -128,10 +127,11 @@ class EventManager(_EarlierNames):
                 await self._on_loop(self._lifecycle.stop)
         except StateError as error:
             logger.warning("not stopped in order: %s", error)
-            self._lifecycle.state = State.STOPPED
+            self._lifecycle.lose()
         except Exception:  # the container would leave every other bean undestroyed
             logger.exception("stopping the event manager failed")
-        if not self._host.here():
+        # The next start may happen on another loop; a loop of ours cannot end itself.
+        if not (self._host.owns_loop and self._host.here()):
             self._host.unbind()
 
     async def __aenter__(self) -> EventManager:

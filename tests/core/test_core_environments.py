@@ -81,12 +81,14 @@ async def test_ax_14_a_listener_whose_constructor_fails_stops_the_start_with_its
 
 
 def test_ax_14_the_first_send_of_a_plain_script_says_which_listener_cannot_be_built():
-    manager = Environment(brittle.BrittleModule).get(EventManager)
+    environment = Environment(brittle.BrittleModule)
+    manager = environment.get(EventManager)
     with pytest.raises(ListenerError, match="BrittleListener"):
         manager.send_event(ShipArrived("a"))
     brittle.moods["broken"] = False
     manager.send_event(ShipArrived("b"))
     assert brittle.seen == [ShipArrived("b")]
+    environment.destroy()
 
 
 async def test_ax_23_interceptors_are_beans_ordered_by_order_and_the_last_declared_outermost():

@@ -147,7 +147,7 @@ async def test_ax_47x_subscribing_by_class_and_by_name():
 async def test_ax_47x_an_unknown_name_is_refused_with_the_known_ones():
     async with EventManager(LocalProvider()) as manager:
         manager.get_event_descriptor(Order)
-        with pytest.raises(UnregisteredEventTypeError, match="No event found with name 'x'; known: manager.order"):
+        with pytest.raises(UnregisteredEventTypeError, match=r"No event found with name 'x'; known: manager\.order"):
             manager.subscribe("x", Recorder())
         with pytest.raises(UnregisteredEventTypeError, match="str is not an event"):
             manager.subscribe(str, Recorder())

@@ -74,7 +74,8 @@ class Dispatcher:
 
     def begin(self) -> None:
         """Undo `stop`, before the first delivery."""
-        self._stopping.clear()
+        # A new one, because the first wait binds it to its loop, and a restart may be on another.
+        self._stopping = asyncio.Event()
 
     def stop(self) -> None:
         """End waits for a further attempt; their deliveries are released and come again."""
