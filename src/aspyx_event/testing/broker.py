@@ -246,12 +246,13 @@ class ArtemisBroker:
         self.log = _log_file(name)
         if isinstance(self._runtime, DockerRuntime):
             self.config.write(instance, self.ports, host="0.0.0.0", seen_as=CONTAINER_INSTANCE)  # noqa: S104
+            ports = list(self.ports.values())
             self._runner = DockerRunner(
-                self._runtime, name, instance, self.log, self.config.heap, list(self.ports.values())
+                self._runtime, name, instance, self.log, self.config.heap, ports, self.config.java_options
             )
         elif self._runtime is not None:
             self.config.write(instance, self.ports, host=self.host)
-            self._runner = JavaRunner(self._runtime, instance, self.log, self.config.heap)
+            self._runner = JavaRunner(self._runtime, instance, self.log, self.config.heap, self.config.java_options)
         return self._ours("started")
 
     def _wait_until_ready(self, runner: Runner, before: int, timeout: float) -> None:

@@ -82,6 +82,7 @@ class BrokerConfig:
         files: Further files of the configuration directory, for example key stores.
         edit: Gets the text of broker.xml, returns the one to use.
         heap: Largest Java heap, as for `-Xmx`.
+        java_options: Further arguments of the Java machine; they win over the ones for a quick start.
     """
 
     user: str = "admin"
@@ -94,6 +95,7 @@ class BrokerConfig:
     files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     edit: Callable[[str], str] | None = None
     heap: str = "512M"
+    java_options: tuple[str, ...] = ()
 
     def write(self, instance: Path, ports: Mapping[str, int], *, host: str, seen_as: str | None = None) -> None:
         """Write the files below *instance*.

@@ -80,11 +80,11 @@ class Runner(Protocol):
         """Process id on this machine; None when nothing runs, or when it runs in a container."""
 
 
-def java_command(runtime: JavaRuntime, instance: Path, heap: str) -> list[str]:
+def java_command(runtime: JavaRuntime, instance: Path, heap: str, java_options: tuple[str, ...] = ()) -> list[str]:
     """Return the command that runs *instance* in the foreground; what the instance's own script would execute."""
     return [
         runtime.java,
-        *java_arguments(heap),
+        *java_arguments(heap, java_options),
         f"-Dlog4j2.configurationFile=file:{instance}/etc/log4j2.properties",
         f"-Djava.security.auth.login.config={instance}/etc/login.config",
         f"-Djava.library.path={runtime.home}/bin/lib/linux-{platform.machine()}",
@@ -100,8 +100,13 @@ def java_command(runtime: JavaRuntime, instance: Path, heap: str) -> list[str]:
     ]
 
 
-def java_arguments(heap: str) -> list[str]:
-    """Return arguments for a short life: a quick start and little memory instead of the best throughput."""
+def java_arguments(heap: str, java_options: tuple[str, ...] = ()) -> list[str]:
+    """Return arguments for a short life: a quick start and little memory instead of the best throughput.
+
+    Args:
+        heap: As for `-Xmx`.
+        java_options: Come last, where they win.
+    """
     return [
         "-XX:+UseSerialGC",
         "-XX:TieredStopAtLevel=1",
@@ -109,6 +114,7 @@ def java_arguments(heap: str) -> list[str]:
         f"-Xmx{heap}",
         "-Dlog4j2.disableJmx=true",
         "--add-opens=java.base/jdk.internal.misc=ALL-UNNAMED",
+        *java_options,
     ]
 
 
@@ -120,8 +126,10 @@ def clean_environment() -> dict[str, str]:
 class JavaRunner:
     """Runs the broker as a child process."""
 
-    def __init__(self, runtime: JavaRuntime, instance: Path, log: Path, heap: str) -> None:
-        self._command = java_command(runtime, instance, heap)
+    def __init__(
+        self, runtime: JavaRuntime, instance: Path, log: Path, heap: str, java_options: tuple[str, ...] = ()
+    ) -> None:
+        self._command = java_command(runtime, instance, heap, java_options)
         self._instance, self._log = instance, log
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -180,9 +188,17 @@ class DockerRunner:
     """Runs the broker as a container of the official image."""
 
     def __init__(
-        self, runtime: DockerRuntime, name: str, instance: Path, log: Path, heap: str, ports: list[int]
+        self,
+        runtime: DockerRuntime,
+        name: str,
+        instance: Path,
+        log: Path,
+        heap: str,
+        ports: list[int],
+        java_options: tuple[str, ...] = (),
     ) -> None:
-        self._docker, self._name, self._instance, self._log, self._heap = runtime.docker, name, instance, log, heap
+        self._docker, self._name, self._instance, self._log = runtime.docker, name, instance, log
+        self._java_arguments = java_arguments(heap, java_options)
         self._ports = ports
         self._created = False
 
@@ -199,7 +215,7 @@ class DockerRunner:
             self._do(
                 *("run", "--detach", "--name", self._name, *published),
                 *("--volume", f"{etc}:{CONTAINER_INSTANCE}/etc-override:ro"),
-                *("--env", f"JAVA_ARGS={' '.join(java_arguments(self._heap))}", IMAGE),
+                *("--env", f"JAVA_ARGS={' '.join(self._java_arguments)}", IMAGE),
             )
         return [self._docker, "rm", "--force", "--volumes", self._name]
 
