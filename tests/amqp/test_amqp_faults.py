@@ -183,6 +183,7 @@ async def test_held_deliveries_of_a_closed_connection_come_again_and_settling_th
         delivery.ack()
     await until(lambda: management.messages(f"{unique}.q") == 0)
     assert [int(delivery.envelope.body) for delivery in got[5:]] == list(range(8))
+    assert [delivery.redelivered for delivery in got] == [False] * 5 + [True] * 5 + [False] * 3
 
 
 def open_files():

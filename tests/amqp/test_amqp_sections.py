@@ -182,7 +182,7 @@ def test_a_large_body_is_read_and_written():
 
 
 def test_a_message_with_nothing_in_it_arrives_empty():
-    assert decode(bytes(Message().encode())) == (b"", {}, 0)
+    assert decode(bytes(Message().encode())) == (b"", {}, 0, "")
 
 
 def test_the_colon_spelling_of_event_attributes_is_read_as_the_other_one():

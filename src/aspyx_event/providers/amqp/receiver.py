@@ -14,17 +14,20 @@ from .errors import Condition, Stage, error_for
 from .links import LinkOwner, SupervisedLink, logger, unique_name
 from .sections import Received, decode
 
+# Messages handed back that may come again, at most; an id is some 100 bytes.
+_REMEMBERED = 10_000
+
 
 class AMQPDelivery(Delivery):
     """A message that the broker waits to hear of."""
 
-    __slots__ = ("_handle", "_link", "_receiver")
+    __slots__ = ("_handle", "_link", "_receiver", "dedup_id")
 
-    def __init__(self, received: Received, receiver: Receiver, link: Any, handle: Any) -> None:
+    def __init__(self, received: Received, redelivered: bool, receiver: Receiver, link: Any, handle: Any) -> None:
         self.envelope = Envelope(received.body, received.headers)
-        # Artemis counts a delivery as failed only when its consumer says so; the spec's other mark, first-acquirer,
-        # is false by default and whenever the sender left it out, so it says nothing.
-        self.redelivered = received.delivery_count > 0
+        self.redelivered = redelivered
+        #: Identifies the message; "" for one that was not sent by this framework.
+        self.dedup_id = received.dedup_id
         self._receiver, self._link, self._handle = receiver, link, handle
 
     def ack(self) -> None:
@@ -36,7 +39,7 @@ class AMQPDelivery(Delivery):
     def _settle(self, outcome: int) -> None:
         handle, self._handle = self._handle, None
         if handle is not None:
-            self._receiver.settle(self._link, handle, outcome)
+            self._receiver.settle(self, self._link, handle, outcome)
 
 
 class Receiver(SupervisedLink, Consumer):
@@ -70,7 +73,10 @@ class Receiver(SupervisedLink, Consumer):
         self._close_timeout = close_timeout
         #: Done when the broker has attached the link for the first time; fails when it refuses.
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._held = 0
+        #: Handed over and not settled.
+        self._held: set[AMQPDelivery] = set()
+        #: Duplicate ids of messages that were handed over and went back to the queue, the latest last.
+        self._returned: dict[str, None] = {}
         self._paused = self._closed = self._complained = False
         self._parts = bytearray()
 
@@ -106,6 +112,11 @@ class Receiver(SupervisedLink, Consumer):
     def on_lost(self) -> None:
         self._unbind()
 
+    def _unbind(self) -> None:
+        super()._unbind()
+        for delivery in self._held:
+            self._remember(delivery)
+
     @property
     def claim(self) -> str:
         return f"{self._name}:shared-volatile:global " if self._name and not self._up else ""
@@ -132,28 +143,51 @@ class Receiver(SupervisedLink, Consumer):
         if self._parts:
             data, self._parts = self._parts + data, bytearray()
         pn.pn_link_advance(self._handle)
-        self._held += 1
         if self._paused:
             # Under way when the credit was taken back.
-            self.settle(self._link, handle, pn.PN_RELEASED)
+            self._answer(handle, pn.PN_RELEASED)
         elif not data:
             # Artemis was seen to send these under load, before it ended the link; the message comes again.
             logger.error("%s: an empty delivery; handing it back", self._subject)
             pn.pn_disposition_set_failed(pn.pn_delivery_local(handle), True)
-            self.settle(self._link, handle, pn.PN_MODIFIED)
+            self._answer(handle, pn.PN_MODIFIED)
         else:
+            received = decode(bytes(data))
+            delivery = AMQPDelivery(received, self._is_redelivered(received), self, self._link, handle)
+            self._held.add(delivery)
             self._grant()  # what a step held back is due when the credit is used up
-            self._consume(AMQPDelivery(decode(bytes(data)), self, self._link, handle))
+            self._consume(delivery)
 
-    def settle(self, link: Any, handle: Any, outcome: int) -> None:
-        """Answer a delivery of *link*. Of an earlier connection only the credit is left to give back: *handle* dangles."""
-        self._held -= 1
-        if link is self._link:
-            pn.pn_delivery_update(handle, outcome)
-            pn.pn_delivery_settle(handle)
-            if self._wire is not None:
-                self._wire.wake()
+    def settle(self, delivery: AMQPDelivery, link: Any, handle: Any, outcome: int) -> None:
+        """Answer *delivery*. Of an earlier link only its place in the window is left to give back: *handle* dangles."""
+        self._held.discard(delivery)
+        if link is not self._link:
+            self._grant()
+            return
+        if outcome != pn.PN_ACCEPTED:
+            self._remember(delivery)
+        self._answer(handle, outcome)
+
+    def _answer(self, handle: Any, outcome: int) -> None:
+        pn.pn_delivery_update(handle, outcome)
+        pn.pn_delivery_settle(handle)
         self._grant()
+        if self._wire is not None:
+            self._wire.wake()
+
+    def _remember(self, delivery: AMQPDelivery) -> None:
+        if delivery.dedup_id:
+            self._returned[delivery.dedup_id] = None
+            if len(self._returned) > _REMEMBERED:  # others may have got them
+                del self._returned[next(iter(self._returned))]
+
+    def _is_redelivered(self, received: Received) -> bool:
+        # Artemis counts a delivery only if its consumer says that it failed, and first-acquirer, the specification's
+        # other mark, is false for most first deliveries as well. So what went back from here is remembered here.
+        if self._returned and received.dedup_id in self._returned:
+            del self._returned[received.dedup_id]
+            return True
+        return received.delivery_count > 0
 
     def _grant(self) -> None:
         """Bring the credit to what the window leaves, in steps of a quarter of it."""
@@ -167,7 +201,7 @@ class Receiver(SupervisedLink, Consumer):
             missing = pn.pn_link_queued(link) - have
             due = missing != 0
         else:
-            missing = self._window - self._held - have
+            missing = self._window - len(self._held) - have
             # In steps, which are skipped only while there is credit to go on with.
             due = missing > 0 and (missing * 4 >= self._window or missing >= have)
         if due:

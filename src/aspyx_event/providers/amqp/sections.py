@@ -3,21 +3,19 @@
 Written by hand because it is most of a message's cost: ``proton.Message`` takes several times as long. What foreign
 senders may write and events never use (nested, decimal, array values ...) goes to ``proton.Message`` nevertheless.
 
-Layout: AMQP 1.0 part 3 section 3.2 (message format), part 1 section 1.6 (type encodings).
+Layout: AMQP 1.0 part 3 section 3.2 (message format).
 """
 
 from __future__ import annotations
 
-import base64
-import json
 import struct
 import time
-from datetime import datetime, timezone
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ...envelope import CE_ID, CONTENT_TYPE, header_name, wire_name
 from ...exceptions import HeaderError
 from ..base import Outgoing
+from .values import UncommonError, content_start, first_item, plain_body, plain_text, value_end, value_text
 
 #: Artemis, "Duplicate Message Detection": the application property, a string, that it compares.
 DEDUP_PROPERTY = "_AMQ_DUPL_ID"
@@ -41,11 +39,13 @@ class Received(NamedTuple):
         body: Bytes of a data section; text as UTF-8; other values as JSON text.
         headers: Application properties as text, under the names of the sender's headers.
         delivery_count: Deliveries before this one that failed.
+        dedup_id: Of the message, or "".
     """
 
     body: bytes
     headers: dict[str, str]
     delivery_count: int
+    dedup_id: str = ""
 
 
 def encode(message: Outgoing) -> bytes:
@@ -150,15 +150,11 @@ def _decoded_name(data: bytes) -> str:
     return name
 
 
-class _UncommonError(Exception):
-    """The message has values this codec leaves to the driver's."""
-
-
 def decode(data: bytes) -> Received:
     """Return what *data* says. Never raises: bytes that are no AMQP message become the body of one without headers."""
     try:
         return _decode(data)
-    except (_UncommonError, IndexError, UnicodeDecodeError, struct.error):
+    except (UncommonError, IndexError, UnicodeDecodeError, struct.error):
         return _decode_by_driver(data)
 
 
@@ -169,15 +165,15 @@ def _decode(data: bytes) -> Received:
     content_type, count = "", 0
     while at < size:
         if data[at] or data[at + 1] != 0x53:  # a described type whose descriptor is a small ulong
-            raise _UncommonError
+            raise UncommonError
         section, at = data[at + 2], at + 3
-        end = _end(data, at)
+        end = value_end(data, at)
         if end > size:
-            raise _UncommonError
+            raise UncommonError
         if section == 0x74:
             properties = _application_properties(data, at)
         elif section == 0x75:
-            part = data[_start(data, at) : end]
+            part = data[content_start(data, at) : end]
             body = part if body is None else body + part
         elif section == 0x77:
             body = _value_body(data, at, end)
@@ -186,9 +182,10 @@ def _decode(data: bytes) -> Received:
         elif section == 0x70:
             count = int(_field_text(data, at, 4) or 0)
         elif section == 0x76:
-            raise _UncommonError
+            raise UncommonError
         at = end
-    return Received(b"" if body is None else body, _headers(properties, content_type), count)
+    dedup_id = properties.get(DEDUP_PROPERTY, "")
+    return Received(b"" if body is None else body, _headers(properties, content_type), count, dedup_id)
 
 
 def _headers(properties: dict[str, str], content_type: str) -> dict[str, str]:
@@ -204,114 +201,44 @@ def _headers(properties: dict[str, str], content_type: str) -> dict[str, str]:
     return headers
 
 
-_FIXED_WIDTH = {0x4: 0, 0x5: 1, 0x6: 2, 0x7: 4, 0x8: 8, 0x9: 16}
-
-
-def _start(data: bytes, at: int) -> int:
-    """Return where the content of the variable-width value at *at* begins."""
-    kind = data[at] >> 4
-    if kind == 0xA:
-        return at + 2
-    if kind == 0xB:
-        return at + 5
-    raise _UncommonError
-
-
-def _end(data: bytes, at: int) -> int:
-    """Return where the value at *at* ends: the high half of its code says how wide it is."""
-    kind = data[at] >> 4
-    if kind in (0xA, 0xC, 0xE):
-        return at + 2 + data[at + 1]
-    if kind in (0xB, 0xD, 0xF):
-        return at + 5 + int.from_bytes(data[at + 1 : at + 5], "big")
-    if kind in _FIXED_WIDTH:
-        return at + 1 + _FIXED_WIDTH[kind]
-    raise _UncommonError
-
-
-def _items(data: bytes, at: int) -> tuple[int, int]:
-    """Return where the first item of the list or map at *at* lies, and how many there are."""
-    code = data[at]
-    if code in (0xC0, 0xC1):
-        return at + 3, data[at + 2]
-    if code in (0xD0, 0xD1):
-        return at + 9, int.from_bytes(data[at + 5 : at + 9], "big")
-    if code == 0x45:
-        return at + 1, 0
-    raise _UncommonError
-
-
 def _application_properties(data: bytes, at: int) -> dict[str, str]:
     properties: dict[str, str] = {}
-    at, count = _items(data, at)
+    at, count = first_item(data, at)
     for _ in range(count >> 1):
         if data[at] == 0xA1:
             end = at + 2 + data[at + 1]
             raw = data[at + 2 : end]
             name = _decoded_names.get(raw) or _decoded_name(raw)
         else:
-            end = _end(data, at)
-            name = _text(data, at, end)
+            end = value_end(data, at)
+            name = value_text(data, at, end)
         at = end
         if data[at] == 0xA1:
             end = at + 2 + data[at + 1]
             properties[name] = data[at + 2 : end].decode()
         else:
-            end = _end(data, at)
-            properties[name] = _text(data, at, end)
+            end = value_end(data, at)
+            properties[name] = value_text(data, at, end)
         at = end
     return properties
 
 
-_INTEGERS = {0x50: False, 0x60: False, 0x70: False, 0x80: False, 0x52: False, 0x53: False, 0x51: True, 0x61: True,
-             0x71: True, 0x81: True, 0x54: True, 0x55: True}  # fmt: skip
-_CONSTANTS = {0x40: "", 0x41: "true", 0x42: "false", 0x43: "0", 0x44: "0"}
-
-
-def _text(data: bytes, at: int, end: int) -> str:
-    """Return a value as text, in the canonical form of CloudEvents (specification 1.0, section 3.1)."""
-    code = data[at]
-    if code in (0xA1, 0xA3):
-        return data[at + 2 : end].decode()
-    if code in (0xB1, 0xB3):
-        return data[at + 5 : end].decode()
-    if code in _CONSTANTS:
-        return _CONSTANTS[code]
-    if code in _INTEGERS:
-        return str(int.from_bytes(data[at + 1 : end], "big", signed=_INTEGERS[code]))
-    if code == 0x56:
-        return "true" if data[at + 1] else "false"
-    if code == 0x83:
-        return _timestamp(int.from_bytes(data[at + 1 : end], "big", signed=True))
-    if code in (0xA0, 0xB0):
-        return base64.b64encode(data[_start(data, at) : end]).decode()
-    raise _UncommonError
-
-
-def _timestamp(milliseconds: int) -> str:
-    try:
-        moment = datetime.fromtimestamp(milliseconds / 1000, timezone.utc)
-    except (OverflowError, ValueError, OSError):  # a year that datetime does not have
-        return str(milliseconds)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 def _field_text(data: bytes, at: int, index: int) -> str:
-    at, count = _items(data, at)
+    at, count = first_item(data, at)
     if index >= count:
         return ""
     for _ in range(index):
-        at = _end(data, at)
-    return _text(data, at, _end(data, at))
+        at = value_end(data, at)
+    return value_text(data, at, value_end(data, at))
 
 
 def _value_body(data: bytes, at: int, end: int) -> bytes:
     code = data[at]
     if code in (0xA0, 0xB0, 0xA1, 0xB1):
-        return data[_start(data, at) : end]
+        return data[content_start(data, at) : end]
     if code == 0x40:
         return b""
-    raise _UncommonError
+    raise UncommonError
 
 
 def _decode_by_driver(data: bytes) -> Received:
@@ -322,50 +249,13 @@ def _decode_by_driver(data: bytes) -> Received:
         message.decode(data)
     except (ProtonException, UnicodeDecodeError, ValueError, OverflowError, KeyError, TypeError):
         return Received(data, {}, 0)
-    properties = {str(name): _plain_text(value) for name, value in (message.properties or {}).items()}
+    properties = {str(name): plain_text(value) for name, value in (message.properties or {}).items()}
     content_type = str(message.content_type or "")
     if content_type == "None":  # what proton 0.40 makes of a missing one
         content_type = ""
-    return Received(_plain_body(message.body), _headers(properties, content_type), message.delivery_count)
-
-
-def _plain_body(value: Any) -> bytes:
-    if value is None:
-        return b""
-    if isinstance(value, (bytes, bytearray, memoryview)):
-        return bytes(value)
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace")
-    return json.dumps(_plain(value), ensure_ascii=False).encode("utf-8", "replace")
-
-
-def _plain_text(value: Any) -> str:
-    plain = _plain(value)
-    if plain is None:
-        return ""
-    return plain if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False)
-
-
-def _plain(value: Any) -> Any:
-    """Return *value* of the driver's types as what JSON knows."""
-    from proton import Array, Described, timestamp
-
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, timestamp):
-        return _timestamp(int(value))
-    if isinstance(value, str):
-        return str(value)
-    if isinstance(value, (bytes, bytearray, memoryview)):
-        return base64.b64encode(bytes(value)).decode()
-    if isinstance(value, dict):
-        return {_plain_text(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, Array):
-        return [_plain(item) for item in value.elements]
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, Described):
-        return _plain(value.value)
-    if isinstance(value, int):
-        return int(value)
-    return float(value) if isinstance(value, float) else str(value)
+    return Received(
+        plain_body(message.body),
+        _headers(properties, content_type),
+        message.delivery_count,
+        properties.get(DEDUP_PROPERTY, ""),
+    )
