@@ -43,10 +43,18 @@ from __future__ import annotations
 import pytest
 
 # Before they are imported: their asserts are to say what was compared.
-for _part in ("messages", "settling", "queues", "options", "lifecycle", "rig", "processes"):
-    pytest.register_assert_rewrite(f"{__name__}.{_part}")
+_PARTS = (
+    "messages", "settling", "queues", "options", "lifecycle", "listeners", "envelopes", "failures", "detaching",
+    "across", "rig", "processes", "suite",
+)  # fmt: skip
+pytest.register_assert_rewrite(*(f"{__name__}.{part}" for part in _PARTS))
 
+from .across import ProcessContract  # noqa: E402
+from .detaching import DetachingContract  # noqa: E402
+from .envelopes import EnvelopeContract  # noqa: E402
+from .failures import FailureContract  # noqa: E402
 from .lifecycle import LifecycleContract  # noqa: E402
+from .listeners import ListenerContract  # noqa: E402
 from .messages import MessageContract  # noqa: E402
 from .options import OptionContract  # noqa: E402
 from .processes import Recipe  # noqa: E402
@@ -64,5 +72,10 @@ class ProviderConformance(
     QueueContract,
     OptionContract,
     LifecycleContract,
+    ListenerContract,
+    EnvelopeContract,
+    FailureContract,
+    DetachingContract,
+    ProcessContract,
 ):
     """The whole contract."""

@@ -70,7 +70,17 @@ class MessageContract(ConformanceBase):
     @contract("headers")
     async def test_ax_31_header_names_travel_unchanged(self, rig: Rig) -> None:
         """Also those that mean something to a broker or a protocol, and those with characters that do."""
-        names = (*RESERVED, "with blank", "a:b", "back\\slash", "new\nline", "umlaut-\u00e4", "dot.ted", "UPPER", "upper")
+        names = (
+            *RESERVED,
+            "with blank",
+            "a:b",
+            "back\\slash",
+            "new\nline",
+            "umlaut-\u00e4",
+            "dot.ted",
+            "UPPER",
+            "upper",
+        )
         sent = {name: f"value of {name}" for name in names}
         assert await self._received(rig, sent) == sent
 

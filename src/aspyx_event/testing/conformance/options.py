@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 from ...providers.base import Delivery
 from .rig import Rig
@@ -77,7 +78,7 @@ class OptionContract(ConformanceBase):
             delivery.ack()
 
         for provider, who in ((one, "first"), (two, "second")):
-            await provider.subscribe(rig.binding(prefetch=4), lambda delivery, who=who: consume(who, delivery))
+            await provider.subscribe(rig.binding(prefetch=4), partial(consume, who))
         keys = [b"%d" % number for number in range(8)]
         for number in range(15):
             for key in keys:

@@ -41,7 +41,7 @@ class ConformanceBase:
         """Return a new provider that is not started. All providers of one test reach each other."""
         raise NotImplementedError
 
-    def recipe(self, server_name: str) -> Recipe | None:
+    def recipe(self, server_name: str) -> Recipe | None:  # noqa: ARG002
         """Return how another process makes the same provider; None for a provider that is not remote."""
         return None
 

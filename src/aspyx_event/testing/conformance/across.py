@@ -1,0 +1,75 @@
+"""Manager level, across processes: real ones, killed in the middle of their work, where the provider reaches them."""
+
+from __future__ import annotations
+
+from .processes import Plan
+from .rig import Rig
+from .suite import ConformanceBase, contract
+
+
+class ProcessContract(ConformanceBase):
+    """What holds between processes."""
+
+    @contract("durable", "competing")
+    async def test_ax_63_an_event_whose_process_is_killed_in_the_handler_comes_again(self, rig: Rig) -> None:
+        """In another process, with all that was waiting behind it, in order."""
+        manager, order, reports = await rig.manager(), rig.event(), rig.log()
+        listener = f"{rig.name}.listener"
+        doomed = await rig.process(Plan(rig.address(), True, listener, hangs_on=3), reports, "one")
+        receipts = [manager.send_event(order(number)) for number in range(1, 8)]
+        for receipt in receipts:
+            await receipt
+        await reports.when(lambda items: any(one["number"] == 3 for one in items), "event 3 at the first process")
+        await doomed.kill()
+        await rig.process(Plan(rig.address(), True, listener), reports, "two")
+        await reports.when(lambda items: any(one["number"] == 7 for one in items), "the last event")
+        assert [one["number"] for one in reports.items if one["process"] == "one"] == [1, 2, 3]
+        again = [one["number"] for one in reports.items if one["process"] == "two"]
+        # An acknowledgement may die with its process: what was handled before may come again, what was not must.
+        assert again == list(range(again[0], 8))
+        assert again[0] <= 3
+        ids = {one["number"]: one["id"] for one in reports.items}
+        assert ids == {number: receipt.id for number, receipt in enumerate(receipts, 1)}
+
+    @contract("competing")
+    async def test_ax_11_processes_with_one_listener_share_its_events(self, rig: Rig) -> None:
+        """A process that ends in order hands its share back."""
+        manager, order, reports = await rig.manager(), rig.event(), rig.log()
+        plan = Plan(rig.address(), rig.capabilities.durable, f"{rig.name}.listener", prefetch=1)
+        leaving = await rig.process(plan, reports, "one")
+        await rig.process(plan, reports, "two")
+        for number in range(40):
+            await manager.send_event(order(number))
+        await reports.until(40)
+        assert sorted(one["number"] for one in reports.items) == list(range(40))
+        assert {one["process"] for one in reports.items} == {"one", "two"}
+        await leaving.stop()
+        for number in range(40, 50):
+            await manager.send_event(order(number))
+        await reports.until(50)
+        assert [one["process"] for one in reports.items[40:]] == ["two"] * 10
+
+    @contract("per_process")
+    async def test_ax_12_each_process_gets_what_its_listener_wants_per_process(self, rig: Rig) -> None:
+        manager, order, reports = await rig.manager(), rig.event(durable=False), rig.log()
+        plan = Plan(rig.address(), False, f"{rig.name}.listener", per_process=True)
+        await rig.process(plan, reports, "one")
+        await rig.process(plan, reports, "two")
+        for number in range(10):
+            await manager.send_event(order(number))
+        await reports.until(20)
+        for process in ("one", "two"):
+            assert [one["number"] for one in reports.items if one["process"] == process] == list(range(10))
+
+    @contract("competing")
+    async def test_a_process_answers(self, rig: Rig) -> None:
+        """From inside its handler; and the answer is an event like any other."""
+        manager, order, answer, calls = await rig.manager(), rig.event(), rig.event("answer"), rig.calls()
+        durable = rig.capabilities.durable
+        await manager.subscribe(answer, calls, name=f"{rig.name}.answers")
+        plan = Plan(rig.address(), durable, f"{rig.name}.listener", answers=rig.address("answer"))
+        await rig.process(plan, rig.log(), "one")
+        for number in range(5):
+            await manager.send_event(order(number))
+        await calls.until(5)
+        assert [call.event for call in calls.items] == [answer(number, "from one") for number in range(5)]

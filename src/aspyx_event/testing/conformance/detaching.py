@@ -1,0 +1,174 @@
+"""Manager level: receivers that go away and come back, and the end of a manager."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from ...exceptions import StateError
+from .rig import Rig
+from .suite import ConformanceBase, contract
+
+
+class DetachingContract(ConformanceBase):
+    """Cancel, pause, stop, come back."""
+
+    @contract("durable", "competing")
+    async def test_ax_03_durable_events_wait_for_a_receiver_that_is_away(self, rig: Rig) -> None:
+        """And come in order, before what is sent later."""
+        sender, order = await rig.manager("sender"), rig.event()
+        receiver = await rig.manager("receiver")
+        await receiver.subscribe(order, rig.calls(), name=f"{rig.name}.listener")
+        await receiver.stop()
+        for number in range(20):
+            await sender.send_event(order(number))
+        calls, again = rig.calls(), await rig.manager("receiver")
+        await again.subscribe(order, calls, name=f"{rig.name}.listener")
+        await sender.send_event(order(20))
+        await calls.until(21)
+        assert calls.numbers == list(range(21))
+
+    @contract("competing")
+    async def test_ax_03_other_events_do_not_wait(self, rig: Rig) -> None:
+        """The queue of a listener that is away would fill the broker."""
+        manager, order, calls = await rig.manager(), rig.event(durable=False), rig.calls()
+        subscription = await manager.subscribe(order, rig.calls(), name=f"{rig.name}.listener")
+        await subscription.cancel()
+        await manager.send_event(order(1))
+        await manager.subscribe(order, calls, name=f"{rig.name}.listener")
+        await manager.send_event(order(2))
+        assert await calls.until_number(2) == [2]
+
+    @contract("durable", "competing")
+    async def test_a_resumable_listener_finds_what_came_meanwhile(self, rig: Rig) -> None:
+        """Also of an event that is not durable, as long as the broker lives."""
+        manager, order, calls = await rig.manager(), rig.event(durable=False), rig.calls()
+        subscription = await manager.subscribe(order, rig.calls(), name=f"{rig.name}.listener", resumable=True)
+        await subscription.cancel()
+        await manager.send_event(order(1))
+        await manager.subscribe(order, calls, name=f"{rig.name}.listener", resumable=True)
+        await calls.until(1)
+
+    @contract("durable", "competing")
+    async def test_ax_47_unsubscribing_detaches(self, rig: Rig) -> None:
+        """The queue keeps what comes later, and another process gets it."""
+        one, two, order = await rig.manager("one"), await rig.manager("two"), rig.event()
+        first, witness, second = rig.calls(), rig.calls(), rig.calls()
+        subscription = await one.subscribe(order, first, name=f"{rig.name}.listener")
+        await one.subscribe(order, witness, name=f"{rig.name}.witness")
+        await one.send_event(order(1))
+        await first.until(1)
+        assert await one.unsubscribe(subscription.id)
+        assert not await one.unsubscribe(subscription.id)
+        assert not await subscription.cancel()
+        await one.send_event(order(2))
+        await witness.until_number(2)
+        await two.subscribe(order, second, name=f"{rig.name}.listener")
+        await one.send_event(order(3))
+        await second.until(2)
+        assert (first.numbers, second.numbers) == ([1], [2, 3])
+
+    @contract("competing")
+    async def test_a_paused_subscription_leaves_its_events_to_others(self, rig: Rig) -> None:
+        order, one, two = rig.event(), await rig.manager("one"), await rig.manager("two")
+        first, second = rig.calls(), rig.calls()
+        paused = await one.subscribe(order, first, name=f"{rig.name}.listener")
+        other = await two.subscribe(order, second, name=f"{rig.name}.listener")
+        await paused.pause()
+        for number in range(10):
+            await one.send_event(order(number))
+        await second.until(10)
+        await paused.resume()
+        await other.cancel()
+        await one.send_event(order(10))
+        await first.until(1)
+        assert (first.numbers, second.numbers) == ([10], list(range(10)))
+
+    @contract("durable", "competing")
+    async def test_stop_finishes_what_is_at_work_and_hands_back_the_rest(self, rig: Rig) -> None:
+        """What is finished does not come again, the rest does, in order."""
+        order, begun, finished, second = rig.event(), rig.log(), rig.log(), rig.calls()
+        go_on = asyncio.Event()
+        one = await rig.manager("one")
+
+        async def handle(event: Any) -> None:
+            begun.add(event.number)
+            await go_on.wait()
+            await asyncio.sleep(0.02)
+            finished.add(event.number)
+
+        await one.subscribe(order, handle, name=f"{rig.name}.listener")
+        for number in range(20):
+            await one.send_event(order(number))
+        await begun.until(1)
+        stopping = asyncio.ensure_future(one.stop())
+        await asyncio.sleep(0)
+        go_on.set()
+        await stopping
+        done = len(finished.items)
+        assert finished.items == begun.items == list(range(done))
+        two = await rig.manager("two")
+        await two.subscribe(order, second, name=f"{rig.name}.listener")
+        await two.send_event(order(20))
+        assert await second.until_number(20) == list(range(done, 21))
+
+    @contract("durable", "competing")
+    async def test_a_handler_that_does_not_end_in_time_gets_its_event_again(self, rig: Rig) -> None:
+        order, begun, second = rig.event(), rig.log(), rig.calls()
+        one = await rig.manager("one", stop_timeout=0.05)
+
+        async def hang(event: Any) -> None:
+            begun.add(event.number)
+            await asyncio.Event().wait()
+
+        await one.subscribe(order, hang, name=f"{rig.name}.listener")
+        await one.send_event(order(1))
+        await one.send_event(order(2))
+        await begun.until(1)
+        await one.stop()
+        two = await rig.manager("two")
+        await two.subscribe(order, second, name=f"{rig.name}.listener")
+        await second.until(2)
+        assert second.numbers == [1, 2]
+
+    @contract("competing")
+    async def test_ax_49_a_stopped_manager_refuses_and_may_be_started_again(self, rig: Rig) -> None:
+        manager, order, calls = await rig.manager(), rig.event(), rig.calls()
+        await manager.subscribe(order, calls, name=f"{rig.name}.listener")
+        await manager.send_event(order(1))
+        await calls.until(1)
+        await manager.stop()
+        await manager.stop()
+        with pytest.raises(StateError):
+            await _awaited(manager.send_event(order(2)))
+        with pytest.raises(StateError):
+            await _awaited(manager.subscribe(order, calls, name=f"{rig.name}.other"))
+        await manager.start()
+        await manager.send_event(order(3))
+        await calls.until(2)
+        assert calls.numbers == [1, 3]
+
+    @contract("competing")
+    async def test_stop_waits_for_what_is_being_sent(self, rig: Rig) -> None:
+        sender, receiver = await rig.manager("sender"), await rig.manager("receiver")
+        order, calls = rig.event(), rig.calls()
+        await receiver.subscribe(order, calls, name=f"{rig.name}.listener")
+        receipts = [sender.send_event(order(number)) for number in range(50)]
+        await sender.stop()
+        for receipt in receipts:
+            await receipt
+        await calls.until(50)
+        assert calls.numbers == list(range(50))
+
+    @contract("competing")
+    async def test_a_manager_starts_with_the_first_use(self, rig: Rig) -> None:
+        manager, order, calls = await rig.manager(start=False), rig.event(), rig.calls()
+        await manager.subscribe(order, calls, name=f"{rig.name}.listener")
+        await manager.send_event(order(1))
+        await calls.until(1)
+
+
+async def _awaited(operation: Any) -> Any:
+    return await operation

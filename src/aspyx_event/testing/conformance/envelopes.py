@@ -1,0 +1,217 @@
+"""Manager level: what travels beside an event, and what may be asked of its way."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import uuid
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+
+from ...envelope import CE_ID, CE_KEY, CE_SOURCE, CE_SPECVERSION, CE_TIME, CE_TYPE, CONTENT_TYPE, Envelope
+from ...events import EventDescriptor
+from ...exceptions import NoRouteError, UnsupportedError
+from ...listeners import EventListenerDescriptor
+from ...pipeline import AbstractEnvelopePipeline
+from .messages import RESERVED, VALUES
+from .options import TOLERANCE
+from .rig import Rig
+from .suite import ConformanceBase, contract
+
+#: RFC 3339, which CloudEvents v1.0 asks for.
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
+
+
+class Stamping(AbstractEnvelopePipeline):
+    """Sets headers on the way out."""
+
+    def __init__(self, headers: dict[str, str]) -> None:
+        self._headers = headers
+
+    async def send(self, envelope: Envelope, event_descriptor: EventDescriptor) -> None:
+        for name, value in self._headers.items():
+            envelope.set(name, value)
+        await self.proceed_send(envelope, event_descriptor)
+
+
+class Reading(AbstractEnvelopePipeline):
+    """Notes the headers on the way in; lets pass what is not marked to be stopped."""
+
+    def __init__(self, log: Any) -> None:
+        self._log = log
+
+    async def handle(self, envelope: Envelope, event_listener_descriptor: EventListenerDescriptor) -> None:
+        self._log.add(dict(envelope.headers))
+        if envelope.get("stop") != "yes":
+            await self.proceed_handle(envelope, event_listener_descriptor)
+
+
+class EnvelopeContract(ConformanceBase):
+    """Headers, CloudEvents, options of a send."""
+
+    @contract("headers", "competing")
+    async def test_ax_31_headers_set_by_an_interceptor_are_read_on_the_other_side(self, rig: Rig) -> None:
+        """Whatever their values and names are."""
+        set_there = {**VALUES, **{name: f"value of {name}" for name in RESERVED if not name.startswith("aspyx")}}
+        seen, order, calls = rig.log(), rig.event(), rig.calls()
+        sender = await rig.manager("sender", pipelines=[Stamping(set_there)])
+        receiver = await rig.manager("receiver", pipelines=[Reading(seen)])
+        await receiver.subscribe(order, calls, name=f"{rig.name}.listener")
+        await sender.send_event(order(1))
+        [headers], [call] = await seen.until(1), await calls.until(1)
+        for name, value in set_there.items():
+            assert headers[name] == value, f"header {name!r}"
+            assert call.context.headers[name] == value, f"header {name!r}"
+        assert call.context.envelope.get("never set") == ""
+
+    @contract("headers", "competing")
+    async def test_ax_32_headers_given_to_send_event_travel(self, rig: Rig) -> None:
+        manager, order, calls = await rig.manager(), rig.event(), rig.calls()
+        await manager.subscribe(order, calls, name=f"{rig.name}.listener")
+        await manager.send_event(order(1), headers={"tenant": "a", "type": "mine"})
+        [call] = await calls.until(1)
+        assert (call.context.headers["tenant"], call.context.headers["type"]) == ("a", "mine")
+
+    @contract("headers", "durable", "competing")
+    async def test_ax_24_an_event_that_an_interceptor_stops_is_done_with(self, rig: Rig) -> None:
+        """It is acknowledged: neither this listener nor a later one gets it."""
+        order, first, second, seen = rig.event(), rig.calls(), rig.calls(), rig.log()
+        one = await rig.manager("one", pipelines=[Reading(seen)])
+        await one.subscribe(order, first, name=f"{rig.name}.listener")
+        await one.send_event(order(1), headers={"stop": "yes"})
+        await one.send_event(order(2))
+        await first.until(1)
+        await one.stop()
+        two = await rig.manager("two")
+        await two.subscribe(order, second, name=f"{rig.name}.listener")
+        await two.send_event(order(3))
+        assert await second.until_number(3) == [3]
+        assert first.numbers == [2]
+        assert len(seen.items) == 2
+
+    @contract("headers", "competing")
+    async def test_an_event_is_a_cloud_event(self, rig: Rig) -> None:
+        """CloudEvents v1.0, binary mode: the attributes are headers, the body is the data."""
+        manager, order, calls = await rig.manager("server-1", source="/shop/a b"), rig.event(), rig.calls()
+        await manager.subscribe(order, calls, name=f"{rig.name}.listener")
+        before = datetime.now(timezone.utc)
+        receipt = manager.send_event(order(1, "text"), key="k" if rig.capabilities.ordered_keys else None)
+        await receipt
+        [call] = await calls.until(1)
+        headers = call.context.headers
+        assert headers[CE_SPECVERSION] == "1.0"
+        assert headers[CE_TYPE] == call.context.event_name == rig.address()
+        assert headers[CE_SOURCE] == call.context.source == "/shop/a%20b"
+        assert headers[CE_ID] == call.context.event_id == receipt.id
+        assert uuid.UUID(headers[CE_ID])
+        assert _TIME.fullmatch(headers[CE_TIME])
+        assert call.context.time == headers[CE_TIME]
+        moment = datetime.fromisoformat(headers[CE_TIME].replace("Z", "+00:00"))
+        assert before - timedelta(seconds=1) < moment < datetime.now(timezone.utc) + timedelta(seconds=1)
+        assert headers[CONTENT_TYPE] == "application/json"
+        assert json.loads(call.context.envelope.body) == {"number": 1, "text": "text"}
+        if rig.capabilities.ordered_keys:
+            assert headers[CE_KEY] == call.context.key == "k"
+
+    @contract("competing")
+    async def test_the_context_of_a_first_delivery(self, rig: Rig) -> None:
+        manager, order, first, second = await rig.manager(), rig.event(), rig.calls(), rig.calls()
+        await manager.subscribe(order, first, name=f"{rig.name}.first")
+        await manager.subscribe(order, second, name=f"{rig.name}.second")
+        ids = [manager.send_event(order(number)) for number in range(3)]
+        for calls in (first, second):
+            await calls.until(3)
+            assert [call.context.event_id for call in calls.items] == [receipt.id for receipt in ids]
+            assert [(call.context.attempt, call.context.redelivered) for call in calls.items] == [(1, False)] * 3
+
+    @contract("delay", "competing")
+    async def test_send_event_with_a_delay(self, rig: Rig) -> None:
+        manager, order, calls, loop = await rig.manager(), rig.event(), rig.calls(), asyncio.get_running_loop()
+        await manager.subscribe(order, calls, name=f"{rig.name}.listener")
+        sent = loop.time()
+        await manager.send_event(order(1), delay=0.5)
+        await manager.send_event(order(2))
+        await calls.until(2)
+        assert loop.time() - sent >= 0.5 - TOLERANCE
+        assert calls.numbers == [2, 1]
+
+    @contract("ttl", "durable", "competing")
+    async def test_send_event_with_a_time_to_live(self, rig: Rig) -> None:
+        manager, order, calls = await rig.manager(), rig.event(), rig.calls()
+        subscription = await manager.subscribe(order, calls, name=f"{rig.name}.listener")
+        await subscription.cancel()
+        await manager.send_event(order(1), ttl=0.3)
+        await manager.send_event(order(2), ttl=300)
+        await asyncio.sleep(0.3 + TOLERANCE)  # the time itself is what is tested
+        await manager.subscribe(order, calls, name=f"{rig.name}.listener")
+        await manager.send_event(order(3))
+        assert await calls.until_number(3) == [2, 3]
+
+    @contract("priority", "durable", "competing")
+    async def test_send_event_with_a_priority(self, rig: Rig) -> None:
+        manager, order, calls = await rig.manager(), rig.event(), rig.calls()
+        subscription = await manager.subscribe(order, calls, name=f"{rig.name}.listener")
+        await subscription.cancel()
+        for number, priority in enumerate((1, None, 8)):
+            await manager.send_event(order(number), priority=priority)
+        await manager.subscribe(order, calls, name=f"{rig.name}.listener", prefetch=1)
+        await calls.until(3)
+        assert calls.numbers == [2, 1, 0]
+
+    @contract("ordered_keys", "competing")
+    async def test_events_of_one_key_are_handled_one_after_the_other_across_processes(self, rig: Rig) -> None:
+        order, steps = rig.event(key="text"), rig.log()
+
+        async def handle(event: Any) -> None:
+            steps.add(("begin", event.text, event.number))
+            await asyncio.sleep(0.002)
+            steps.add(("end", event.text, event.number))
+
+        managers = [await rig.manager("one"), await rig.manager("two")]
+        for manager in managers:
+            await manager.subscribe(order, handle, name=f"{rig.name}.listener", concurrency=3)
+        for number in range(10):
+            for key in "abcdef":
+                await managers[0].send_event(order(number, key))
+        await steps.until(120)
+        for key in "abcdef":
+            mine = [(step, number) for step, text, number in steps.items if text == key]
+            assert mine == [(step, number) for number in range(10) for step in ("begin", "end")]
+
+    @contract("require_route")
+    async def test_send_event_that_requires_a_route(self, rig: Rig) -> None:
+        manager, order = await rig.manager(), rig.event()
+        with pytest.raises(NoRouteError):
+            await asyncio.wait_for(_awaited(manager.send_event(order(1), require_route=True)), rig.patience)
+
+    @contract()
+    async def test_what_is_not_claimed_is_refused(self, rig: Rig) -> None:
+        """By `send_event` itself, or when the listener is to be attached; never by silence."""
+        manager, order, able = await rig.manager(), rig.event(durable=False), rig.capabilities
+        options: dict[str, dict[str, Any]] = {
+            "delay": {"delay": 1.0},
+            "ttl": {"ttl": 1.0},
+            "priority": {"priority": 7},
+            "ordered_keys": {"key": "k"},
+            "require_route": {"require_route": True},
+        }
+        for capability, option in options.items():
+            if not getattr(able, capability):
+                with pytest.raises(UnsupportedError):
+                    await _awaited(manager.send_event(order(1), **option))
+        listeners: dict[str, tuple[type, dict[str, Any]]] = {
+            "durable": (rig.event("durable", durable=True), {}),
+            "competing": (order, {}),
+            "per_process": (order, {"per_process": True}),
+        }
+        for capability, (target, keywords) in listeners.items():
+            if not getattr(able, capability):
+                with pytest.raises(UnsupportedError):
+                    await _awaited(manager.subscribe(target, rig.calls(), name=f"{rig.name}.{capability}", **keywords))
+
+
+async def _awaited(operation: Any) -> Any:
+    return await operation

@@ -1,0 +1,168 @@
+"""Manager level: failing listeners, retries, dead letters."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from ...context import EventContext
+from ...engine import dead_letters
+from ...exceptions import DecodeError
+from ...policies import AckPolicy, Retry
+from .rig import Rig
+from .suite import ConformanceBase, contract
+
+AT_ONCE = Retry(attempts=3, delay=0.0, jitter=0.0)
+
+
+class Refused(Exception):
+    """What failing listeners of the tests raise."""
+
+
+class Fussy:
+    """A handler that fails at some numbers, so many times each.
+
+    Args:
+        log: Gets (number, attempt, redelivered) of every call.
+        fails: Number of an event to how often it fails.
+    """
+
+    def __init__(self, log: Any, fails: dict[int, int]) -> None:
+        self._log, self._left = log, dict(fails)
+
+    async def __call__(self, event: Any, context: EventContext) -> None:
+        self._log.add((event.number, context.attempt, context.redelivered))
+        left = self._left.get(event.number, 0)
+        if left:
+            self._left[event.number] = left - 1
+            raise Refused(f"number {event.number} is refused")
+
+
+class FailureContract(ConformanceBase):
+    """What becomes of an event that is not handled."""
+
+    @contract("competing", "durable")
+    async def test_ax_16_a_failing_listener_keeps_nothing_from_the_others(self, rig: Rig) -> None:
+        manager, order, failing = await rig.manager(), rig.event(), rig.log()
+        good = [rig.calls(), rig.calls()]
+        await manager.subscribe(order, good[0], name=f"{rig.name}.first")
+        await manager.subscribe(order, Fussy(failing, {1: 9, 2: 9, 3: 9}), name=f"{rig.name}.failing")
+        await manager.subscribe(order, good[1], name=f"{rig.name}.last")
+        for number in (1, 2, 3):
+            await manager.send_event(order(number))
+        for calls in good:
+            await calls.until(3)
+            assert calls.numbers == [1, 2, 3]
+        assert [number for number, _, _ in await failing.until(3)] == [1, 2, 3]
+
+    @contract("competing", "durable")
+    async def test_a_failed_attempt_is_repeated(self, rig: Rig) -> None:
+        """In its place in the queue: what is behind waits."""
+        manager, order, log = await rig.manager(), rig.event(), rig.log()
+        await manager.subscribe(order, Fussy(log, {1: 2, 2: 1}), name=f"{rig.name}.listener", retry=AT_ONCE)
+        for number in (1, 2, 3):
+            await manager.send_event(order(number))
+        attempts = [(number, attempt) for number, attempt, _ in await log.until(6)]
+        assert attempts == [(1, 1), (1, 2), (1, 3), (2, 1), (2, 2), (3, 1)]
+        assert not any(redelivered for _, _, redelivered in log.items)
+
+    @contract("competing", "durable")
+    async def test_exhausted_attempts_end_in_a_dead_letter(self, rig: Rig) -> None:
+        """With the original bytes and headers and the reason; and the next event is handled."""
+        manager, order, log = await rig.manager(), rig.event(), rig.log()
+        name = f"{rig.name}.listener"
+        dead = await rig.dead_letters(order, name)
+        await manager.subscribe(order, Fussy(log, {1: 99}), name=name, retry=AT_ONCE)
+        receipt = manager.send_event(order(1, "gr\u00fc\u00dfe"), headers={"tenant": " a:b\n"})
+        await receipt
+        await manager.send_event(order(2))
+        [letter] = await dead.until(1)
+        headers = letter.envelope.headers
+        assert letter.envelope.body == '{"number":1,"text":"gr\u00fc\u00dfe"}'.encode()
+        assert letter.envelope.id == receipt.id
+        assert headers["tenant"] == " a:b\n"
+        assert headers[dead_letters.ATTEMPTS] == "3"
+        assert headers[dead_letters.CAUSE_TYPE].endswith("Refused")
+        assert headers[dead_letters.CAUSE_MESSAGE] == "number 1 is refused"
+        assert "Refused" in headers[dead_letters.CAUSE_TRACEBACK]
+        assert headers[dead_letters.ORIGINAL_ADDRESS] == rig.address()
+        assert headers[dead_letters.SUBSCRIPTION] == name
+        attempts = [(number, attempt) for number, attempt, _ in await log.until(4)]
+        assert attempts == [(1, 1), (1, 2), (1, 3), (2, 1)]
+
+    @contract("competing", "durable")
+    async def test_an_undecodable_message_is_a_dead_letter_at_once(self, rig: Rig) -> None:
+        """Not tried again, bytes and headers as they came; the messages behind it are handled."""
+        manager, order, calls = await rig.manager(), rig.event(), rig.calls()
+        name, raw = f"{rig.name}.listener", await rig.provider("raw")
+        dead = await rig.dead_letters(order, name)
+        await manager.subscribe(order, calls, name=name, retry=AT_ONCE)
+        bodies = [b"no json \xff\x00", b"", b'{"number": "seven"}', b"[]", bytes(range(256))]
+        for body in bodies:
+            await rig.publish(raw, [body], headers={"type": "foreign", "a": "b\n"})
+        await manager.send_event(order(1))
+        letters = await dead.until(len(bodies))
+        for body, letter in zip(bodies, letters, strict=True):
+            headers = letter.envelope.headers
+            assert letter.envelope.body == body
+            assert (headers["type"], headers["a"]) == ("foreign", "b\n")
+            assert headers[dead_letters.CAUSE_TYPE] == f"{DecodeError.__module__}.DecodeError"
+            assert headers[dead_letters.ATTEMPTS] == "1"
+        await calls.until(1)
+
+    @contract("competing", "durable")
+    async def test_dead_letters_wait_until_somebody_looks(self, rig: Rig) -> None:
+        order, log, name = rig.event(), rig.log(), f"{rig.name}.listener"
+        manager = await rig.manager()
+        await manager.subscribe(order, Fussy(log, {1: 99}), name=name)
+        await manager.send_event(order(1))
+        await manager.send_event(order(2))
+        await log.until(2)
+        await manager.stop()
+        dead = await rig.dead_letters(order, name)
+        await dead.until(1)
+
+    @contract("competing", "durable")
+    async def test_the_dead_letters_of_a_group_are_at_one_place(self, rig: Rig) -> None:
+        """Under the name of the group, whichever of its listeners failed."""
+        order, log, name = rig.event(), rig.log(), f"{rig.name}.listener"
+        manager, group = await rig.manager(), f"{rig.name}.group"
+        dead = await rig.dead_letters(order, group)
+        await manager.subscribe(order, Fussy(log, {1: 99}), name=name, group=group)
+        await manager.send_event(order(1))
+        [letter] = await dead.until(1)
+        assert letter.envelope.headers[dead_letters.SUBSCRIPTION] == group
+
+    @contract("competing", "durable")
+    async def test_without_dead_letters_a_failed_event_is_dropped(self, rig: Rig) -> None:
+        manager, order, log, name = await rig.manager(), rig.event(), rig.log(), f"{rig.name}.listener"
+        dead = await rig.dead_letters(order, name)
+        drop = Retry(attempts=2, delay=0.0, dead_letter=False)
+        subscription = await manager.subscribe(order, Fussy(log, {1: 99}), name=name, retry=drop)
+        await manager.send_event(order(1))
+        await manager.send_event(order(2))
+        await log.until(3)
+        await subscription.cancel()
+        await manager.subscribe(order, Fussy(log, {3: 99}), name=name)
+        await manager.send_event(order(3))
+        [letter] = await dead.until(1)
+        assert letter.envelope.body == b'{"number":3,"text":""}'
+        assert [number for number, _, _ in log.items] == [1, 1, 2, 3]
+
+    @contract("competing", "durable")
+    async def test_at_most_once_is_acknowledged_before_the_handler_runs(self, rig: Rig) -> None:
+        order, log, second = rig.event(), rig.log(), rig.calls()
+        one = await rig.manager("one", stop_timeout=0.0)
+
+        async def hang(event: Any) -> None:
+            log.add(event.number)
+            await asyncio.Event().wait()
+
+        await one.subscribe(order, hang, name=f"{rig.name}.listener", ack=AckPolicy.BEFORE, prefetch=1)
+        await one.send_event(order(1))
+        await log.until(1)
+        await one.stop()
+        two = await rig.manager("two")
+        await two.subscribe(order, second, name=f"{rig.name}.listener")
+        await two.send_event(order(2))
+        assert await second.until_number(2) == [2]
