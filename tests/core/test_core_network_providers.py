@@ -11,7 +11,6 @@ from support_core import run_program
 import aspyx_event
 from aspyx_event import (
     AMQPProvider,
-    Capabilities,
     DeclarationError,
     EventManager,
     LocalProvider,
@@ -140,8 +139,19 @@ def test_ax_70_the_stomp_constructor_keeps_names_order_and_defaults():
     assert list(_signature(StompProvider)) == list(expected)
 
 
-def test_ax_71_both_network_providers_offer_the_same():
-    assert isinstance(AMQPProvider.capabilities, Capabilities)
-    assert AMQPProvider.capabilities == StompProvider.capabilities
+def test_ax_71_what_listeners_rely_on_is_offered_over_both_protocols():
+    for feature in (
+        "durable",
+        "competing",
+        "per_process",
+        "ordered_keys",
+        "delay",
+        "ttl",
+        "priority",
+        "headers",
+        "remote",
+    ):
+        assert getattr(AMQPProvider.capabilities, feature), feature
+        assert getattr(StompProvider.capabilities, feature), feature
     assert issubclass(AMQPProvider, Provider)
     assert issubclass(StompProvider, Provider)

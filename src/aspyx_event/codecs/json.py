@@ -1,4 +1,4 @@
-"""JSON by pydantic, for dataclasses and models alike; validators run on receive.
+"""JSON by pydantic, for dataclasses and models alike; validators run on receive, and once on send.
 
 Beyond pydantic's defaults, so that every value survives the way: bytes are written in base64 (RFC 4648 section 5),
 infinities and NaN as the strings "Infinity", "-Infinity" and "NaN". A class that configures these itself keeps its
@@ -24,6 +24,10 @@ class _Compiled(NamedTuple):
     serializer: SchemaSerializer
     validator: SchemaValidator
 
+    def validate(self, body: bytes) -> Any:
+        # Other senders may write the name of a field where we write its alias.
+        return self.validator.validate_json(body, by_alias=True, by_name=True)
+
 
 class JsonCodec:
     """The default codec."""
@@ -39,27 +43,19 @@ class JsonCodec:
     def encode(self, event: Any, descriptor: EventDescriptor) -> bytes:
         compiled = self._of(descriptor)
         try:
-            return compiled.serializer.to_json(event, warnings="error")
-        except PydanticSerializationError:
-            return self._encode_loosely(compiled, event, descriptor)
-
-    def _encode_loosely(self, compiled: _Compiled, event: Any, descriptor: EventDescriptor) -> bytes:
-        """Encode an event whose values are not exactly what its class says, if a receiver can read it all the same.
-
-        A list for a tuple is harmless; a text for a number would only be found by the receivers, too late.
-        """
-        try:
-            body = compiled.serializer.to_json(event, warnings=False)
-            compiled.validator.validate_json(body)
+            # round_trip: what a validator of this class reads, so neither computed fields nor JSON within JSON.
+            body = compiled.serializer.to_json(event, by_alias=True, round_trip=True, warnings=False)
+            # Dataclasses take any value. Here the sender learns of a wrong one, not every receiver for itself.
+            compiled.validate(body)
         except ValidationError as error:
             raise EncodeError(f"event {descriptor.name!r} is not what its class says: {_explain(error)}") from error
-        except PydanticSerializationError as error:
+        except (PydanticSerializationError, UnicodeEncodeError) as error:
             raise EncodeError(f"event {descriptor.name!r} cannot be written as JSON: {error}") from error
         return body
 
     def decode(self, body: bytes, descriptor: EventDescriptor) -> Any:
         try:
-            return self._of(descriptor).validator.validate_json(body)
+            return self._of(descriptor).validate(body)
         except ValidationError as error:
             raise DecodeError(f"event {descriptor.name!r}: {_explain(error)}") from error
 
@@ -72,7 +68,10 @@ class JsonCodec:
 
 def _compile(descriptor: EventDescriptor) -> _Compiled:
     try:
-        schema = _configured(TypeAdapter(descriptor.type).core_schema)
+        adapter: TypeAdapter[Any] = TypeAdapter(descriptor.type)
+        if not adapter.pydantic_complete:
+            adapter.rebuild(force=True, raise_errors=True)
+        schema = _configured(adapter.core_schema)
         # False: nested models must not bring the serializers they were built with, which lack our configuration.
         return _Compiled(SchemaSerializer(schema, None, False), SchemaValidator(schema, None, False))
     except (
@@ -82,9 +81,10 @@ def _compile(descriptor: EventDescriptor) -> _Compiled:
         SchemaError,
         NameError,
     ) as error:
+        reason = str(error).partition("\n")[0]  # what follows is about pydantic's own classes
         raise DeclarationError(
-            f"event {descriptor.name!r}: the fields of {descriptor.type.__qualname__} cannot be analysed: {error}. "
-            "Annotations must name classes that are visible in the class's module"
+            f"event {descriptor.name!r}: the fields of {descriptor.type.__qualname__} cannot be analysed: {reason} "
+            "(annotations must name classes that pydantic knows and that are visible in the class's module)"
         ) from error
 
 
