@@ -42,13 +42,13 @@ class Contender:
 
 
 CONTENDERS = (
-    Contender("proton", "python-qpid-proton, reactor", "amqp", raw=True),
-    Contender("ours-amqp", "aspyx_event, AMQPProvider", "amqp"),
+    Contender("proton", "proton, reactor", "amqp", raw=True),
+    Contender("ours-amqp", "aspyx_event, AMQP", "amqp"),
     Contender("stomp.py", "stomp.py, threads", "stomp", raw=True),
-    Contender("ours-stomp", "aspyx_event, StompProvider", "stomp"),
-    Contender("calls", "awaiting the handler in a loop", "local", raw=True, scale=20, kinds=(END_TO_END,)),
-    Contender("ours-local", "aspyx_event, LocalProvider()", "local", scale=4),
-    Contender("ours-local-objects", "aspyx_event, LocalProvider(copy=False)", "local", scale=4),
+    Contender("ours-stomp", "aspyx_event, STOMP", "stomp"),
+    Contender("calls", "handler awaited in a loop", "local", raw=True, scale=20, kinds=(END_TO_END,)),
+    Contender("ours-local", "aspyx_event, Local", "local", scale=4),
+    Contender("ours-local-objects", "aspyx_event, Local, no copy", "local", scale=4),
 )
 GROUPS = ("amqp", "stomp", "local")
 

@@ -15,7 +15,7 @@ from ..message import CONTENT_TYPE, Tally, raw_body, raw_headers
 from ..settings import CONFIRM, CONSUME, END_TO_END, PUBLISH, Order
 
 
-class _Topic(LinkOption):
+class _Topic(LinkOption):  # type: ignore[misc]
     """Asks the broker for a multicast address, as ours does."""
 
     def apply(self, link: Any) -> None:
@@ -26,7 +26,7 @@ class _Topic(LinkOption):
         capabilities.exit()
 
 
-class _Client(MessagingHandler):
+class _Client(MessagingHandler):  # type: ignore[misc]
     """Goes through the kinds of work, one after the other, on one connection."""
 
     def __init__(self, order: Order) -> None:
@@ -87,7 +87,7 @@ class _Client(MessagingHandler):
     def on_rejected(self, event: Any) -> None:
         raise RuntimeError(f"not accepted: {event.delivery.remote.condition}")
 
-    def on_released(self, event: Any) -> None:
+    def on_released(self, event: Any) -> None:  # noqa: ARG002
         raise RuntimeError("a message was released by the broker")
 
     def on_link_error(self, event: Any) -> None:
@@ -99,7 +99,7 @@ class _Client(MessagingHandler):
     def on_transport_error(self, event: Any) -> None:
         raise RuntimeError(f"connection lost: {event.transport.condition}")
 
-    def on_timer_task(self, event: Any) -> None:
+    def on_timer_task(self, event: Any) -> None:  # noqa: ARG002
         raise TimeoutError(f"{self._kind} took more than {self._order.deadline:g} s")
 
     def _next(self, event: Any) -> None:
@@ -154,5 +154,3 @@ def run(order: Order) -> dict[str, Sample]:
     client = _Client(order)
     Container(client).run()
     return client.results
-
-

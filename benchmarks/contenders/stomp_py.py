@@ -14,7 +14,7 @@ from ..message import CONTENT_TYPE, Tally, raw_body, raw_headers
 from ..settings import CONFIRM, CONSUME, END_TO_END, PUBLISH, Order
 
 
-class _Client(stomp.ConnectionListener):
+class _Client(stomp.ConnectionListener):  # type: ignore[misc]
     def __init__(self, order: Order) -> None:
         self._order = order
         self._connection = stomp.StompConnection12([(order.host, order.port)], heartbeats=(10_000, 10_000))
@@ -54,7 +54,7 @@ class _Client(stomp.ConnectionListener):
         self._connection.disconnect()
         return results
 
-    def on_receipt(self, frame: Any) -> None:
+    def on_receipt(self, frame: Any) -> None:  # noqa: ARG002
         self._confirmed += 1
         self._free.release()
         if self._confirmed == self._to_confirm:
