@@ -120,8 +120,10 @@ WITH_BROKER = [program for program in PROGRAMS if "broker" in program.traits]
 WITH_TLS = [program for program in PROGRAMS if "tls" in program.traits]
 # Tells which of the page's files were imported.
 _EPILOGUE = """
+import pathlib as _pathlib
 import sys as _sys
-print("imported:", *(getattr(_m, "__file__", None) for _m in list(_sys.modules.values())), file=_sys.stderr)
+_files = [getattr(_module, "__file__", None) or "" for _module in list(_sys.modules.values())]
+_pathlib.Path("imported.txt").write_text("\\n".join(_files))
 """
 
 
@@ -145,7 +147,7 @@ def run(program: Program, directory: Path, source: str) -> None:
     for expected in program.output:
         assert expected in rest, f"{program.where} printed\n{done.stdout}\ninstead of\n{expected}\n{done.stderr}"
         rest = rest.split(expected, 1)[1]
-    imported = done.stderr.rpartition("imported:")[2].split()
+    imported = (directory / "imported.txt").read_text().splitlines()
     for name in files_of(program.page):
         if name.endswith(".py"):
             assert str(directory / name) in imported, f"{program.where} does not import {name}"
