@@ -14,6 +14,7 @@ from aspyx_event.exceptions import (
     ConfirmTimeoutError,
     ConnectionLostError,
     HeaderError,
+    NoRouteError,
     NotAcceptedError,
 )
 from aspyx_event.providers.base import AddressKind, Binding
@@ -316,3 +317,45 @@ def _send_amqp(broker, address):
             )
         )
     connection.close()
+
+
+async def test_require_route_refuses_what_the_broker_would_drop(broker, provider, inbox, outgoing, unique):
+    connected, box = await provider(broker), inbox()
+    with pytest.raises(NoRouteError, match=unique):
+        await connected.publish(outgoing(unique, require_route=True))
+    with pytest.raises(NoRouteError, match=unique):
+        await connected.publish(outgoing(f"{unique}::{unique}.q", require_route=True))
+    await connected.subscribe(Binding(address=unique, queue=f"{unique}.q", durable=True), box)
+    await connected.publish(outgoing(unique, b"1", require_route=True))
+    await connected.publish(outgoing(f"{unique}::{unique}.q", b"2", require_route=True))
+    await connected.publish(outgoing(f"{unique}.q2", b"", kind=AddressKind.QUEUE, require_route=True))
+    await box.until(2)
+    assert box.bodies == [b"1", b"2"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "routed"), [("#", True), ("*", True), ("*.*", False), ("x.*", False), ("new.#", True)]
+)
+async def test_a_wildcard_queue_is_a_route_for_addresses_nobody_used_yet(
+    pattern, routed, broker, management, provider, inbox, outgoing, unique
+):
+    connected, box = await provider(broker), inbox()
+    await connected.subscribe(Binding(address=f"{unique}.{pattern}", queue=f"{unique}.all", durable=True), box)
+    publishing = connected.publish(outgoing(f"{unique}.new", require_route=True))
+    if routed:
+        await publishing
+        await box.until(1)
+    else:
+        with pytest.raises(NoRouteError):
+            await publishing
+        await connected.publish(outgoing(f"{unique}.new"))
+        assert box.deliveries == []
+        assert management.messages(f"{unique}.all") == 0
+
+
+async def test_require_route_waits_for_the_broker_as_every_publish_does(own_broker, provider, outgoing, unique):
+    broker = own_broker()
+    connected = await provider(broker, confirm_timeout=1.0)
+    broker.kill()
+    with pytest.raises(ConfirmTimeoutError, match=unique):
+        await connected.publish(outgoing(unique, require_route=True))

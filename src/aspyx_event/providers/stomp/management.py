@@ -50,12 +50,7 @@ class Management:
 
     async def queue(self, name: str) -> dict[str, Any] | None:
         """Return what the broker tells of a queue (`address`, `durable`, ...), or None if there is no such queue."""
-        page = json.dumps({"field": "name", "operation": "EQUALS", "value": name})
-        answer = await self._ask("broker", "listQueues", page, 1, 2)
-        try:
-            found: list[dict[str, Any]] = json.loads(answer)["data"]
-        except (ValueError, TypeError, KeyError) as error:
-            raise ManagementError(f"listQueues answered {str(answer)[:80]!r}") from error
+        found = await self._list_queues("name", "EQUALS", name)
         return found[0] if found else None
 
     async def create_queue(self, **configuration: Any) -> None:
@@ -63,12 +58,32 @@ class Management:
         text = json.dumps({key.replace("_", "-"): value for key, value in configuration.items()})
         await self._ask("broker", "createQueue", text, True)
 
+    async def has_queues(self, address: str) -> bool:
+        """Tell whether a message to an address would get into a queue, those of wildcard addresses included."""
+        if await self._ask("broker", "listBindingsForAddress", address):
+            return True
+        # The queues of wildcard addresses are bound to an address when the first message goes there.
+        wild = [
+            *await self._list_queues("address", "CONTAINS", "#"),
+            *await self._list_queues("address", "CONTAINS", "*"),
+        ]
+        return any(matches(queue["address"].split("."), address.split(".")) for queue in wild)
+
     async def close(self) -> None:
         wire, self._wire = self._wire, None
         if self._hang_up is not None:
             self._hang_up.cancel()
         if wire is not None:
             await wire.close(ConnectionLostError("done asking"))
+
+    async def _list_queues(self, field: str, comparison: str, value: str) -> list[dict[str, Any]]:
+        page = json.dumps({"field": field, "operation": comparison, "value": value})
+        answer = await self._ask("broker", "listQueues", page, 1, 10_000)
+        try:
+            found: list[dict[str, Any]] = json.loads(answer)["data"]
+        except (ValueError, TypeError, KeyError) as error:
+            raise ManagementError(f"listQueues answered {str(answer)[:80]!r}") from error
+        return found
 
     async def _ask(self, resource: str, operation: str, *arguments: Any) -> Any:
         """Return the first result of an operation.
@@ -168,3 +183,15 @@ class Management:
         wire, self._wire = self._wire, None
         if wire is not None:
             wire.fail(ConnectionLostError("done asking"))
+
+
+def matches(pattern: list[str], words: list[str]) -> bool:
+    """Tell whether an address fits a wildcard address, both as their words between the dots.
+
+    `*` is one word, `#` any number of words, none included (manual of Artemis, "Wildcard Syntax").
+    """
+    if not pattern:
+        return not words
+    if pattern[0] == "#":
+        return any(matches(pattern[1:], words[start:]) for start in range(len(words) + 1))
+    return bool(words) and pattern[0] in ("*", words[0]) and matches(pattern[1:], words[1:])

@@ -57,6 +57,8 @@ class StompProvider(Provider):
         ttl=True,
         priority=True,
         ordered_keys=True,
+        require_route=True,
+        deduplicates=True,
         headers=True,
         remote=True,
     )
@@ -132,6 +134,8 @@ class StompProvider(Provider):
             future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             future.set_exception(ConnectionLostError(f"publish to {message.address!r}: the provider is not started"))
             return future
+        if message.require_route and (message.kind is AddressKind.TOPIC or "::" in message.address):
+            return self._session.publish_if_routed(_headers(message), message.envelope.body)
         return self._session.client.send(_headers(message), message.envelope.body)
 
     async def subscribe(self, binding: Binding, consume: Consume) -> Consumer:

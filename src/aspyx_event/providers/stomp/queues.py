@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-from ...exceptions import QueueClashError
+from ...exceptions import NoRouteError, PermissionDeniedError, QueueClashError
 from ..base import AddressKind, Binding
 from .management import ManagementError
 
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from .management import Management
 
 logger = logging.getLogger("aspyx.event.stomp")
+
+# Seconds that an address that has a queue is taken to keep one.
+_BELIEVED = 1.0
 
 
 def is_own(binding: Binding) -> bool:
@@ -63,11 +67,13 @@ def clash(binding: Binding, owner: str) -> QueueClashError:
 
 
 class QueueKeeper:
-    """Checks a queue, and creates the kind of queue that SUBSCRIBE cannot create, through management."""
+    """Checks queues, and creates the kind of queue that SUBSCRIBE cannot create, through management."""
 
     def __init__(self, management: Management) -> None:
         self._management = management
         self._warned = False
+        #: Addresses known to have a queue, and until when that is believed.
+        self._routed: dict[str, float] = {}
 
     async def prepare(self, binding: Binding) -> bool:
         """Call before SUBSCRIBE.
@@ -99,6 +105,33 @@ class QueueKeeper:
             self._warn(binding, error)
             return False
         return True
+
+    async def require_route(self, address: str) -> None:
+        """Raise unless a message to *address* gets into a queue; a yes is believed for a second.
+
+        Raises:
+            NoRouteError: no queue is bound to the address, or it is `address::queue` and there is no such queue.
+            PermissionDeniedError: the broker does not let us ask.
+            ConnectionLostError: the broker could not be asked; the caller tries again.
+        """
+        now = asyncio.get_running_loop().time()
+        if self._routed.get(address, now) > now:
+            return
+        plain, _, queue = address.partition("::")
+        try:
+            if queue:
+                found = await self._management.queue(queue)
+                routed = found is not None and found["address"] == plain
+            else:
+                routed = await self._management.has_queues(address)
+        except ManagementError as error:
+            raise PermissionDeniedError(
+                f"publish to {address!r}: require_route=True needs the manage right on activemq.management ({error})"
+            ) from error
+        if not routed:
+            self._routed.pop(address, None)
+            raise NoRouteError(f"publish to {address!r}: no listener's queue is bound to it, the broker would drop it")
+        self._routed[address] = now + _BELIEVED
 
     def _warn(self, binding: Binding, error: ManagementError) -> None:
         if not self._warned:

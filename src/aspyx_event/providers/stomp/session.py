@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from ...exceptions import ConnectError, ConnectionLostError, EventException
+from ...exceptions import ConfirmTimeoutError, ConnectError, ConnectionLostError, EventException
 from ..base import Binding, Consume
 from ..connection import ConnectionSettings
 from .client import StompClient
@@ -72,6 +72,8 @@ class StompSession:
         self._wake = asyncio.Event()
         self._joiner: asyncio.Task[None] | None = None
         self._stopping = False
+        #: Messages whose route is being looked for.
+        self._asking: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Connect; raises as `Provider.start`."""
@@ -83,13 +85,18 @@ class StompSession:
     async def stop(self) -> None:
         """Flush, leave every queue, disconnect."""
         self._stopping = True
+        end = asyncio.get_running_loop().time() + min(self._settings.confirm_timeout, _LONGEST_FLUSH)
+        if self._asking:
+            await asyncio.wait(self._asking, timeout=min(self._settings.confirm_timeout, _LONGEST_FLUSH))
         if self._joiner is not None:
             self._joiner.cancel()
             await asyncio.gather(self._joiner, return_exceptions=True)
-        await self.client.flush(min(self._settings.confirm_timeout, _LONGEST_FLUSH))
+        await self.client.flush(max(0.0, end - asyncio.get_running_loop().time()))
         # Left before the connection is closed, or what waits here unhandled would count as delivered.
         for consumer in list(self._consumers):
             await consumer.close()
+        for task in self._asking:
+            task.cancel()
         await self._management.close()
         await self.client.stop()
 
@@ -114,6 +121,34 @@ class StompSession:
         self._consumers[consumer] = _Patience()
         consumer.on_close = self._forget
         return consumer
+
+    def publish_if_routed(self, headers: dict[str, str], body: bytes) -> asyncio.Future[None]:
+        """As `StompClient.send`, after making sure that a queue is bound to the address."""
+        task = asyncio.get_running_loop().create_task(self._publish_if_routed(headers, body))
+        self._asking.add(task)
+        task.add_done_callback(self._asking.discard)
+        # The caller's cancelling does not take the message back.
+        return _outcome(task, f"publish to {headers['destination']!r}")
+
+    async def _publish_if_routed(self, headers: dict[str, str], body: bytes) -> None:
+        async def publish() -> None:
+            while True:
+                try:
+                    await self._keeper.require_route(headers["destination"])
+                except ConnectionLostError:
+                    await asyncio.sleep(_LOST)
+                else:
+                    break
+            await self.client.send(headers, body)
+
+        try:
+            await asyncio.wait_for(publish(), self._settings.confirm_timeout)
+        except ConfirmTimeoutError:
+            raise
+        except asyncio.TimeoutError:
+            raise ConfirmTimeoutError(
+                f"publish to {headers['destination']!r}: no confirmation within {self._settings.confirm_timeout:g} s"
+            ) from None
 
     def _forget(self, consumer: StompConsumer) -> None:
         patience = self._consumers.pop(consumer, None)
@@ -150,3 +185,23 @@ class StompSession:
             logger.error("%s; asking again in %g s", error, seconds)
         else:
             patience.reset()
+
+
+def _outcome(task: asyncio.Task[None], what: str) -> asyncio.Future[None]:
+    """Return a future with the outcome of *task*; cancelling it leaves the task alone."""
+    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def done(task: asyncio.Task[None]) -> None:
+        if task.cancelled():
+            error: BaseException | None = ConnectionLostError(f"{what}: the provider was stopped before it was sent")
+        else:
+            error = task.exception()
+        if future.done():
+            return
+        if error is None:
+            future.set_result(None)
+        else:
+            future.set_exception(error)
+
+    task.add_done_callback(done)
+    return future
