@@ -10,6 +10,7 @@ from .codecs.base import Codec
 from .codecs.json import JsonCodec
 from .context import EventContext, current_context
 from .di import EventModule
+from .engine.dead_letters import Cause, DeadLetter, DeadLetters
 from .engine.dispatch import SubscriptionStats
 from .engine.receipts import Operation, Receipt
 from .engine.subscriptions import Subscription
@@ -27,6 +28,7 @@ from .exceptions import (
     DuplicateEventError,
     EncodeError,
     EventException,
+    HandlerTimeoutError,
     HeaderError,
     InvalidNameError,
     ListenerError,
@@ -37,13 +39,14 @@ from .exceptions import (
     ProviderError,
     QueueClashError,
     StateError,
+    UnknownDeadLetterError,
     UnregisteredEventTypeError,
     UnsupportedError,
 )
 from .listeners import EventListener, EventListenerDescriptor, SubscriptionOptions, event_handler, event_listener
 from .manager import EventManager
 from .pipeline import AbstractEnvelopePipeline, EnvelopePipeline, envelope_pipeline
-from .policies import AckPolicy, Backoff, QueueNaming, Retry
+from .policies import AckPolicy, Backoff, QueueNaming, Retry, RetryMode
 from .providers.base import AddressKind, Binding, Capabilities, Consumer, Delivery, Outgoing, Provider
 from .providers.local import LocalBroker, LocalProvider
 
@@ -72,6 +75,7 @@ __all__ = [
     "Binding",
     "BufferFullError",
     "Capabilities",
+    "Cause",
     "Clock",
     "Codec",
     "CodecError",
@@ -79,6 +83,8 @@ __all__ = [
     "ConnectError",
     "ConnectionLostError",
     "Consumer",
+    "DeadLetter",
+    "DeadLetters",
     "DeclarationError",
     "DecodeError",
     "Delivery",
@@ -93,6 +99,7 @@ __all__ = [
     "EventListenerDescriptor",
     "EventManager",
     "EventModule",
+    "HandlerTimeoutError",
     "HeaderError",
     "InvalidNameError",
     "JsonCodec",
@@ -112,6 +119,7 @@ __all__ = [
     "QueueNaming",
     "Receipt",
     "Retry",
+    "RetryMode",
     "SendOptions",
     "StateError",
     "StompProvider",
@@ -119,6 +127,7 @@ __all__ = [
     "SubscriptionOptions",
     "SubscriptionStats",
     "SystemClock",
+    "UnknownDeadLetterError",
     "UnregisteredEventTypeError",
     "UnsupportedError",
     "__version__",

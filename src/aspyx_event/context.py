@@ -7,8 +7,11 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from .envelope import CE_KEY, CE_SOURCE, CE_TIME, CE_TYPE, Envelope
+from .exceptions import StateError
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from .listeners import EventListenerDescriptor
 
 
@@ -22,7 +25,7 @@ class EventContext:
         redelivered: The broker says that the message was handed out before, to this or to another consumer.
     """
 
-    __slots__ = ("attempt", "call", "envelope", "listener", "redelivered")
+    __slots__ = ("_ack", "_release", "attempt", "call", "envelope", "listener", "redelivered", "settled", "thread")
 
     def __init__(
         self,
@@ -31,10 +34,41 @@ class EventContext:
         attempt: int = 1,
         redelivered: bool = False,
         call: Callable[[Any, EventContext], Awaitable[Any] | None] | None = None,
+        settle: tuple[Callable[[], None], Callable[[], None]] | None = None,
     ) -> None:
         self.envelope, self.listener, self.attempt, self.redelivered = envelope, listener, attempt, redelivered
         #: Calls the handler; used by the engine at the end of the interceptors.
         self.call = call
+        #: The worker thread of a sync handler, while it is called; used by the engine for time limits.
+        self.thread: Future[Any] | None = None
+        self._ack: Callable[[], None] | None = None
+        self._release: Callable[[], None] | None = None
+        if settle is not None:
+            self._ack, self._release = settle
+        self.settled = False
+
+    def ack(self) -> None:
+        """Acknowledge the delivery, from the handler or later; for listeners with ``ack=AckPolicy.MANUAL``.
+
+        To be called on the manager's event loop, once; again does nothing.
+
+        Raises:
+            StateError: the listener's policy is another one: the framework settles.
+        """
+        self._settle(self._ack)
+
+    def release(self) -> None:
+        """Hand the delivery back unhandled: it comes again, to this or to another consumer. See `ack`."""
+        self._settle(self._release)
+
+    def _settle(self, settle: Callable[[], None] | None) -> None:
+        if settle is None:
+            raise StateError(
+                f"listener {self.listener.name!r} settles its deliveries itself only with ack=AckPolicy.MANUAL"
+            )
+        if not self.settled:
+            self.settled = True
+            settle()
 
     @property
     def headers(self) -> dict[str, str]:

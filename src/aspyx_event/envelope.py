@@ -26,8 +26,12 @@ CE_KEY = CE_PREFIX + "partitionkey"
 CONTENT_TYPE = "content-type"
 SPECVERSION = "1.0"
 
+#: CloudEvents expiry time extension: when the event is of no use any more, RFC 3339.
+CE_EXPIRY = CE_PREFIX + "expirytime"
 #: Prefix of the headers this framework writes about a delivery (dead letters, replay).
 FRAMEWORK_PREFIX = "aspyx-"
+#: Which attempt a delivery is, on copies made for a retry.
+ATTEMPT = FRAMEWORK_PREFIX + "attempt"
 
 _ESCAPE = "header-"
 # What STOMP 1.2, Artemis or JMS reads as its own: https://stomp.github.io/stomp-specification-1.2.html#Standard_Headers

@@ -11,6 +11,8 @@
   + CodecError                  discard: bytes and event do not fit each other, a retry cannot help
     - EncodeError
     - DecodeError
+  + UnknownDeadLetterError      there is no such dead letter (any more)
+  + HandlerTimeoutError         make the handler faster, or its time longer
   + HeaderError                 fix the header
   + StateError                  the manager is not in a state to do this
   + MissingDriverError          install the driver
@@ -77,6 +79,14 @@ class EncodeError(CodecError):
 
 class DecodeError(CodecError):
     """A body is not what its event class says; the message names event, field and reason."""
+
+
+class UnknownDeadLetterError(EventException, LookupError):
+    """No dead letter has the id; somebody may have replayed or purged it."""
+
+
+class HandlerTimeoutError(EventException, TimeoutError):
+    """An attempt took longer than `Retry(timeout=...)` allows."""
 
 
 class HeaderError(EventException):

@@ -14,6 +14,7 @@ from .codecs.base import Codec
 from .codecs.json import JsonCodec
 from .context import current_context
 from .engine.core import Engine
+from .engine.dead_letters import DeadLetters
 from .engine.failures import ExceptionHandling, FailureReporter
 from .engine.host import LoopHost, running_loop
 from .engine.lifecycle import Lifecycle, State, stop_at_exit
@@ -269,6 +270,11 @@ class EventManager(_EarlierNames):
         """Return the subscriptions to one event, or all, in the order they were made."""
         return self._engine.subscriptions.of(event_name)
 
+    @property
+    def dead_letters(self) -> DeadLetters:
+        """The events that subscriptions of this manager could not handle; starts the manager if need be."""
+        return DeadLetters(self._engine.dead_letters, self._started)
+
     def get_event_descriptor(self, event_type: type) -> EventDescriptor:
         """Return the descriptor of an event class.
 
@@ -303,6 +309,16 @@ class EventManager(_EarlierNames):
         if self._lifecycle.state is State.STARTED and self._host.owns_loop:
             self._host.run(self._lifecycle.stop)
             self._host.unbind()
+
+    def _started(self, work: Callable[[], Coroutine[Any, Any, Any]]) -> Operation[Any]:
+        self._lifecycle.check_usable()
+
+        async def start_first() -> Any:
+            if self._lifecycle.state is State.NEW:
+                await self._lazy_start()
+            return await work()
+
+        return self._control(start_first)
 
     def _control(self, work: Callable[[], Coroutine[Any, Any, Any]]) -> Operation[Any]:
         return Operation(self._host.run(work), self._report)

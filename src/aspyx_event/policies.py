@@ -6,6 +6,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import TypeVar
 
 from .exceptions import DeclarationError
 
@@ -17,6 +18,8 @@ class AckPolicy(Enum):
     AFTER = "after"
     #: Before the handler runs: at most once. A failure or a crash loses the event.
     BEFORE = "before"
+    #: By the handler, through `EventContext.ack`. What it never acknowledges comes again when the listener detaches.
+    MANUAL = "manual"
 
 
 class QueueNaming(Enum):
@@ -35,32 +38,44 @@ class Backoff(Enum):
     EXPONENTIAL = "exponential"
 
 
+class RetryMode(Enum):
+    """What happens to the events behind one that waits for its next attempt."""
+
+    #: They wait too: the queue, or the lane of the event's key, is held until it is done or dead. Keeps the order.
+    IN_ORDER = "in-order"
+    #: They pass: the event goes back to its queue as a copy that is due later.
+    DELAYED = "delayed"
+
+
 @dataclass(frozen=True, slots=True)
 class Retry:
     """How often a failed delivery is tried, and how long to wait before each further attempt.
-
-    The queue is held while a delivery waits for its next attempt, so the order of events is kept.
 
     Attributes:
         attempts: All attempts, the first included. 1 means no retry.
         delay: Seconds before the second attempt.
         backoff: FIXED repeats `delay`, EXPONENTIAL doubles it each time; a sequence lists the seconds
-            themselves, its last one is repeated.
+            themselves, its last one is repeated. The words "fixed" and "exponential" will do.
         max_delay: Upper bound of one wait in seconds.
         jitter: Share of a wait that is random: 0.2 means 80 to 120 per cent.
         on: Only these errors are tried again.
         never: These errors are not tried again; wins over `on`.
+        timeout: Seconds that one attempt may take; None does not limit it. An async handler is cancelled, a sync one
+            is left behind in its thread; the attempt has failed with `HandlerTimeoutError`.
+        mode: Hold the events behind, or let them pass. The words "in-order" and "delayed" will do.
         dead_letter: False drops an event whose attempts are exhausted (logged) instead of keeping it as a
             dead letter.
     """
 
     attempts: int = 1
     delay: float = 0.1
-    backoff: Backoff | Sequence[float] = Backoff.EXPONENTIAL
+    backoff: Backoff | str | Sequence[float] = Backoff.EXPONENTIAL
     max_delay: float = 60.0
     jitter: float = 0.2
     on: tuple[type[BaseException], ...] = (Exception,)
     never: tuple[type[BaseException], ...] = ()
+    timeout: float | None = None
+    mode: RetryMode | str = RetryMode.IN_ORDER
     dead_letter: bool = True
 
     def __post_init__(self) -> None:
@@ -68,7 +83,12 @@ class Retry:
             raise DeclarationError(f"Retry(attempts={self.attempts}): at least one attempt is needed")
         if self.delay < 0 or self.max_delay < 0 or not 0 <= self.jitter <= 1:
             raise DeclarationError("Retry: delay and max_delay are seconds >= 0, jitter is a share from 0 to 1")
-        if not isinstance(self.backoff, Backoff) and not tuple(self.backoff):
+        if self.timeout is not None and self.timeout <= 0:
+            raise DeclarationError(f"Retry(timeout={self.timeout}): seconds > 0, or None for no limit")
+        object.__setattr__(self, "mode", _word(RetryMode, self.mode, "mode"))
+        if isinstance(self.backoff, (str, Backoff)):
+            object.__setattr__(self, "backoff", _word(Backoff, self.backoff, "backoff"))
+        elif not tuple(self.backoff):
             raise DeclarationError("Retry(backoff=[]): list at least one wait in seconds")
 
     def next_delay(self, attempt: int, error: BaseException) -> float | None:
@@ -79,6 +99,18 @@ class Retry:
             growth = 1 if self.backoff is Backoff.FIXED else 2 ** min(attempt - 1, 62)
             delay = self.delay * growth
         else:
-            delay = self.backoff[min(attempt, len(self.backoff)) - 1]
+            waits = tuple(float(seconds) for seconds in self.backoff)
+            delay = waits[min(attempt, len(waits)) - 1]
         # Spreads the retries of many consumers; not a matter of security.
         return min(delay, self.max_delay) * random.uniform(1 - self.jitter, 1 + self.jitter)  # noqa: S311
+
+
+W = TypeVar("W", bound=Enum)
+
+
+def _word(words: type[W], value: W | str, name: str) -> W:
+    try:
+        return words(value)
+    except ValueError:
+        known = ", ".join(repr(word.value) for word in words)
+        raise DeclarationError(f"Retry({name}={value!r}) is not one of {known}") from None

@@ -16,6 +16,7 @@ from ..pipeline import Chain, EnvelopePipeline
 from ..policies import Retry
 from ..providers.base import Provider
 from ..registry import EventRegistry
+from .dead_letters import DeadLetterBox
 from .discovery import Reaction, build_pipelines, pipelines_of, reactions_in, reactions_of
 from .dispatch import Dispatcher
 from .failures import FailureReporter
@@ -66,6 +67,7 @@ class Engine:
         self._pipeline_types: list[type] = []
         self._pipelines: list[EnvelopePipeline] = []
         self._environment: Environment | None = None
+        self.dead_letters = DeadLetterBox(provider, self.subscriptions)
         self._executor: ThreadPoolExecutor | None = None
         self._prepared = False
 
@@ -125,7 +127,7 @@ class Engine:
             self._provider,
             self._provider.clock,
             self._reporter,
-            binding.queue or "",
+            binding,
         )
         subscription = Subscription(descriptor, binding, dispatcher, self._control, self.remove)
         self.subscriptions.add(subscription)

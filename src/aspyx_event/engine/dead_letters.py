@@ -1,74 +1,319 @@
-"""Where an event goes that a listener could not handle: one queue per subscription, with the reason beside it."""
+"""The dead letters of a manager's subscriptions: to list, to look at, to replay and to purge."""
 
 from __future__ import annotations
 
-import traceback
-from datetime import datetime, timezone
-from hashlib import blake2b
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
 from uuid import uuid4
 
 from ..envelope import FRAMEWORK_PREFIX, Envelope
-from ..names import DEAD_LETTER_PREFIX
-from ..providers.base import AddressKind, Outgoing
-from .failures import users_part
+from ..exceptions import DeclarationError, UnknownDeadLetterError
+from ..providers.base import AddressKind, Binding, Delivery, Outgoing, Provider
+from .copies import (
+    ATTEMPTS,
+    CAUSE_MESSAGE,
+    CAUSE_TRACEBACK,
+    CAUSE_TYPE,
+    FAILED_AT,
+    LETTER_HEADERS,
+    LETTER_ID,
+    ORIGINAL_ADDRESS,
+    ORIGINAL_QUEUE,
+    SUBSCRIPTION,
+    dead_letter_address,
+    replay_copy,
+)
+from .receipts import Operation
+from .subscriptions import Control, Subscription, SubscriptionBag
 
-CAUSE_TYPE = FRAMEWORK_PREFIX + "cause-type"
-CAUSE_MESSAGE = FRAMEWORK_PREFIX + "cause-message"
-CAUSE_TRACEBACK = FRAMEWORK_PREFIX + "cause-traceback"
-ATTEMPTS = FRAMEWORK_PREFIX + "attempts"
-FAILED_AT = FRAMEWORK_PREFIX + "failed-at"
-ORIGINAL_ADDRESS = FRAMEWORK_PREFIX + "original-address"
-ORIGINAL_QUEUE = FRAMEWORK_PREFIX + "original-queue"
-SUBSCRIPTION = FRAMEWORK_PREFIX + "subscription"
-
-_MESSAGE_LIMIT, _TRACEBACK_LIMIT = 1_000, 4_000
+logger = logging.getLogger("aspyx.event")
+_MARKER = FRAMEWORK_PREFIX + "marker"
+#: Seconds without a further message after which a queue is taken to be read to its end, should the marker be lost.
+_QUIET = 3.0
+#: Messages that are taken at once where all are to be read.
+_WINDOW = 10_000
 
 
-def dead_letter_address(event_name: str, subscription: str) -> str:
-    """Return the address, and queue, of the dead letters of one subscription."""
-    return f"{DEAD_LETTER_PREFIX}{event_name}.{subscription}"
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why an event became a dead letter; all "" in a letter that others put there.
+
+    Attributes:
+        type: Full name of the exception's class.
+        message: Its text, shortened.
+        traceback: The end of its traceback.
+    """
+
+    type: str
+    message: str
+    traceback: str = field(repr=False)
 
 
-def dead_letter(
-    body: bytes,
-    headers: dict[str, str],
-    error: BaseException,
-    *,
-    event_name: str,
-    subscription: str,
-    queue: str,
-    attempts: int,
-    event_id: str,
-) -> Outgoing:
-    """Return the dead letter of a failed delivery: original headers and bytes, and why it failed.
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """An event that a subscription could not handle.
+
+    Attributes:
+        id: Of this letter; what `inspect`, `replay` and `purge` take.
+        event_id: Of the event, the same in every letter it became.
+        subscription: Name of the listener or group that failed.
+        address: Name of the event.
+        queue: The queue it came from; "" for one without a name.
+        cause: Why it failed.
+        attempts: How often it was tried; 0 where unknown.
+        headers: As they were received.
+        body: As it was received.
+        failed_at: When the last attempt failed, in UTC; None where unknown.
+    """
+
+    id: str
+    event_id: str
+    subscription: str
+    address: str
+    queue: str
+    cause: Cause
+    attempts: int
+    headers: dict[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+    failed_at: datetime | None = None
+
+    @staticmethod
+    def of(envelope: Envelope, subscription: Subscription) -> DeadLetter:
+        """Read a message of a dead-letter queue. Never fails: what it does not say stays empty."""
+        headers, attempts = envelope.headers, envelope.get(ATTEMPTS)
+        return DeadLetter(
+            id=envelope.get(LETTER_ID) or envelope.id,
+            event_id=envelope.id,
+            subscription=envelope.get(SUBSCRIPTION) or subscription.group or subscription.name,
+            address=envelope.get(ORIGINAL_ADDRESS) or subscription.event_name,
+            queue=envelope.get(ORIGINAL_QUEUE) or subscription.queue,
+            cause=Cause(envelope.get(CAUSE_TYPE), envelope.get(CAUSE_MESSAGE), envelope.get(CAUSE_TRACEBACK)),
+            attempts=int(attempts) if attempts.isascii() and attempts.isdigit() else 0,
+            headers={name: value for name, value in headers.items() if name not in LETTER_HEADERS},
+            body=envelope.body,
+            failed_at=_time(envelope.get(FAILED_AT)),
+        )
+
+
+Filter = Callable[[DeadLetter], bool]
+Progress = Callable[[int], None]
+
+
+class DeadLetterBox:
+    """Works on the dead-letter queues of subscriptions. Runs on the manager's loop.
+
+    Reading takes the messages for a moment, so two readers of one queue at the same time each see a part of it.
 
     Args:
-        body: As it was received.
-        headers: As they were received.
-        error: What the last attempt raised.
-        event_name: Event and address of the subscription.
-        subscription: Name of the listener or group.
-        queue: The queue it was received from; "" for one that has no name.
-        attempts: How often it was tried.
-        event_id: Id of the event, part of the id by which the broker drops a second copy. "" keeps every copy.
+        provider: The transport.
+        subscriptions: Whose dead letters.
     """
-    text = "".join(traceback.format_exception(type(error), error, users_part(error.__traceback__)))
-    notes = {
-        CAUSE_TYPE: f"{type(error).__module__}.{type(error).__qualname__}",
-        CAUSE_MESSAGE: str(error)[:_MESSAGE_LIMIT],
-        CAUSE_TRACEBACK: text[-_TRACEBACK_LIMIT:],
-        ATTEMPTS: str(attempts),
-        FAILED_AT: datetime.now(timezone.utc).isoformat().replace("+00:00", "Z"),
-        ORIGINAL_ADDRESS: event_name,
-        ORIGINAL_QUEUE: queue,
-        SUBSCRIPTION: subscription,
-    }
-    address = dead_letter_address(event_name, subscription)
-    return Outgoing(
-        address=address,
-        envelope=Envelope(body, {**headers, **notes}),
-        # The same for a letter that a crash makes twice; the digest tells foreign events of one id apart.
-        dedup_id=f"{address}|{event_id or uuid4()}|{blake2b(body, digest_size=8).hexdigest()}",
-        kind=AddressKind.QUEUE,
-        durable=True,
-    )
+
+    def __init__(self, provider: Provider, subscriptions: SubscriptionBag) -> None:
+        self._provider, self._subscriptions = provider, subscriptions
+
+    async def list(self, subscription: str | None, limit: int) -> list[DeadLetter]:
+        """Return up to *limit* letters, oldest first in each subscription."""
+        found: list[DeadLetter] = []
+        for one in self._of(subscription):
+            if len(found) < limit:
+                async with self._reading(one, limit - len(found)) as letters:
+                    async for _, letter in letters:
+                        found.append(letter)
+                        if len(found) == limit:
+                            break
+        return found
+
+    async def replay(self, wanted: Filter, rate: float | None, progress: Progress | None) -> int:
+        """Send letters back to the subscriptions they failed in, *rate* a second; return how many."""
+
+        async def back(delivery: Delivery, letter: DeadLetter, subscription: Subscription) -> None:
+            if subscription.binding.queue is None:
+                raise DeclarationError(
+                    f"listener {subscription.name!r} is per_process: its queue has no name to which the event could go back"
+                )
+            await self._provider.publish(replay_copy(letter.body, letter.headers, letter.id, subscription.binding))
+            delivery.ack()
+
+        return await self._each(wanted, back, rate, progress)
+
+    async def purge(self, wanted: Filter, progress: Progress | None) -> int:
+        """Delete letters; return how many."""
+
+        async def forget(delivery: Delivery, _letter: DeadLetter, _subscription: Subscription) -> None:
+            delivery.ack()
+
+        return await self._each(wanted, forget, None, progress)
+
+    async def inspect(self, letter_id: str) -> DeadLetter:
+        """Return one letter.
+
+        Raises:
+            UnknownDeadLetterError: there is none of this id.
+        """
+        for subscription in self._of(None):
+            async with self._reading(subscription, None) as letters:
+                async for _, letter in letters:
+                    if letter.id == letter_id:
+                        return letter
+        raise UnknownDeadLetterError(f"no dead letter {letter_id!r} in the subscriptions of this manager")
+
+    async def _each(
+        self,
+        wanted: Filter,
+        work: Callable[[Delivery, DeadLetter, Subscription], Awaitable[None]],
+        rate: float | None,
+        progress: Progress | None,
+    ) -> int:
+        done, loop = 0, asyncio.get_running_loop()
+        due = loop.time()
+        for subscription in self._of(None):
+            async with self._reading(subscription, None) as letters:
+                async for delivery, letter in letters:
+                    if not wanted(letter):
+                        continue
+                    await work(delivery, letter, subscription)
+                    done += 1
+                    if progress is not None:
+                        progress(done)
+                    if rate:
+                        due = max(due + 1 / rate, loop.time())
+                        await asyncio.sleep(due - loop.time())
+        return done
+
+    def _of(self, subscription: str | None) -> Iterable[Subscription]:
+        """Return one subscription for each dead-letter queue.
+
+        Raises:
+            DeclarationError: no subscription has the name.
+        """
+        queues: dict[str, Subscription] = {}
+        for one in self._subscriptions:
+            if subscription is None or subscription in (one.name, one.group, one.id, f"{one.event_name}.{one.name}"):
+                queues.setdefault(_address(one), one)
+        if subscription is not None and not queues:
+            known = ", ".join(sorted({one.name for one in self._subscriptions})) or "none"
+            raise DeclarationError(f"no subscription is called {subscription!r}; known: {known}")
+        return queues.values()
+
+    @asynccontextmanager
+    async def _reading(
+        self, subscription: Subscription, limit: int | None
+    ) -> AsyncIterator[AsyncIterator[tuple[Delivery, DeadLetter]]]:
+        address = _address(subscription)
+        arrived: asyncio.Queue[Delivery] = asyncio.Queue()
+        window = _WINDOW if limit is None else limit + 1
+        binding = Binding(
+            address=address, queue=address, kind=AddressKind.QUEUE, durable=True, prefetch=window, label="dead letters"
+        )
+        consumer = await self._provider.subscribe(binding, arrived.put_nowait)
+        try:
+            # What lies in the queue now is before this message; with it, its end is known without a wait.
+            marker = str(uuid4())
+            envelope = Envelope(b"", {_MARKER: marker})
+            end = Outgoing(
+                address=address, envelope=envelope, dedup_id=marker, kind=AddressKind.QUEUE, ttl=60.0, priority=0
+            )
+            await self._provider.publish(end)
+            yield self._until(marker, arrived, subscription)
+        finally:
+            await consumer.close()
+
+    @staticmethod
+    async def _until(
+        marker: str, arrived: asyncio.Queue[Delivery], subscription: Subscription
+    ) -> AsyncIterator[tuple[Delivery, DeadLetter]]:
+        while True:
+            try:
+                delivery = await asyncio.wait_for(arrived.get(), _QUIET)
+            except asyncio.TimeoutError:
+                logger.warning("the dead letters of %r were not read to their end; repeat to go on", subscription.name)
+                return
+            found = delivery.envelope.get(_MARKER)
+            if not found:
+                yield delivery, DeadLetter.of(delivery.envelope, subscription)
+            elif found == marker:
+                delivery.ack()
+                return
+
+
+class DeadLetters:
+    """What `EventManager.dead_letters` offers. All methods may be awaited, or, without an event loop, just called.
+
+    Args:
+        box: Does the work on the manager's loop.
+        control: Brings it there.
+    """
+
+    def __init__(self, box: DeadLetterBox, control: Control) -> None:
+        self._box, self._control = box, control
+
+    def list(self, subscription: str | None = None, *, limit: int = 1000) -> Operation[list[DeadLetter]]:
+        """Return up to *limit* letters of one subscription (its name, group or id), or of all; oldest first in each.
+
+        Raises:
+            DeclarationError: when awaited: no subscription has the name.
+        """
+        return self._control(lambda: self._box.list(subscription, limit))
+
+    def inspect(self, letter_id: str) -> Operation[DeadLetter]:
+        """Return one letter.
+
+        Raises:
+            UnknownDeadLetterError: when awaited: there is none of this id.
+        """
+        return self._control(lambda: self._box.inspect(letter_id))
+
+    def replay(self, letter_id: str) -> Operation[int]:
+        """Send one letter's event back to the subscription it failed in, and to no other. It keeps its event id and
+        gets the header ``aspyx-replay-of``.
+
+        Raises:
+            UnknownDeadLetterError: when awaited: there is none of this id.
+        """
+        return self._control(lambda: self._replay_one(letter_id))
+
+    def replay_all(
+        self,
+        filter: Filter | None = None,  # noqa: A002
+        *,
+        rate: float | None = None,
+        progress: Progress | None = None,
+    ) -> Operation[int]:
+        """Send back every letter that *filter* accepts; awaited, gives their number.
+
+        Args:
+            filter: None accepts all.
+            rate: Letters a second at most, so that a flood does not hit what has just recovered; None is unlimited.
+            progress: Called with the number so far, on the manager's loop.
+        """
+        return self._control(lambda: self._box.replay(filter or _all, rate, progress))
+
+    def purge(self, filter: Filter | None = None, *, progress: Progress | None = None) -> Operation[int]:  # noqa: A002
+        """Delete every letter that *filter* accepts, None all of them; awaited, gives their number."""
+        return self._control(lambda: self._box.purge(filter or _all, progress))
+
+    async def _replay_one(self, letter_id: str) -> int:
+        count = await self._box.replay(lambda letter: letter.id == letter_id, None, None)
+        if not count:
+            raise UnknownDeadLetterError(f"no dead letter {letter_id!r} in the subscriptions of this manager")
+        return count
+
+
+def _address(subscription: Subscription) -> str:
+    return dead_letter_address(subscription.event_name, subscription.group or subscription.name)
+
+
+def _all(_letter: DeadLetter) -> bool:
+    return True
+
+
+def _time(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        return None

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 
 from ..clock import Clock
-from ..context import EventContext, _current
-from ..envelope import Envelope
-from ..exceptions import CodecError, EventException, ProviderError
+from ..context import EventContext
+from ..envelope import ATTEMPT, Envelope
+from ..exceptions import CodecError, ProviderError
 from ..listeners import EventListenerDescriptor
 from ..pipeline import Link
-from ..policies import AckPolicy, Retry
-from ..providers.base import Delivery, Provider
-from .dead_letters import dead_letter
+from ..policies import AckPolicy, Retry, RetryMode
+from ..providers.base import Binding, Delivery, Outgoing, Provider
+from .attempts import Attempts
+from .copies import dead_letter, retry_copy
 from .failures import FailureReporter
 from .invocation import Call
 
@@ -52,7 +53,7 @@ class Dispatcher:
         provider: Takes dead letters.
         clock: Times the waits between attempts.
         reporter: Gets the error of the last attempt.
-        queue: Name of the queue, for dead letters; "" for one without a name.
+        binding: The queue that the deliveries come from.
     """
 
     def __init__(
@@ -64,11 +65,12 @@ class Dispatcher:
         provider: Provider,
         clock: Clock,
         reporter: FailureReporter,
-        queue: str,
+        binding: Binding,
     ) -> None:
-        self._descriptor, self._call, self._chain, self._retry = descriptor, call, chain, retry
-        self._provider, self._clock, self._reporter, self._queue = provider, clock, reporter, queue
-        self._ack_first = descriptor.options.ack is AckPolicy.BEFORE
+        self._descriptor, self._call, self._retry = descriptor, call, retry
+        self._provider, self._clock, self._reporter, self._binding = provider, clock, reporter, binding
+        self._attempts = Attempts(chain, retry.timeout)
+        self._policy = descriptor.options.ack
         self._stopping = asyncio.Event()
         self.stats = SubscriptionStats()
 
@@ -77,57 +79,52 @@ class Dispatcher:
         # A new one, because the first wait binds it to its loop, and a restart may be on another.
         self._stopping = asyncio.Event()
 
+    @property
+    def left_behind(self) -> int:
+        """Handlers that still run although their time is over."""
+        return self._attempts.left_behind
+
     def stop(self) -> None:
         """End waits for a further attempt; their deliveries are released and come again."""
         self._stopping.set()
 
     async def dispatch(self, delivery: Delivery) -> None:
         """Handle one delivery; settle it when it is done, dead, or to be handed back."""
-        if self._ack_first:
+        if self._policy is AckPolicy.BEFORE:
             delivery.ack()
         received = delivery.envelope
-        attempt = 1
+        attempt = _attempt_of(received)
+        settle = (delivery.ack, delivery.release) if self._policy is AckPolicy.MANUAL else None
         try:
             while True:
-                error = await self._attempt(delivery, received, attempt)
+                # Interceptors change what they are given; each attempt and the dead letter start from what was received.
+                context = EventContext(
+                    received.fork(), self._descriptor, attempt, delivery.redelivered, self._call, settle
+                )
+                error = await self._attempts.run(context)
+                self.stats.last_event_id, self.stats.last_time = received.id, datetime.now(timezone.utc)
                 if error is None:
                     self.stats.count += 1
-                    delivery.ack()
+                    if settle is None:
+                        delivery.ack()
+                    return
+                await self._note(error, context)
+                if context.settled:
                     return
                 delay = self._delay(error, attempt)
                 if delay is None:
                     await self._give_up(delivery, received, error, attempt)
                     return
+                attempt += 1
+                if self._retry.mode is RetryMode.DELAYED:
+                    await self._replace(delivery, retry_copy(received, self._binding, attempt, delay))
+                    return
                 if await self._wait(delay):
                     delivery.release()
                     return
-                attempt += 1
         except BaseException:  # cancelled by a stop, or the process ends: the event must come again
             delivery.release()
             raise
-
-    async def _attempt(self, delivery: Delivery, received: Envelope, attempt: int) -> Exception | None:
-        # Interceptors change what they are given; each attempt and the dead letter start from what was received.
-        envelope = received.fork()
-        context = EventContext(envelope, self._descriptor, attempt, delivery.redelivered, self._call)
-        token = _current.set(context)
-        try:
-            handled = self._chain.handle(envelope, self._descriptor)
-            if handled is not None:
-                await handled
-        except Exception as error:  # noqa: BLE001  every failure of a listener is a failed attempt
-            await self._note(error, context)
-            return error
-        except asyncio.CancelledError as error:
-            if not _is_being_cancelled():  # the handler's own affair, not ours
-                failure = EventException(f"the handler was cancelled from within: {error!r}")
-                await self._note(failure, context)
-                return failure
-            raise
-        finally:
-            _current.reset(token)
-            self.stats.last_event_id, self.stats.last_time = received.id, datetime.now(timezone.utc)
-        return None
 
     async def _note(self, error: Exception, context: EventContext) -> None:
         self.stats.failures += 1
@@ -146,7 +143,7 @@ class Dispatcher:
         )
 
     def _delay(self, error: BaseException, attempt: int) -> float | None:
-        if self._ack_first or isinstance(error, CodecError):
+        if self._policy is AckPolicy.BEFORE or isinstance(error, CodecError):
             return None
         return self._retry.next_delay(attempt, error)
 
@@ -168,7 +165,7 @@ class Dispatcher:
     async def _give_up(self, delivery: Delivery, received: Envelope, error: Exception, attempts: int) -> None:
         """Keep the event as a dead letter, then forget the delivery."""
         self.stats.dead_letters += 1
-        if self._ack_first:
+        if self._policy is AckPolicy.BEFORE:
             return
         if not self._retry.dead_letter:
             delivery.ack()
@@ -179,16 +176,22 @@ class Dispatcher:
             error,
             event_name=self._descriptor.event.name,
             subscription=self._descriptor.group or self._descriptor.name,
-            queue=self._queue,
+            queue=self._binding.queue or "",
             attempts=attempts,
             event_id=received.id,
         )
+        await self._replace(delivery, letter)
+
+    async def _replace(self, delivery: Delivery, copy: Outgoing) -> None:
+        """Publish *copy*, then forget the delivery. A crash between the two makes the copy again, with the same id."""
         pause = 0.1
         while True:
             try:
-                await self._provider.publish(letter)
+                await self._provider.publish(copy)
             except ProviderError as refused:
-                logger.error("dead letter of event %r not stored: %s", self._descriptor.event.name, refused)
+                logger.error(
+                    "a copy of event %r for %s was not stored: %s", self._descriptor.event.name, copy.address, refused
+                )
                 if await self._wait(pause):
                     delivery.release()
                     return
@@ -198,7 +201,6 @@ class Dispatcher:
                 return
 
 
-def _is_being_cancelled() -> bool:
-    task = asyncio.current_task()
-    cancelling = getattr(task, "cancelling", None)  # from Python 3.11 on
-    return cancelling is None or cancelling() > 0
+def _attempt_of(received: Envelope) -> int:
+    stated = received.headers.get(ATTEMPT, "")
+    return int(stated) if stated.isascii() and stated.isdigit() and len(stated) < 6 else 1

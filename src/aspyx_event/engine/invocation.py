@@ -50,10 +50,10 @@ def compile_call(function: Callable[..., Any], label: str, *, inline: bool, exec
         return call_here
 
     async def call_in_thread(event: Any, context: EventContext) -> None:
-        loop = asyncio.get_running_loop()
         # The thread sees the context variables that interceptors set around this delivery.
         variables = copy_context()
-        result = await loop.run_in_executor(executor(), lambda: variables.run(function, *arguments(event, context)))
+        context.thread = executor().submit(variables.run, function, *arguments(event, context))
+        result = await asyncio.wrap_future(context.thread)
         if inspect.isawaitable(result):
             await result
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any, cast
 from urllib.parse import quote
 from uuid import uuid4
 
 from ..codecs.base import Codec
 from ..envelope import (
+    CE_EXPIRY,
     CE_ID,
     CE_KEY,
     CE_SOURCE,
@@ -90,6 +91,9 @@ class EnvelopeFactory:
             all_headers[CE_KEY] = key
             if key != options.key:
                 options = replace(options, key=key)
+        if options.ttl is not None:
+            end = datetime.now(timezone.utc) + timedelta(seconds=options.ttl)
+            all_headers[CE_EXPIRY] = end.isoformat().replace("+00:00", "Z")
         if headers:
             check_headers(headers)
             all_headers.update(headers)

@@ -13,7 +13,7 @@ from ..envelope import CE_KEY
 from ..events import EventDescriptor
 from ..exceptions import CodecError, DeclarationError, QueueClashError, UnsupportedError
 from ..listeners import EventListenerDescriptor
-from ..policies import QueueNaming
+from ..policies import QueueNaming, RetryMode
 from ..providers.base import Binding, Consumer, Delivery, Provider
 from .concurrency import Lanes
 from .dispatch import Dispatcher, SubscriptionStats
@@ -55,8 +55,15 @@ def binding_of(descriptor: EventListenerDescriptor, provider: Provider) -> Bindi
     """
     options = descriptor.options
     queue = queue_name(descriptor, provider)
+    delayed = options.retry is not None and options.retry.mode is RetryMode.DELAYED
+    if delayed and queue is None:
+        raise DeclarationError(
+            f"listener {descriptor.name!r} is per_process: its queue has no name to which an event could go back later; "
+            "use Retry(mode='in-order'), or resumable=True"
+        )
     durable = queue is not None and (descriptor.event.durable or options.resumable)
     for needed, offered, what in (
+        (delayed, provider.capabilities.delay, "delivery at a later time (retry mode delayed)"),
         (durable, provider.capabilities.durable, "a queue that outlives its listener (durable or resumable)"),
         (queue is None, provider.capabilities.per_process, "a queue per process (per_process)"),
         (queue is not None, provider.capabilities.competing, "a queue shared by several processes"),

@@ -67,6 +67,7 @@ class Outgoing:
         address: Where to: the event name, or a queue name with `AddressKind.QUEUE`.
         envelope: Headers and body. The provider does not change it.
         kind: TOPIC or QUEUE.
+        only: Put it into the queue of this binding alone, which is bound to the address, instead of into all.
         durable: The broker stores it before it confirms.
         dedup_id: A broker that can tell drops a second message of this id; resends carry the same id. Never empty.
         key: Messages of one key are handled one after the other; None has no such bond.
@@ -81,6 +82,7 @@ class Outgoing:
     envelope: Envelope
     dedup_id: str
     kind: AddressKind = AddressKind.TOPIC
+    only: Binding | None = None
     durable: bool = False
     key: str | None = None
     delay: float = 0.0

@@ -90,7 +90,7 @@ class LocalBroker:
         tracker = Tracker(done) if message.wait_handled and done is not None else None
         expires = None if message.ttl is None else self.clock.time() + message.ttl - message.delay
         priority = 4 if message.priority is None else message.priority
-        for queue in list(self._addresses.get(message.address, {}).values()):
+        for queue in self._targets(message):
             self._sequence += 1
             # A queue whose listener is away or paused may hold the event for long: nobody waits for that.
             watched = tracker if queue.listening else None
@@ -99,6 +99,12 @@ class LocalBroker:
             tracker.close()
         elif done is not None:
             done.set_result(None)
+
+    def _targets(self, message: Outgoing) -> list[LocalQueue]:
+        bound = self._addresses.get(message.address, {})
+        if message.only is None:
+            return list(bound.values())
+        return [self.declare(message.only)] if message.only.queue is not None else []
 
     def _remove(self, queue: LocalQueue) -> None:
         self._queues.pop(queue.name, None)

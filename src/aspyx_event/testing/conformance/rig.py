@@ -11,7 +11,7 @@ from dataclasses import dataclass, make_dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from ...context import EventContext
-from ...engine.dead_letters import dead_letter_address
+from ...engine.copies import dead_letter_address
 from ...envelope import Envelope
 from ...events import event
 from ...manager import EventManager

@@ -1,0 +1,145 @@
+"""Copies of a delivery that go back to a queue: the next attempt of a delayed retry, a dead letter, a replay.
+
+A copy is published first and the delivery acknowledged then, so a crash between the two leaves both: the copy made
+again has the same `dedup_id`, by which a broker that can tell drops it.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from hashlib import blake2b
+from uuid import uuid4
+
+from ..envelope import ATTEMPT, CE_EXPIRY, CE_KEY, FRAMEWORK_PREFIX, Envelope
+from ..names import DEAD_LETTER_PREFIX
+from ..providers.base import AddressKind, Binding, Outgoing
+from .failures import users_part
+
+LETTER_ID = FRAMEWORK_PREFIX + "dead-letter-id"
+CAUSE_TYPE = FRAMEWORK_PREFIX + "cause-type"
+CAUSE_MESSAGE = FRAMEWORK_PREFIX + "cause-message"
+CAUSE_TRACEBACK = FRAMEWORK_PREFIX + "cause-traceback"
+ATTEMPTS = FRAMEWORK_PREFIX + "attempts"
+FAILED_AT = FRAMEWORK_PREFIX + "failed-at"
+ORIGINAL_ADDRESS = FRAMEWORK_PREFIX + "original-address"
+ORIGINAL_QUEUE = FRAMEWORK_PREFIX + "original-queue"
+SUBSCRIPTION = FRAMEWORK_PREFIX + "subscription"
+REPLAY_OF = FRAMEWORK_PREFIX + "replay-of"
+
+#: What a dead letter says about its failure; a replay takes it off again.
+LETTER_HEADERS = frozenset(
+    {
+        LETTER_ID,
+        CAUSE_TYPE,
+        CAUSE_MESSAGE,
+        CAUSE_TRACEBACK,
+        ATTEMPTS,
+        FAILED_AT,
+        ORIGINAL_ADDRESS,
+        ORIGINAL_QUEUE,
+        SUBSCRIPTION,
+    }
+)
+
+_MESSAGE_LIMIT, _TRACEBACK_LIMIT = 1_000, 4_000
+
+
+def dead_letter_address(event_name: str, subscription: str) -> str:
+    """Return the address, and queue, of the dead letters of one subscription."""
+    return f"{DEAD_LETTER_PREFIX}{event_name}.{subscription}"
+
+
+def dead_letter(
+    body: bytes,
+    headers: dict[str, str],
+    error: BaseException,
+    *,
+    event_name: str,
+    subscription: str,
+    queue: str,
+    attempts: int,
+    event_id: str,
+) -> Outgoing:
+    """Return the dead letter of a failed delivery: original headers and bytes, and why it failed.
+
+    Args:
+        body: As it was received.
+        headers: As they were received.
+        error: What the last attempt raised.
+        event_name: Event and address of the subscription.
+        subscription: Name of the listener or group.
+        queue: The queue it was received from; "" for one that has no name.
+        attempts: How often it was tried.
+        event_id: Id of the event, part of the id by which the broker drops a second copy. "" keeps every copy.
+    """
+    text = "".join(traceback.format_exception(type(error), error, users_part(error.__traceback__)))
+    address = dead_letter_address(event_name, subscription)
+    # A replayed event that fails again is another letter.
+    identity = _identity(address, event_id, headers.get(REPLAY_OF, ""), body)
+    notes = {
+        LETTER_ID: blake2b(identity.encode(), digest_size=10).hexdigest(),
+        CAUSE_TYPE: f"{type(error).__module__}.{type(error).__qualname__}",
+        CAUSE_MESSAGE: str(error)[:_MESSAGE_LIMIT],
+        CAUSE_TRACEBACK: text[-_TRACEBACK_LIMIT:],
+        ATTEMPTS: str(attempts),
+        FAILED_AT: datetime.now(timezone.utc).isoformat().replace("+00:00", "Z"),
+        ORIGINAL_ADDRESS: event_name,
+        ORIGINAL_QUEUE: queue,
+        SUBSCRIPTION: subscription,
+    }
+    kept = {name: value for name, value in headers.items() if name != ATTEMPT}
+    return Outgoing(
+        address=address,
+        envelope=Envelope(body, {**kept, **notes}),
+        dedup_id=identity,
+        kind=AddressKind.QUEUE,
+        durable=True,
+    )
+
+
+def retry_copy(received: Envelope, binding: Binding, attempt: int, delay: float) -> Outgoing:
+    """Return the copy of a delivery that comes to the same queue, and no other, in *delay* seconds."""
+    headers = {**received.headers, ATTEMPT: str(attempt)}
+    queue = f"{binding.address}::{binding.queue}|{attempt}"
+    return Outgoing(
+        address=binding.address,
+        envelope=Envelope(received.body, headers),
+        dedup_id=_identity(queue, received.id, headers.get(REPLAY_OF, ""), received.body),
+        only=binding,
+        durable=binding.durable,
+        key=headers.get(CE_KEY),
+        delay=delay,
+        ttl=_time_left(headers),
+    )
+
+
+def replay_copy(body: bytes, headers: Mapping[str, str], letter_id: str, binding: Binding) -> Outgoing:
+    """Return a dead letter's event for the queue it failed in: original headers and bytes, and what it replays."""
+    kept = {name: value for name, value in headers.items() if name not in LETTER_HEADERS}
+    return Outgoing(
+        address=binding.address,
+        envelope=Envelope(body, {**kept, REPLAY_OF: letter_id}),
+        dedup_id=f"replay|{letter_id}|{uuid4()}",
+        only=binding,
+        durable=True,
+        key=kept.get(CE_KEY),
+    )
+
+
+def _identity(place: str, event_id: str, replay_of: str, body: bytes) -> str:
+    # The same for a copy that a crash makes twice; the digest tells foreign events of one id apart.
+    return f"{place}|{event_id or uuid4()}|{replay_of}|{blake2b(body, digest_size=8).hexdigest()}"
+
+
+def _time_left(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds until the event expires, at least a moment; None if it never does."""
+    stated = headers.get(CE_EXPIRY)
+    if not stated:
+        return None
+    try:
+        end = datetime.fromisoformat(stated.replace("Z", "+00:00"))
+        return max((end - datetime.now(timezone.utc)).total_seconds(), 0.001)
+    except (ValueError, TypeError):
+        return None  # a foreign sender's own idea of a time
