@@ -72,11 +72,11 @@ class EventDescriptor:
         return descriptor
 
     def key_of(self, event: Any) -> str | None:
-        """Return the partition key of *event* as text, or None."""
+        """Return the partition key of *event* as text; None where it has none or an empty one."""
         if self.key is None:
             return None
         value = attrgetter(self.key)(event) if isinstance(self.key, str) else self.key(event)
-        return None if value is None else str(value)
+        return None if value is None else str(value) or None
 
 
 def is_event(cls: object) -> bool:

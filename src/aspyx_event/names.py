@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .exceptions import InvalidNameError
 
-#: Address prefix of dead letters; no event may be called so.
+#: Prefix of the addresses and queues of dead letters; nothing else may be called so.
 DEAD_LETTER_PREFIX = "dead-letters."
 # Artemis reads * and # as wildcards, ? as the start of options and :: as "queue of an address".
 _FORBIDDEN = ("*", "#", "?", "::")
@@ -32,6 +32,6 @@ def check_name(name: object, kind: str) -> str:
             raise InvalidNameError(f"{kind} {name!r} contains {text!r}, which brokers read as syntax; use another name")
     if any(ord(character) < 32 or ord(character) == 127 for character in name):
         raise InvalidNameError(f"{kind} {name!r} contains a control character")
-    if kind == "event name" and name.startswith(DEAD_LETTER_PREFIX):
-        raise InvalidNameError(f"event name {name!r}: the prefix {DEAD_LETTER_PREFIX!r} is kept for dead letters")
+    if name.startswith(DEAD_LETTER_PREFIX):
+        raise InvalidNameError(f"{kind} {name!r}: the prefix {DEAD_LETTER_PREFIX!r} is kept for dead letters")
     return name

@@ -64,12 +64,25 @@ class Retry:
     dead_letter: bool = True
 
     def __post_init__(self) -> None:
-        if self.attempts < 1:
-            raise DeclarationError(f"Retry(attempts={self.attempts}): at least one attempt is needed")
+        if not isinstance(self.attempts, int) or self.attempts < 1:
+            raise DeclarationError(f"Retry(attempts={self.attempts!r}): at least one attempt is needed, a whole number")
         if self.delay < 0 or self.max_delay < 0 or not 0 <= self.jitter <= 1:
             raise DeclarationError("Retry: delay and max_delay are seconds >= 0, jitter is a share from 0 to 1")
-        if not isinstance(self.backoff, Backoff) and not tuple(self.backoff):
+        if not isinstance(self.backoff, Backoff):
+            self._check_waits(self.backoff)
+        for errors in (self.on, self.never):
+            for error in errors if isinstance(errors, tuple) else (errors,):
+                if not isinstance(error, type) or not issubclass(error, BaseException):
+                    raise DeclarationError(f"Retry(on={self.on!r}, never={self.never!r}): both are tuples of errors")
+
+    @staticmethod
+    def _check_waits(waits: object) -> None:
+        if isinstance(waits, str) or not isinstance(waits, Sequence):
+            raise DeclarationError(f"Retry(backoff={waits!r}): Backoff.FIXED, Backoff.EXPONENTIAL or a list of seconds")
+        if not waits:
             raise DeclarationError("Retry(backoff=[]): list at least one wait in seconds")
+        if min(waits) < 0:
+            raise DeclarationError(f"Retry(backoff={waits!r}): waits are seconds >= 0")
 
     def next_delay(self, attempt: int, error: BaseException) -> float | None:
         """Return the seconds to wait before attempt ``attempt + 1``; None to give up."""
