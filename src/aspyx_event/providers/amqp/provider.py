@@ -58,6 +58,7 @@ class AMQPProvider(Provider):
         ttl=True,
         priority=True,
         ordered_keys=True,
+        require_route=True,
         headers=True,
         remote=True,
     )
@@ -137,7 +138,7 @@ class AMQPProvider(Provider):
             future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             future.set_exception(ConnectionLostError(f"{self._settings.where}: the provider is not started"))
             return future
-        return self._client.publish(message.address, message.kind, encode(message))
+        return self._client.publish(message.address, message.kind, encode(message), require_route=message.require_route)
 
     async def subscribe(self, binding: Binding, consume: Consume) -> Consumer:
         if self._client is None:
