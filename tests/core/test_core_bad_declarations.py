@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pytest
+from pydantic import BaseModel
 from support_core import Recorder
 
 from aspyx_event import (
@@ -37,6 +38,21 @@ class Order:
 @event(name="bad.neither")
 class Neither:
     """Neither a dataclass nor a model."""
+
+
+@event(name="bad.key", key="custmer")
+@dataclass
+class WrongKey:
+    customer: str
+
+
+@event(name="bad.model", key="half")
+class Model(BaseModel):
+    id: int
+
+    @property
+    def half(self) -> int:
+        return self.id // 2
 
 
 class Undeclared:
@@ -262,6 +278,15 @@ def test_impossible_headers_are_refused(headers, words):
     with pytest.raises(HeaderError) as caught:
         EventManager(LocalProvider()).send_event(Order(1), headers=headers)
     assert words in str(caught.value)
+
+
+def test_a_key_or_an_order_of_a_field_that_is_not_there_is_refused_with_the_fields():
+    with pytest.raises(DeclarationError, match=r"bad\.key.*key='custmer' is no field of WrongKey; it has customer"):
+        EventManager(LocalProvider()).send_event(WrongKey("c"))
+    with pytest.raises(DeclarationError, match=r"'l': order_by='nmber' is no field of Order; it has number"):
+        EventManager(LocalProvider()).subscribe(Order, Recorder(), name="l", order_by="nmber")
+    with pytest.raises(DeclarationError, match=r"order_by='idd' is no field of Model; it has id"):
+        EventManager(LocalProvider()).subscribe(Model, Recorder(), name="l", order_by="idd")
 
 
 def test_unknown_keywords_are_named():

@@ -11,6 +11,7 @@ from typing import Any
 from aspyx.di import Environment
 
 from ..codecs.base import Codec
+from ..events import check_field
 from ..listeners import EventListenerDescriptor
 from ..pipeline import Chain, EnvelopePipeline
 from ..policies import Retry
@@ -115,6 +116,7 @@ class Engine:
                 serves another event here.
         """
         options = descriptor.options
+        check_field(descriptor.event.type, options.order_by, f"listener {descriptor.name!r}: order_by")
         call = compile_call(function, f"listener {descriptor.name!r}", inline=options.inline, executor=self._threads)
         binding = binding_of(descriptor, self._provider)
         dispatcher = Dispatcher(
