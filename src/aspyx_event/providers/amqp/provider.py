@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from .client import Client
 
 _MISSING = (
-    "the AMQP provider needs the driver python-qpid-proton: pip install 'aspyx-event[amqp]'. On Linux pip compiles it, "
-    "which takes a C compiler, CMake or make, pkg-config and the headers of Python and OpenSSL (Debian and Ubuntu: "
-    "apt-get install build-essential cmake pkg-config python3-dev libssl-dev). The STOMP provider needs no compiler"
+    "the AMQP provider needs the driver python-qpid-proton: pip install 'aspyx-event[amqp]'. pip compiles it, which takes "
+    "a C compiler and the headers of Python (Debian and Ubuntu: apt-get install gcc libc6-dev python3-dev). The STOMP "
+    "provider needs no compiler"
 )
 _MECHANISMS = ("PLAIN", "ANONYMOUS", "EXTERNAL")
 
