@@ -18,7 +18,6 @@ from .measure import Sample
 from .settings import KINDS, Contender, Order
 
 ROOT = Path(__file__).resolve().parent.parent
-_DRAIN_LIMIT = 10.0
 _POLL = 0.05
 
 #: Samples by contender and kind of work, one per round that counts.
@@ -148,7 +147,7 @@ def managed(broker: ArtemisBroker | None) -> AbstractContextManager[Management |
 
 def _check_empty(order: Order, management: Management) -> None:
     """Every message was acknowledged, or the queue would still have it. The broker may be a little behind."""
-    end = time.monotonic() + _DRAIN_LIMIT
+    end = time.monotonic() + order.deadline
     while (left := management.messages(order.queue)) > 0:
         if time.monotonic() > end:
             raise BenchmarkError(f"{order.contender} left {left} messages in its queue: they were not acknowledged")

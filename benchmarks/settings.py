@@ -63,7 +63,7 @@ class Order:
         confirms: Messages sent one at a time.
         in_flight: Sends that may wait for their confirmation.
         prefetch: Deliveries that may wait for their acknowledgement.
-        deadline: Seconds that one kind of work may take.
+        deadline: Seconds that one kind of work may take, and the broker to account for all acknowledgements.
         address: Event name; its queue exists and is empty.
         queue: Name of that queue, and of the listener.
         host, port, user, password: Of the broker; unused by local contenders.

@@ -7,6 +7,7 @@ names, so that a message reads the same over both protocols.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -110,10 +111,18 @@ class SendOptions:
     wait_handled: bool = False
 
     def __post_init__(self) -> None:
-        if self.delay < 0 or (self.ttl is not None and self.ttl <= 0):
-            raise DeclarationError(f"delay={self.delay} and ttl={self.ttl} are seconds: delay >= 0, ttl > 0 or None")
-        if self.priority is not None and not 0 <= self.priority <= 9:
-            raise DeclarationError(f"priority={self.priority} is not between 0 (lowest) and 9")
+        if not _seconds(self.delay) or self.delay < 0:
+            raise DeclarationError(f"delay={self.delay!r} is not a number of seconds >= 0")
+        if self.ttl is not None and (not _seconds(self.ttl) or self.ttl <= 0):
+            raise DeclarationError(f"ttl={self.ttl!r} is neither a number of seconds > 0 nor None")
+        if self.priority is not None and not (isinstance(self.priority, int) and 0 <= self.priority <= 9):
+            raise DeclarationError(f"priority={self.priority!r} is not between 0 (lowest) and 9")
+        if self.key is not None and (not isinstance(self.key, str) or not self.key):
+            raise DeclarationError(f"key={self.key!r} is not a str, or is empty; convert it, or give None")
+
+
+def _seconds(value: object) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)
 
 
 NO_OPTIONS = SendOptions()

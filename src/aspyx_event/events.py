@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from operator import attrgetter
 from typing import Any, TypeVar, cast
 
@@ -72,11 +72,11 @@ class EventDescriptor:
         return descriptor
 
     def key_of(self, event: Any) -> str | None:
-        """Return the partition key of *event* as text, or None."""
+        """Return the partition key of *event* as text; None where it has none or an empty one."""
         if self.key is None:
             return None
         value = attrgetter(self.key)(event) if isinstance(self.key, str) else self.key(event)
-        return None if value is None else str(value)
+        return None if value is None else str(value) or None
 
 
 def is_event(cls: object) -> bool:
@@ -103,6 +103,7 @@ def _describe(cls: Any) -> EventDescriptor:
             f"event {declaration.name!r}: {cls.__qualname__} is neither a dataclass nor a pydantic model; "
             "add @dataclass or derive from pydantic.BaseModel"
         )
+    check_field(cls, declaration.key, f"event {declaration.name!r}: key")
     return EventDescriptor(
         cls,
         declaration.name,
@@ -114,6 +115,20 @@ def _describe(cls: Any) -> EventDescriptor:
         declaration.owner,
         declaration.tags,
     )
+
+
+def check_field(cls: type, key: object, what: str) -> None:
+    """Check that *key*, if it is a text, begins with the name of a field or property of the event class *cls*.
+
+    Raises:
+        DeclarationError: there is none; the message begins with *what* and lists the fields.
+    """
+    if not isinstance(key, str):
+        return
+    known = [field.name for field in fields(cls)] if is_dataclass(cls) else list(getattr(cls, "model_fields", ()))
+    first = key.partition(".")[0]
+    if first not in known and not hasattr(cls, first):
+        raise DeclarationError(f"{what}={key!r} is no field of {cls.__qualname__}; it has {', '.join(known) or 'none'}")
 
 
 def _docstring(cls: type) -> str:

@@ -12,6 +12,7 @@
     - EncodeError
     - DecodeError
   + UnknownDeadLetterError      there is no such dead letter (any more)
+  + ProcessDiedError            find out why the event kills its process
   + HandlerTimeoutError         make the handler faster, or its time longer
   + HeaderError                 fix the header
   + StateError                  the manager is not in a state to do this
@@ -83,6 +84,10 @@ class DecodeError(CodecError):
 
 class UnknownDeadLetterError(EventException, LookupError):
     """No dead letter has the id; somebody may have replayed or purged it."""
+
+
+class ProcessDiedError(EventException):
+    """The cause of a dead letter whose event was in hand when processes died, again and again."""
 
 
 class HandlerTimeoutError(EventException, TimeoutError):

@@ -68,13 +68,20 @@ class SubscriptionOptions:
     inline: bool = False
 
     def __post_init__(self) -> None:
-        if self.concurrency < 1:
-            raise DeclarationError(f"listener {self.name!r}: concurrency={self.concurrency} must be at least 1")
-        if self.prefetch is not None and self.prefetch < self.concurrency:
+        who = f"listener {self.name!r}"
+        if not isinstance(self.concurrency, int) or self.concurrency < 1:
+            raise DeclarationError(f"{who}: concurrency={self.concurrency} must be at least 1, a whole number")
+        if self.prefetch is not None and (not isinstance(self.prefetch, int) or self.prefetch < self.concurrency):
             raise DeclarationError(
-                f"listener {self.name!r}: prefetch={self.prefetch} is less than concurrency={self.concurrency}, "
+                f"{who}: prefetch={self.prefetch} is less than concurrency={self.concurrency}, "
                 "which could then never be reached"
             )
+        if self.retry is not None and not isinstance(self.retry, Retry):
+            raise DeclarationError(f"{who}: retry={self.retry!r} is no policy; write Retry(attempts={self.retry!r})")
+        if not isinstance(self.ack, AckPolicy):
+            raise DeclarationError(f"{who}: ack={self.ack!r} is neither AckPolicy.AFTER nor AckPolicy.BEFORE")
+        if self.order_by is not None and not (isinstance(self.order_by, str) or callable(self.order_by)):
+            raise DeclarationError(f"{who}: order_by={self.order_by!r} is neither a field name nor a function")
         if self.name:
             check_name(self.name, "listener name")
         if self.group:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from .exceptions import InvalidNameError
 
-#: Address prefix of dead letters; no event may be called so.
+#: Prefix of the addresses and queues of dead letters; nothing else may be called so.
 DEAD_LETTER_PREFIX = "dead-letters."
+#: Address prefix of the framework's own queues.
+FRAMEWORK_ADDRESS_PREFIX = "aspyx."
 # Artemis reads * and # as wildcards, ? as the start of options and :: as "queue of an address".
 _FORBIDDEN = ("*", "#", "?", "::")
 _MAX_LENGTH = 255
@@ -32,6 +34,7 @@ def check_name(name: object, kind: str) -> str:
             raise InvalidNameError(f"{kind} {name!r} contains {text!r}, which brokers read as syntax; use another name")
     if any(ord(character) < 32 or ord(character) == 127 for character in name):
         raise InvalidNameError(f"{kind} {name!r} contains a control character")
-    if kind == "event name" and name.startswith(DEAD_LETTER_PREFIX):
-        raise InvalidNameError(f"event name {name!r}: the prefix {DEAD_LETTER_PREFIX!r} is kept for dead letters")
+    for prefix, purpose in ((DEAD_LETTER_PREFIX, "dead letters"), (FRAMEWORK_ADDRESS_PREFIX, "the framework's queues")):
+        if name.startswith(prefix):
+            raise InvalidNameError(f"{kind} {name!r}: the prefix {prefix!r} is kept for {purpose}")
     return name

@@ -63,6 +63,8 @@ class Retry:
         timeout: Seconds that one attempt may take; None does not limit it. An async handler is cancelled, a sync one
             is left behind in its thread; the attempt has failed with `HandlerTimeoutError`.
         mode: Hold the events behind, or let them pass. The words "in-order" and "delayed" will do.
+        crashes: Deaths of the process with the event in hand, after which it becomes a dead letter. Counted for
+            durable queues of providers with a server name, from the second death on.
         dead_letter: False drops an event whose attempts are exhausted (logged) instead of keeping it as a
             dead letter.
     """
@@ -76,20 +78,36 @@ class Retry:
     never: tuple[type[BaseException], ...] = ()
     timeout: float | None = None
     mode: RetryMode | str = RetryMode.IN_ORDER
+    crashes: int = 3
     dead_letter: bool = True
 
     def __post_init__(self) -> None:
-        if self.attempts < 1:
-            raise DeclarationError(f"Retry(attempts={self.attempts}): at least one attempt is needed")
+        if not isinstance(self.attempts, int) or self.attempts < 1:
+            raise DeclarationError(f"Retry(attempts={self.attempts!r}): at least one attempt is needed, a whole number")
         if self.delay < 0 or self.max_delay < 0 or not 0 <= self.jitter <= 1:
             raise DeclarationError("Retry: delay and max_delay are seconds >= 0, jitter is a share from 0 to 1")
+        if self.crashes < 1:
+            raise DeclarationError(f"Retry(crashes={self.crashes}): at least one")
         if self.timeout is not None and self.timeout <= 0:
             raise DeclarationError(f"Retry(timeout={self.timeout}): seconds > 0, or None for no limit")
         object.__setattr__(self, "mode", _word(RetryMode, self.mode, "mode"))
         if isinstance(self.backoff, (str, Backoff)):
             object.__setattr__(self, "backoff", _word(Backoff, self.backoff, "backoff"))
-        elif not tuple(self.backoff):
+        else:
+            self._check_waits(self.backoff)
+        for errors in (self.on, self.never):
+            for error in errors if isinstance(errors, tuple) else (errors,):
+                if not isinstance(error, type) or not issubclass(error, BaseException):
+                    raise DeclarationError(f"Retry(on={self.on!r}, never={self.never!r}): both are tuples of errors")
+
+    @staticmethod
+    def _check_waits(waits: object) -> None:
+        if not isinstance(waits, Sequence):
+            raise DeclarationError(f"Retry(backoff={waits!r}): Backoff.FIXED, Backoff.EXPONENTIAL or a list of seconds")
+        if not waits:
             raise DeclarationError("Retry(backoff=[]): list at least one wait in seconds")
+        if min(waits) < 0:
+            raise DeclarationError(f"Retry(backoff={waits!r}): waits are seconds >= 0")
 
     def next_delay(self, attempt: int, error: BaseException) -> float | None:
         """Return the seconds to wait before attempt ``attempt + 1``; None to give up."""

@@ -17,6 +17,7 @@ import pytest
 from aspyx_event.envelope import Envelope
 from aspyx_event.providers.amqp import AMQPProvider
 from aspyx_event.providers.base import Outgoing
+from aspyx_event.testing import ManagementError
 
 Start = Callable[..., Awaitable[AMQPProvider]]
 
@@ -89,3 +90,18 @@ def python_script(broker) -> Callable[[str], str]:
         return done.stdout
 
     return run
+
+
+@pytest.fixture
+def queues_of(management) -> Callable[[str], list[str]]:
+    """Names of the queues bound to an address. The broker fails to list them while one of any address vanishes."""
+
+    def names(address: str) -> list[str]:
+        for _ in range(20):
+            try:
+                return management.queues_of(address)
+            except ManagementError:
+                time.sleep(0.05)
+        return management.queues_of(address)
+
+    return names

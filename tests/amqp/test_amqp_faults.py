@@ -275,7 +275,7 @@ async def test_a_pending_subscription_fails_when_the_provider_stops(own_broker, 
         await asyncio.wait_for(subscribing, 10)
 
 
-async def test_nothing_is_left_of_a_stopped_provider(connect, unique, outgoing, management, until):
+async def test_nothing_is_left_of_a_stopped_provider(connect, unique, outgoing, management, queues_of, until):
     before = asyncio.all_tasks()
     provider = await connect(server_name=unique)
     await provider.subscribe(Binding(address=unique, queue=None), lambda delivery: None)
@@ -283,7 +283,7 @@ async def test_nothing_is_left_of_a_stopped_provider(connect, unique, outgoing, 
     await provider.stop()
     assert asyncio.all_tasks() == before
     await until(lambda: not my_connections(management, unique))
-    assert management.queues_of(unique) == []
+    await until(lambda: queues_of(unique) == [])
 
 
 async def test_a_provider_may_be_started_and_stopped_again_and_at_the_same_time(connect, unique, outgoing, management):

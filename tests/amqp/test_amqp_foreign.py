@@ -155,7 +155,7 @@ async def test_a_message_from_stomp_arrives_without_what_the_broker_adds(
 
 
 async def test_a_stomp_client_joins_a_shared_volatile_queue_by_its_name(
-    connect, stomp_client, unique, outgoing, until, management
+    connect, stomp_client, unique, outgoing, until, management, queues_of
 ):
     provider, got = await connect(), []
 
@@ -173,7 +173,7 @@ async def test_a_stomp_client_joins_a_shared_volatile_queue_by_its_name(
     await until(lambda: len(got) + len(stomp_client.got.frames) == 20)
     assert len(got) == 10
     await consumer.close()
-    assert management.queues_of(unique) == [queue]
+    await until(lambda: queues_of(unique) == [queue])
     await provider.publish(outgoing(unique, "last", durable=False))
     await until(lambda: stomp_client.got.frames[-1].body == "last")
     stomp_client.unsubscribe("1")

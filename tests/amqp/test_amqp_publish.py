@@ -11,6 +11,7 @@ from aspyx_event.exceptions import (
     BufferFullError,
     ConfirmTimeoutError,
     ConnectionLostError,
+    NoRouteError,
     NotAcceptedError,
     PermissionDeniedError,
 )
@@ -243,3 +244,44 @@ async def test_publishing_before_start_and_after_stop_fails_the_future(connect, 
         await provider.publish(outgoing(unique))
     await provider.start()
     await provider.publish(outgoing(unique))
+
+
+async def test_a_message_that_needs_a_route_is_refused_where_no_queue_is_bound(inbox, outgoing, unique, until):
+    provider, address, got = inbox
+    with pytest.raises(NoRouteError, match=f"{unique}.none"):
+        await provider.publish(outgoing(f"{unique}.none", require_route=True))
+    await provider.publish(outgoing(f"{unique}.none"))  # now there is an address, and still no queue
+    with pytest.raises(NoRouteError):
+        await provider.publish(outgoing(f"{unique}.none", require_route=True))
+    await provider.publish(outgoing(f"{unique}.queue", require_route=True, kind=AddressKind.QUEUE))
+    await asyncio.gather(*(provider.publish(outgoing(address, str(n), require_route=True)) for n in range(200)))
+    await until(lambda: len(got) == 200)
+    assert [int(delivery.envelope.body) for delivery in got] == list(range(200))
+
+
+async def test_asking_for_a_route_needs_the_right_to_manage_and_says_so(guarded, connect, outgoing):
+    provider = await connect(guarded, user="limited", password="pw")
+    for _ in range(2):
+        with pytest.raises(PermissionDeniedError, match="needs the right 'manage'"):
+            await provider.publish(outgoing("open.a", require_route=True))
+    await provider.publish(outgoing("open.a"))
+
+
+async def test_asking_for_a_route_survives_a_lost_connection_and_ends_with_the_provider(
+    own_broker, connect, unique, outgoing, until
+):
+    broker = own_broker()
+    provider = await connect(broker, confirm_timeout=60)
+    await provider.subscribe(Binding(address=unique, queue=f"{unique}.q", durable=True), lambda delivery: None)
+    await provider.publish(outgoing(unique, require_route=True))
+    await asyncio.to_thread(broker.kill)
+    futures = [provider.publish(outgoing(unique, require_route=True)) for _ in range(5)]
+    futures[0].cancel()
+    await asyncio.to_thread(broker.start)
+    await asyncio.gather(*futures[1:])
+    await asyncio.to_thread(broker.kill)
+    await until(lambda: not provider.connected)
+    future = provider.publish(outgoing(unique, require_route=True))
+    await asyncio.wait_for(provider.stop(), 30)
+    with pytest.raises(ConnectionLostError):
+        await future

@@ -60,18 +60,18 @@ async def test_a_durable_queue_keeps_messages_while_its_consumers_are_away(
 
 
 @pytest.mark.parametrize("queue", [None, "listener"])
-async def test_a_volatile_queue_vanishes_with_its_consumer(connect, unique, outgoing, until, management, queue):
+async def test_a_volatile_queue_vanishes_with_its_consumer(connect, unique, outgoing, until, queues_of, queue):
     provider, got = await connect(), []
     consumer = await provider.subscribe(Binding(address=unique, queue=queue), collect(got))
     await publish(provider, outgoing, unique, 3, durable=False)
     await until(lambda: len(got) == 3)
-    assert len(management.queues_of(unique)) == 1
+    assert len(queues_of(unique)) == 1
     await consumer.close()
-    assert management.queues_of(unique) == []
+    await until(lambda: queues_of(unique) == [])
 
 
 async def test_a_shared_volatile_queue_stays_until_its_last_consumer_leaves(
-    connect, unique, outgoing, until, management
+    connect, unique, outgoing, until, queues_of
 ):
     provider, other, one, two = await connect(), await connect(), [], []
     binding = Binding(address=unique, queue="listener")
@@ -80,9 +80,9 @@ async def test_a_shared_volatile_queue_stays_until_its_last_consumer_leaves(
     await first.close()
     await publish(provider, outgoing, unique, 3, durable=False)
     await until(lambda: len(two) == 3)
-    assert management.queues_of(unique) == [f"{unique}.listener:shared-volatile:global"]
+    await until(lambda: queues_of(unique) == [f"{unique}.listener:shared-volatile:global"])
     await second.close()
-    assert management.queues_of(unique) == []
+    await until(lambda: queues_of(unique) == [])
 
 
 async def test_consumers_without_a_queue_name_get_every_message_each(connect, unique, outgoing, until):
@@ -94,11 +94,11 @@ async def test_consumers_without_a_queue_name_get_every_message_each(connect, un
 
 
 @pytest.mark.parametrize("queue", ["a|b", "a%7Cb", "per cent %", "ümlaut/@:,;&=+$'\"()", "x" * 200])
-async def test_odd_names_of_volatile_queues_are_kept_apart(connect, unique, outgoing, until, management, queue):
+async def test_odd_names_of_volatile_queues_are_kept_apart(connect, unique, outgoing, until, queues_of, queue):
     provider, got, other = await connect(), [], []
     await provider.subscribe(Binding(address=unique, queue=queue), collect(got))
     await provider.subscribe(Binding(address=unique, queue="a"), collect(other))
-    assert len(management.queues_of(unique)) == 2
+    assert len(queues_of(unique)) == 2
     await publish(provider, outgoing, unique, 2, durable=False)
     await until(lambda: len(got) == len(other) == 2)
 

@@ -25,37 +25,25 @@ def _run(body: str, folder, expected: str) -> str:
     return done.stderr
 
 
-@pytest.mark.parametrize(
-    "kind", ["def on(event):\n    time.sleep(0.3)", "async def on(event):\n    await asyncio.sleep(0.3)"]
-)
-def test_ax_49_a_plain_script_that_ends_without_a_stop_finishes_its_handlers(kind, tmp_path):
-    body = f"""
-{kind}
-    print("handled", event.world, flush=True)
-
-manager = EventManager(LocalProvider())
-manager.subscribe(Hello, on)
-threading.Thread(target=lambda: manager.send_event(Hello("in flight")), daemon=True).start()
-while not manager.list_subscriptions()[0].attached:
-    time.sleep(0.001)
-manager.send_event(Hello("last"))
-print("end of the script", flush=True)
-"""
-    done = run_program(HEAD + body, tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == "end of the script"
-    assert sorted(done.stdout.splitlines()[:-1]) == ["handled in flight", "handled last"]
-
-
-def test_ax_49_handlers_under_way_are_finished_when_the_script_ends(tmp_path):
-    body = """
-entered = threading.Event()
-
+SYNC = """
 def on(event):
     entered.set()
     time.sleep(0.5)
     print("finished", event.world, flush=True)
+"""
+ASYNC = """
+async def on(event):
+    entered.set()
+    await asyncio.sleep(0.5)
+    print("finished", event.world, flush=True)
+"""
 
+
+@pytest.mark.parametrize("handler", [SYNC, ASYNC], ids=["sync", "async"])
+def test_ax_49_a_plain_script_that_ends_without_a_stop_finishes_its_handlers(handler, tmp_path):
+    body = f"""
+entered = threading.Event()
+{handler}
 manager = EventManager(LocalProvider())
 manager.subscribe(Hello, on)
 threading.Thread(target=lambda: manager.send_event(Hello("late")), daemon=True).start()

@@ -8,7 +8,7 @@ written ```{.python .new}, say more:
 * tls: the same, with TLS at port 61617 and the broker's CA in ca.pem
 * output (of a text block): the program before it has printed these lines
 
-A block with title="path" is a file beside the page's programs; one called main.py is a program. Programs keep the line
+A block with title="path" is a file beside the page's programs; main.py is a program, test_*.py one for pytest. Programs keep the line
 numbers of their page, so that a traceback points at the sample.
 """
 
@@ -26,10 +26,14 @@ import pytest
 import trustme
 import yaml
 
+import aspyx_event
+from aspyx_event import testing
+
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 _FENCE = re.compile(r"^(?P<indent> *)```(?P<info>.*)$")
 _TITLE = re.compile(r'title="([^"]+)"')
+_PROGRAM = re.compile(r"main\.py|test_\w+\.py")
 _TRAITS = {"new", "broker", "tls", "output"}
 _LANGUAGES = {"python", "yaml", "text", "bash", "xml"}
 _TIMEOUT = 90
@@ -103,7 +107,7 @@ def programs_of(page: Path) -> list[Program]:
     for block in blocks_of(page):
         if block.language == "text" and "output" in block.traits:
             programs[-1].output.append(block.text)
-        elif block.language == "python" and (not block.title or block.title == "main.py"):
+        elif block.language == "python" and (not block.title or _PROGRAM.fullmatch(block.title)):
             if not programs or programs[-1].page != page or block.traits & {"new", "broker", "tls"} or block.title:
                 programs.append(Program(page))
             programs[-1].blocks.append(block)
@@ -111,7 +115,11 @@ def programs_of(page: Path) -> list[Program]:
 
 
 def files_of(page: Path) -> dict[str, str]:
-    return {block.title: block.text + "\n" for block in blocks_of(page) if block.title and block.title != "main.py"}
+    return {
+        block.title: block.text + "\n"
+        for block in blocks_of(page)
+        if block.title and not _PROGRAM.fullmatch(block.title)
+    }
 
 
 PROGRAMS = [program for page in PAGES for program in programs_of(page)]
@@ -127,17 +135,18 @@ _pathlib.Path("imported.txt").write_text("\\n".join(_files))
 """
 
 
-def run(program: Program, directory: Path, source: str) -> None:
+def run(program: Program, directory: Path, source: str, **environ: str) -> None:
     for name, text in files_of(program.page).items():
         path = directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
-    path = directory / f"{program.page.stem.replace('-', '_')}_sample.py"
-    path.write_text(source + _EPILOGUE, encoding="utf-8")
+    name = program.blocks[0].title or f"{program.page.stem.replace('-', '_')}_sample.py"
+    (directory / name).write_text(source + _EPILOGUE, encoding="utf-8")
+    pytest_ = ["-m", "pytest", "-q", "-p", "no:cacheprovider"] if name.startswith("test_") else []
     done = subprocess.run(
-        [sys.executable, "-W", "error::RuntimeWarning", str(path)],
+        [sys.executable, "-W", "error::RuntimeWarning", *pytest_, name],
         cwd=directory,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        env={**os.environ, "PYTHONUNBUFFERED": "1", **environ},
         capture_output=True,
         text=True,
         timeout=_TIMEOUT,
@@ -165,7 +174,7 @@ def at(program: Program, host: str, port: int, user: str, password: str) -> str:
         'user="admin"': f"user={user!r}",
         'password="admin"': f"password={password!r}",
     }
-    assert any(text in source for text in usual), f"{program.where} names no broker"
+    assert any(text in source for text in (*usual, "ArtemisBroker.find")), f"{program.where} names no broker"
     for text, value in usual.items():
         source = source.replace(text, value)
     return source
@@ -180,7 +189,7 @@ def test_a_sample_runs(program, tmp_path):
 @pytest.mark.parametrize("program", WITH_BROKER, ids=lambda program: program.where)
 def test_a_sample_runs_on_a_broker(program, tmp_path, broker, management):
     source = at(program, broker.host, broker.port, broker.user, broker.password)
-    run(program, tmp_path, source)
+    run(program, tmp_path, source, ARTEMIS_URL=broker.url)
     for name in re.findall(r'@event\(name="([^"]+)"', source + "".join(files_of(program.page).values())):
         for queue in management.queues():
             if queue in management.queues_of(name) or queue.startswith(f"dead-letters.{name}."):
@@ -210,7 +219,7 @@ def test_every_python_block_belongs_to_a_program_or_is_a_file():
         # Counted by another rule than the one that finds them.
         assert len(found) == len(re.findall(r"```\{? *\.?(?:python|py|python3|pycon)\b", page.read_text("utf-8"))), page
         for block in found:
-            assert block.where in covered or block.title.endswith(".py"), block.where
+            assert block.where in covered or block.title in files_of(page), block.where
     assert len(PROGRAMS) == len(WITHOUT_BROKER) + len(WITH_BROKER) + len(WITH_TLS)
 
 
@@ -243,3 +252,22 @@ def test_commands_name_targets_and_files_that_exist():
                     assert target in targets, f"{block.where}: make {target}"
                 for path in re.findall(r"\b(?:examples|docker)/[\w./-]+", block.text):
                     assert (ROOT / path).exists(), f"{block.where}: {path}"
+
+
+def test_every_error_is_explained():
+    page = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
+    errors = [name for name in aspyx_event.__all__ if _is_error(getattr(aspyx_event, name))]
+    assert len(errors) > 20
+    assert [name for name in errors if not re.search(rf"\b{name}\b", page)] == []
+
+
+def test_the_reference_has_every_public_name():
+    pages = "".join(page.read_text(encoding="utf-8") for page in (ROOT / "docs" / "reference").glob("*.md"))
+    for package in (aspyx_event, testing):
+        prefix = package.__name__
+        names = [name for name in package.__all__ if not name.startswith("__") and name != "AMQProvider"]
+        assert [name for name in names if not re.search(rf"^::: {prefix}\.{name}$", pages, re.MULTILINE)] == []
+
+
+def _is_error(value: object) -> bool:
+    return isinstance(value, type) and issubclass(value, aspyx_event.EventException)

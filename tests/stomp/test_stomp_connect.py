@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 import subprocess
 import sys
@@ -77,6 +78,26 @@ async def test_a_silent_port_ends_within_the_time_limit(peer):
 async def test_a_port_that_does_not_speak_stomp_1_2_is_a_connect_error(answer, peer):
     with pytest.raises(ConnectError, match="STOMP"):
         await make(await peer(answer)).start()
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"ERROR\nmessage:no\n\n\0"])
+async def test_an_attempt_that_fails_closes_its_socket(answer, eventually):
+    opened, closed = [], []
+
+    async def serve(reader, writer):
+        opened.append(writer)
+        writer.write(answer)
+        with contextlib.suppress(ConnectionError):
+            while await reader.read(1000):
+                pass
+        closed.append(writer)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    with pytest.raises(ConnectError):
+        await make(server.sockets[0].getsockname()[1]).start()
+    await eventually(lambda: opened and len(closed) == len(opened))
+    server.close()
 
 
 async def test_start_waits_for_a_broker_that_comes_up_late(unused_tcp_port, eventually):

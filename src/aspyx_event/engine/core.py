@@ -11,11 +11,13 @@ from typing import Any
 from aspyx.di import Environment
 
 from ..codecs.base import Codec
+from ..events import check_field
 from ..listeners import EventListenerDescriptor
 from ..pipeline import Chain, EnvelopePipeline
 from ..policies import Retry
 from ..providers.base import Provider
 from ..registry import EventRegistry
+from .crashes import CrashLedger
 from .dead_letters import DeadLetterBox
 from .discovery import Reaction, build_pipelines, pipelines_of, reactions_in, reactions_of
 from .dispatch import Dispatcher
@@ -68,6 +70,9 @@ class Engine:
         self._pipelines: list[EnvelopePipeline] = []
         self._environment: Environment | None = None
         self.dead_letters = DeadLetterBox(provider, self.subscriptions)
+        # Only a broker keeps what a dead process had in hand, and only under a name that comes back.
+        counts = provider.capabilities.remote and bool(provider.server_name)
+        self._ledger = CrashLedger(provider) if counts else None
         self._executor: ThreadPoolExecutor | None = None
         self._prepared = False
 
@@ -103,6 +108,8 @@ class Engine:
         """Stop taking, let handlers finish, flush what is being sent, disconnect."""
         await detach_all(self.subscriptions, self._stop_timeout)
         await self.sending.flush(self._stop_timeout)
+        if self._ledger is not None:
+            await self._ledger.close()
         await self._provider.stop()
         self._chain.release()
         executor, self._executor = self._executor, None
@@ -117,6 +124,7 @@ class Engine:
                 serves another event here.
         """
         options = descriptor.options
+        check_field(descriptor.event.type, options.order_by, f"listener {descriptor.name!r}: order_by")
         call = compile_call(function, f"listener {descriptor.name!r}", inline=options.inline, executor=self._threads)
         binding = binding_of(descriptor, self._provider)
         dispatcher = Dispatcher(
@@ -128,6 +136,7 @@ class Engine:
             self._provider.clock,
             self._reporter,
             binding,
+            self._ledger if binding.durable else None,
         )
         subscription = Subscription(descriptor, binding, dispatcher, self._control, self.remove)
         self.subscriptions.add(subscription)

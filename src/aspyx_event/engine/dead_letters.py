@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from uuid import uuid4
 
-from ..envelope import FRAMEWORK_PREFIX, Envelope
+from ..envelope import Envelope
 from ..exceptions import DeclarationError, UnknownDeadLetterError
-from ..providers.base import AddressKind, Binding, Delivery, Outgoing, Provider
+from ..providers.base import Delivery, Provider
 from .copies import (
     ATTEMPTS,
     CAUSE_MESSAGE,
@@ -27,15 +25,9 @@ from .copies import (
     dead_letter_address,
     replay_copy,
 )
+from .reading import WINDOW, reading
 from .receipts import Operation
 from .subscriptions import Control, Subscription, SubscriptionBag
-
-logger = logging.getLogger("aspyx.event")
-_MARKER = FRAMEWORK_PREFIX + "marker"
-#: Seconds without a further message after which a queue is taken to be read to its end, should the marker be lost.
-_QUIET = 3.0
-#: Messages that are taken at once where all are to be read.
-_WINDOW = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +148,7 @@ class DeadLetterBox:
             UnknownDeadLetterError: there is none of this id.
         """
         for subscription in self._of(None):
-            async with self._reading(subscription, None) as letters:
+            async with self._reading(subscription) as letters:
                 async for _, letter in letters:
                     if letter.id == letter_id:
                         return letter
@@ -172,7 +164,7 @@ class DeadLetterBox:
         done, loop = 0, asyncio.get_running_loop()
         due = loop.time()
         for subscription in self._of(None):
-            async with self._reading(subscription, None) as letters:
+            async with self._reading(subscription) as letters:
                 async for delivery, letter in letters:
                     if not wanted(letter):
                         continue
@@ -202,43 +194,11 @@ class DeadLetterBox:
 
     @asynccontextmanager
     async def _reading(
-        self, subscription: Subscription, limit: int | None
+        self, subscription: Subscription, limit: int = WINDOW
     ) -> AsyncIterator[AsyncIterator[tuple[Delivery, DeadLetter]]]:
-        address = _address(subscription)
-        arrived: asyncio.Queue[Delivery] = asyncio.Queue()
-        window = _WINDOW if limit is None else limit + 1
-        binding = Binding(
-            address=address, queue=address, kind=AddressKind.QUEUE, durable=True, prefetch=window, label="dead letters"
-        )
-        consumer = await self._provider.subscribe(binding, arrived.put_nowait)
-        try:
-            # What lies in the queue now is before this message; with it, its end is known without a wait.
-            marker = str(uuid4())
-            envelope = Envelope(b"", {_MARKER: marker})
-            end = Outgoing(
-                address=address, envelope=envelope, dedup_id=marker, kind=AddressKind.QUEUE, ttl=60.0, priority=0
-            )
-            await self._provider.publish(end)
-            yield self._until(marker, arrived, subscription)
-        finally:
-            await consumer.close()
-
-    @staticmethod
-    async def _until(
-        marker: str, arrived: asyncio.Queue[Delivery], subscription: Subscription
-    ) -> AsyncIterator[tuple[Delivery, DeadLetter]]:
-        while True:
-            try:
-                delivery = await asyncio.wait_for(arrived.get(), _QUIET)
-            except asyncio.TimeoutError:
-                logger.warning("the dead letters of %r were not read to their end; repeat to go on", subscription.name)
-                return
-            found = delivery.envelope.get(_MARKER)
-            if not found:
-                yield delivery, DeadLetter.of(delivery.envelope, subscription)
-            elif found == marker:
-                delivery.ack()
-                return
+        label = f"the dead letters of {subscription.name!r}"
+        async with reading(self._provider, _address(subscription), label=label, window=limit + 1) as found:
+            yield ((delivery, DeadLetter.of(delivery.envelope, subscription)) async for delivery in found)
 
 
 class DeadLetters:

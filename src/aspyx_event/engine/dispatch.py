@@ -10,13 +10,14 @@ from datetime import datetime, timezone
 from ..clock import Clock
 from ..context import EventContext
 from ..envelope import ATTEMPT, Envelope
-from ..exceptions import CodecError, ProviderError
+from ..exceptions import CodecError, ProcessDiedError, ProviderError
 from ..listeners import EventListenerDescriptor
 from ..pipeline import Link
 from ..policies import AckPolicy, Retry, RetryMode
 from ..providers.base import Binding, Delivery, Outgoing, Provider
 from .attempts import Attempts
 from .copies import dead_letter, retry_copy
+from .crashes import CrashLedger
 from .failures import FailureReporter
 from .invocation import Call
 
@@ -54,6 +55,7 @@ class Dispatcher:
         clock: Times the waits between attempts.
         reporter: Gets the error of the last attempt.
         binding: The queue that the deliveries come from.
+        ledger: Counts the deaths of the process; None does not.
     """
 
     def __init__(
@@ -66,10 +68,14 @@ class Dispatcher:
         clock: Clock,
         reporter: FailureReporter,
         binding: Binding,
+        ledger: CrashLedger | None,
     ) -> None:
         self._descriptor, self._call, self._retry = descriptor, call, retry
         self._provider, self._clock, self._reporter, self._binding = provider, clock, reporter, binding
         self._attempts = Attempts(chain, retry.timeout)
+        self._ledger = ledger
+        #: Deliveries to come that may be survivors of a crash: what the broker had handed to the process that died.
+        self._suspects = binding.prefetch if ledger is not None else 0
         self._policy = descriptor.options.ack
         self._stopping = asyncio.Event()
         self.stats = SubscriptionStats()
@@ -92,6 +98,22 @@ class Dispatcher:
         """Handle one delivery; settle it when it is done, dead, or to be handed back."""
         if self._policy is AckPolicy.BEFORE:
             delivery.ack()
+        if self._ledger is None or not self._suspects:
+            await self._handle(delivery)
+            return
+        self._suspects -= 1
+        try:
+            hold = await self._ledger.enter(self._binding.queue or "", delivery.envelope, self._retry.crashes)
+        except ProcessDiedError as error:
+            await self._give_up(delivery, delivery.envelope, error, self._retry.crashes)
+            return
+        try:
+            await self._handle(delivery)
+        finally:
+            if hold is not None:
+                hold.release()
+
+    async def _handle(self, delivery: Delivery) -> None:
         received = delivery.envelope
         attempt = _attempt_of(received)
         settle = (delivery.ack, delivery.release) if self._policy is AckPolicy.MANUAL else None

@@ -61,6 +61,8 @@ def compile_call(function: Callable[..., Any], label: str, *, inline: bool, exec
 
 
 def _arity(function: Callable[..., Any], label: str) -> int:
+    if not callable(function):
+        raise ListenerError(f"{label} is {type(function).__name__}, which is not callable; give a function")
     try:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):

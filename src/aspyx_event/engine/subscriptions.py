@@ -22,6 +22,8 @@ from .receipts import Operation
 
 logger = logging.getLogger("aspyx.event")
 _DEFAULT_PREFETCH = 100
+#: Lane of the events whose key cannot be had: one after the other, so that no order is lost.
+_NO_KEY = object()
 #: Runs work on the manager's loop.
 Control = Callable[[Callable[[], Coroutine[Any, Any, Any]]], Operation[Any]]
 
@@ -92,12 +94,24 @@ def lane_key(descriptor: EventListenerDescriptor, invoke: Invoke) -> Callable[[D
         envelope = delivery.envelope
         try:
             event = envelope.event if envelope.event is not None else invoke.decode(envelope, descriptor.event)
-            value = value_of(event)
-        except (CodecError, AttributeError, LookupError, TypeError, ValueError):
+        except CodecError:
             return None  # the delivery fails on its ordinary path, where the reason is reported
-        return value if isinstance(value, Hashable) else repr(value)
+        try:
+            value = value_of(event)
+        except Exception:  # whatever the user's function raises must not reach the provider
+            logger.exception("listener %r: order_by failed: the event waits for others like it", descriptor.name)
+            return _NO_KEY
+        return value if _hashable(value) else repr(value)
 
     return key_of
+
+
+def _hashable(value: Any) -> bool:
+    try:
+        hash(value)
+    except TypeError:  # also what is in a tuple counts
+        return False
+    return True
 
 
 def default_name(callback: Callable[..., Any], event: EventDescriptor, taken: SubscriptionBag) -> str:

@@ -22,6 +22,8 @@ _IDLE_LIMIT = 20.0
 # Seconds.
 _CLOSE_LIMIT = 2.0
 
+_LIST_ATTEMPTS = 5
+
 _READS = ("get", "list", "is", "has", "count")
 
 
@@ -138,7 +140,14 @@ class Management:
         # Three empty strings stand for "all"; an empty object is a NullPointerException of the broker.
         criteria = (field, comparison, value) if value else ("", "", "")
         query = json.dumps(dict(zip(("field", "operation", "value"), criteria, strict=True)))
-        page = json.loads(self.op("broker", operation, query, 1, 10_000))
+        for attempt in range(1, _LIST_ATTEMPTS + 1):
+            try:
+                page = json.loads(self.op("broker", operation, query, 1, 10_000))
+                break
+            except ManagementError as error:
+                # listQueues of Artemis 2.44 fails with a NullPointerException when a queue vanishes meanwhile.
+                if "is null" not in str(error) or attempt == _LIST_ATTEMPTS:
+                    raise
         return cast("list[dict[str, Any]]", page["data"])
 
     def _call(self, properties: Mapping[str, str], arguments: tuple[Any, ...], *, again: bool) -> Any:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import uuid
 
-from ...exceptions import BufferFullError, ConnectError, ConnectionLostError
+from ...exceptions import BufferFullError, ConfirmTimeoutError, ConnectError, ConnectionLostError, NoRouteError
 from ..base import AddressKind, Binding, Consume, Consumer
 from ..connection import ConnectionSettings, Supervisor
 from .links import SupervisedLink, logger
+from .management import ADDRESS, Management, Replies
 from .receiver import Receiver
 from .sender import Sender
 from .wire import Wire
@@ -35,7 +36,9 @@ class Client:
         self._starting = asyncio.Lock()
         self._started = self._stopped = False
         self._links: dict[SupervisedLink, None] = {}  # in the order they came
-        self._senders: dict[tuple[str, AddressKind], Sender] = {}
+        self._senders: dict[tuple[str, str], Sender] = {}
+        self._management = Management(self._send_question, self._attach_replies)
+        self._routing: set[asyncio.Task[None]] = set()
         self._timers: dict[SupervisedLink, asyncio.TimerHandle] = {}
         self._unconfirmed = 0
         self._flushed: asyncio.Event = asyncio.Event()
@@ -63,6 +66,8 @@ class Client:
         if self._unconfirmed and not self._stopped:
             await self._flush(min(FLUSH_TIMEOUT, self.settings.confirm_timeout))
         self._stopped = True
+        for task in list(self._routing):
+            task.cancel()
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
@@ -95,7 +100,9 @@ class Client:
                 timeout,
             )
 
-    def publish(self, address: str, kind: AddressKind, data: bytes) -> asyncio.Future[None]:
+    def publish(
+        self, address: str, kind: AddressKind, data: bytes, *, require_route: bool = False
+    ) -> asyncio.Future[None]:
         """Send *data*, an encoded message; see `Provider.publish`."""
         if self._stopped:
             return self._failed(ConnectionLostError(f"{self.settings.where}: the provider is stopped"))
@@ -106,10 +113,50 @@ class Client:
                     "send slower (await the receipts), or raise max_unconfirmed="
                 )
             )
-        sender = self._senders.get((address, kind))
+        if not require_route or kind is AddressKind.QUEUE:  # a queue takes what is sent to it
+            return self._send(address, kind.value, data)
+        # Counts as one more while it is asked and sent.
+        self._unconfirmed += 1
+        task = self._loop.create_task(self._publish_routed(address, kind, data))
+        self._routing.add(task)
+        task.add_done_callback(self._routed)
+        return asyncio.shield(task)
+
+    async def _publish_routed(self, address: str, kind: AddressKind, data: bytes) -> None:
+        limit = self.settings.confirm_timeout
+        end = self._loop.time() + limit
+        try:
+            if not await asyncio.wait_for(self._management.has_route(address), limit):
+                raise NoRouteError(
+                    f"event {address!r}: no listener's queue is bound to it at the {self.settings.where}"
+                )
+            await asyncio.wait_for(self._send(address, kind.value, data), end - self._loop.time())
+        except asyncio.TimeoutError as error:
+            if isinstance(error, ConfirmTimeoutError):
+                raise
+            raise ConfirmTimeoutError(
+                f"no confirmation for a message to {address!r}, or of its route, within {limit:g} s"
+            ) from None
+        except asyncio.CancelledError:
+            raise ConnectionLostError(f"{self.settings.where}: the provider is stopped") from None
+
+    def _routed(self, task: asyncio.Task[None]) -> None:
+        self._routing.discard(task)
+        self.settled()
+
+    async def _send_question(self, data: bytes) -> None:
+        await self._send(ADDRESS, "", data)
+
+    async def _attach_replies(self) -> Replies:
+        replies = Replies(self, _CLOSE_TIMEOUT)
+        await self._attach(replies, "the management's answers")
+        return replies
+
+    def _send(self, address: str, capability: str, data: bytes) -> asyncio.Future[None]:
+        sender = self._senders.get((address, capability))
         if sender is None:
-            sender = Sender(self, address, kind.value, self.settings.confirm_timeout)
-            self._senders[address, kind] = sender
+            sender = Sender(self, address, capability, self.settings.confirm_timeout)
+            self._senders[address, capability] = sender
             self._links[sender] = None
         self._unconfirmed += 1
         future = sender.send(data)
@@ -120,6 +167,10 @@ class Client:
     async def subscribe(self, binding: Binding, consume: Consume) -> Consumer:
         """Attach a consumer; see `Provider.subscribe`."""
         receiver = self._receiver(binding, consume)
+        await self._attach(receiver, binding.label or repr(binding.address))
+        return receiver
+
+    async def _attach(self, receiver: Receiver, subject: str) -> None:
         self._links[receiver] = None
         if self._supervisor.wire is not None:
             receiver.attach(self._supervisor.wire)
@@ -129,13 +180,12 @@ class Client:
         except asyncio.TimeoutError:
             await receiver.close()
             raise ConnectError(
-                f"{self.settings.where}: {binding.label or binding.address!r} was not attached within {limit:g} s "
+                f"{self.settings.where}: {subject} was not attached within {limit:g} s "
                 f"({self._supervisor.error or 'the broker did not answer'})"
             ) from None
         except BaseException:
             await receiver.close()
             raise
-        return receiver
 
     def _receiver(self, binding: Binding, consume: Consume) -> Receiver:
         capabilities: tuple[str, ...] = (binding.kind.value,)

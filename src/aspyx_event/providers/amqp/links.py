@@ -65,6 +65,8 @@ class SupervisedLink(ABC):
 
     def _describe(self, terminus: Any) -> None:
         terminus.address = self.address
+        if not self.capabilities:
+            return
         data = terminus.capabilities
         data.put_array(False, Data.SYMBOL)
         data.enter()

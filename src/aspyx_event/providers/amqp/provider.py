@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from .client import Client
 
 _MISSING = (
-    "the AMQP provider needs the driver python-qpid-proton: pip install 'aspyx-event[amqp]'. On Linux pip compiles it, "
-    "which takes a C compiler, CMake or make, pkg-config and the headers of Python and OpenSSL (Debian and Ubuntu: "
-    "apt-get install build-essential cmake pkg-config python3-dev libssl-dev). The STOMP provider needs no compiler"
+    "the AMQP provider needs the driver python-qpid-proton: pip install 'aspyx-event[amqp]'. pip compiles it, which takes "
+    "a C compiler and the headers of Python (Debian and Ubuntu: apt-get install gcc libc6-dev python3-dev). The STOMP "
+    "provider needs no compiler"
 )
 _MECHANISMS = ("PLAIN", "ANONYMOUS", "EXTERNAL")
 
@@ -58,6 +58,7 @@ class AMQPProvider(Provider):
         ttl=True,
         priority=True,
         ordered_keys=True,
+        require_route=True,
         headers=True,
         remote=True,
     )
@@ -137,7 +138,7 @@ class AMQPProvider(Provider):
             future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             future.set_exception(ConnectionLostError(f"{self._settings.where}: the provider is not started"))
             return future
-        return self._client.publish(message.address, message.kind, encode(message))
+        return self._client.publish(message.address, message.kind, encode(message), require_route=message.require_route)
 
     async def subscribe(self, binding: Binding, consume: Consume) -> Consumer:
         if self._client is None:

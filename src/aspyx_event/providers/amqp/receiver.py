@@ -152,11 +152,14 @@ class Receiver(SupervisedLink, Consumer):
             pn.pn_disposition_set_failed(pn.pn_delivery_local(handle), True)
             self._answer(handle, pn.PN_MODIFIED)
         else:
-            received = decode(bytes(data))
-            delivery = AMQPDelivery(received, self._is_redelivered(received), self, self._link, handle)
-            self._held.add(delivery)
-            self._grant()  # what a step held back is due when the credit is used up
-            self._consume(delivery)
+            self._hand_over(bytes(data), handle)
+
+    def _hand_over(self, data: bytes, handle: Any) -> None:
+        received = decode(data)
+        delivery = AMQPDelivery(received, self._is_redelivered(received), self, self._link, handle)
+        self._held.add(delivery)
+        self._grant()  # what a step held back is due when the credit is used up
+        self._consume(delivery)
 
     def settle(self, delivery: AMQPDelivery, link: Any, handle: Any, outcome: int) -> None:
         """Answer *delivery*. Of an earlier link only its place in the window is left to give back: *handle* dangles."""

@@ -33,12 +33,12 @@ class Sender(SupervisedLink):
     Args:
         owner: The client.
         address: Where to.
-        capability: "topic" or "queue".
+        capability: "topic" or "queue"; "" leaves the kind of the address open.
         confirm_timeout: Seconds from `send` to the broker's answer, reconnects included.
     """
 
     def __init__(self, owner: LinkOwner, address: str, capability: str, confirm_timeout: float) -> None:
-        super().__init__(owner, address, (capability,))
+        super().__init__(owner, address, (capability,) if capability else ())
         self._confirm_timeout = confirm_timeout
         self._loop = asyncio.get_running_loop()
         # Both in the order of `send`, which is the order of their deadlines.

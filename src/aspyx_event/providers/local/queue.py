@@ -105,12 +105,12 @@ class LocalQueue:
 
     def detach(self, consumer: LocalConsumer) -> None:
         self._consumers.remove(consumer)
-        self.take_back(consumer)
         for held in list(consumer.held):
             held.redelivered = True
             held.forget_caller()
             heapq.heappush(self._waiting, held)
         consumer.held.clear()
+        self.take_back(consumer)
         if not self._consumers and not self.durable:
             for message in self._waiting:
                 message.forget_caller()
@@ -119,9 +119,14 @@ class LocalQueue:
         self.pump()
 
     def take_back(self, consumer: LocalConsumer) -> None:
-        """Undo the bond between keys and a consumer that leaves or pauses."""
+        """Take from a consumer that leaves or pauses what it does not hold, and the keys of which it holds nothing."""
         for key in [key for key, (owner, _) in self._owners.items() if owner is consumer]:
-            del self._owners[key]
+            held = sum(message.key == key for message in consumer.held)
+            if held:
+                # Others may have the key when this consumer is done with it, and not before.
+                self._owners[key] = (consumer, held)
+            else:
+                del self._owners[key]
         for message in consumer.pinned:
             message.forget_caller()
             heapq.heappush(self._waiting, message)
@@ -208,12 +213,20 @@ class LocalConsumer(Consumer):
         self._consume(LocalDelivery(self, message))
 
     def settle(self, message: Message, *, done: bool) -> None:
-        """Take back a delivery; a second time, or after the consumer closed, does nothing."""
+        """Take back a delivery; after the consumer closed this does nothing."""
         if message not in self.held:
             return
         del self.held[message]
         message.forget_caller()
+        if not done and message.key is not None and not self.paused:
+            # In front of the messages of its key that wait here for credit.
+            message.redelivered = True
+            self.pinned.appendleft(message)
+            self._queue.pump()
+            return
         self._queue.settled(message, self)
+        if self.paused:
+            self._queue.take_back(self)
         if done:
             self._queue.pump()
         else:
@@ -239,16 +252,23 @@ class LocalConsumer(Consumer):
 class LocalDelivery(Delivery):
     """A message handed to a local consumer."""
 
-    __slots__ = ("_consumer", "_message")
+    __slots__ = ("_consumer", "_message", "_settled")
 
     def __init__(self, consumer: LocalConsumer, message: Message) -> None:
         self._consumer, self._message = consumer, message
         # A second delivery of the message must not see what the first consumer did to it.
         self.envelope = message.envelope.fork()
         self.redelivered = message.redelivered
+        # A released message may be in our hands again: what is said of this delivery must not settle the next one.
+        self._settled = False
 
     def ack(self) -> None:
-        self._consumer.settle(self._message, done=True)
+        self._settle(done=True)
 
     def release(self) -> None:
-        self._consumer.settle(self._message, done=False)
+        self._settle(done=False)
+
+    def _settle(self, *, done: bool) -> None:
+        if not self._settled:
+            self._settled = True
+            self._consumer.settle(self._message, done=done)

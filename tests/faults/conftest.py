@@ -1,0 +1,127 @@
+"""Fixtures of the fault tests: a broker to maltreat, a rig per test, and the table of figures at the end.
+
+`FAULTS=long` runs the long set instead of the short one, `FAULTS_SEED` repeats a run. What a failed test wrote stays in
+a folder below `.cache/faults`, whose path is printed.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+from support_faults_figures import Figures, table, write_json
+from support_faults_rig import Rig, restore
+
+from aspyx_event.testing import ArtemisBroker, BrokerConfig, Management
+
+LONG = os.environ.get("FAULTS", "") == "long"
+SEED = int(os.environ.get("FAULTS_SEED") or random.SystemRandom().randrange(10**6))
+
+_FOLDER = pytest.StashKey[Path]()
+_ROWS = pytest.StashKey[list[Figures]]()
+_SMALL = {"max-size-bytes": "60000", "page-size-bytes": "20000"}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_ROWS] = []
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    mine = [item for item in items if here in item.path.parents]
+    for item in mine:
+        item.add_marker(pytest.mark.broker)
+        item.add_marker(pytest.mark.faults)
+        if LONG:
+            item.add_marker(pytest.mark.faults_long)
+            item.add_marker(pytest.mark.timeout(900))
+    proofs = [item for item in mine if item.get_closest_marker("faults_long") and not LONG]
+    if proofs:
+        config.hook.pytest_deselected(items=proofs)
+        items[:] = [item for item in items if item not in proofs]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item):
+    report = yield
+    folder = item.stash.get(_FOLDER, None)
+    if report.failed and folder is not None:
+        report.sections.append(("ledger", f"seed {SEED} (FAULTS_SEED={SEED} repeats it), files in {folder}"))
+    if report.when == "call" and folder is not None:
+        item.stash[_PASSED] = report.passed
+    return report
+
+
+_PASSED = pytest.StashKey[bool]()
+
+
+def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
+    rows = config.stash.get(_ROWS, [])
+    if rows:
+        path = config.rootpath / ".cache" / "faults" / "figures.json"
+        write_json(rows, path)
+        terminalreporter.section(f"faults ({'long' if LONG else 'short'} set, seed {SEED})")
+        for line in table(rows):
+            terminalreporter.write_line(line)
+        terminalreporter.write_line(f"as JSON: {path}")
+
+
+@pytest.fixture(scope="session")
+def size() -> Callable[[int, int], int]:
+    """`size(short, long)` gives the count of the set that runs."""
+    return lambda short, long: long if LONG else short
+
+
+@pytest.fixture(scope="session")
+def fault_broker(tell) -> Iterator[ArtemisBroker]:
+    """The broker that all fault tests maltreat; each of them leaves it running."""
+    config = BrokerConfig(
+        users={"app": ("secret", "amq")},
+        # A client that vanished without a word gets its messages taken away after this many milliseconds.
+        acceptors={"quick": {"amqpIdleTimeout": "4000"}},
+        address_settings={
+            f"full.{policy}.#": {"address-full-policy": policy.upper(), **_SMALL}
+            for policy in ("page", "block", "fail", "drop")
+        },
+    )
+    with ArtemisBroker.own(config, progress=tell) as broker:
+        yield broker
+
+
+@pytest.fixture(scope="session")
+def fault_management(fault_broker: ArtemisBroker) -> Iterator[Management]:
+    with Management(fault_broker) as calls:
+        yield calls
+
+
+@pytest.fixture(params=["amqp", "stomp"])
+def protocol(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture
+async def rig(
+    request: pytest.FixtureRequest, protocol: str, fault_broker: ArtemisBroker, fault_management: Management
+) -> AsyncIterator[Rig]:
+    """A rig whose figures go to the table under the test's `fault` mark."""
+    mark = request.node.get_closest_marker("fault")
+    name = f"{time.strftime('%H%M%S')}-{request.node.name.replace('[', '-').rstrip(']')[:80]}"
+    folder = request.config.rootpath / ".cache" / "faults" / name
+    folder.mkdir(parents=True)
+    request.node.stash[_FOLDER] = folder
+    figures = Figures(mark.args[0] if mark else request.node.name, protocol, SEED)
+    event = f"{mark.kwargs.get('prefix', '') if mark else ''}faults-{os.getpid()}-{time.monotonic_ns() % 10**9}"
+    own = Rig(fault_broker, fault_management, event, folder, figures)
+    request.config.stash[_ROWS].append(figures)
+    yield own
+    await own.close()
+    restore(fault_broker)
+    own.remove_queues()
+    figures.passed = request.node.stash.get(_PASSED, False)
+    if figures.passed:
+        shutil.rmtree(folder)

@@ -1,0 +1,63 @@
+"""What a run of the fault tests measured: one row per fault and provider, as a table and as JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from statistics import median
+
+
+@dataclass
+class Figures:
+    """One test's figures.
+
+    Attributes:
+        fault: "F1 broker killed".
+        faults: How often it happened.
+        recoveries: Seconds from the end of each fault to the moment confirmations and handlings flow again.
+        lost: Accepted events that were neither handled nor kept as dead letters, over all listeners.
+    """
+
+    fault: str
+    provider: str
+    seed: int
+    faults: int = 0
+    sent: int = 0
+    accepted: int = 0
+    refused: int = 0
+    handled: int = 0
+    dead_letters: int = 0
+    lost: int = 0
+    redelivered: int = 0
+    seconds: float = 0.0
+    recoveries: list[float] = field(default_factory=list)
+    passed: bool = False
+
+    def row(self) -> str:
+        recovery = f"{median(self.recoveries):8.2f} {max(self.recoveries):8.2f}" if self.recoveries else f"{'':17}"
+        return (
+            f"{self.fault:34} {self.provider:6} {self.faults:6} {self.accepted:9,} {self.refused:7} {self.handled:9,} "
+            f"{self.dead_letters:7,} {self.lost:5} {self.redelivered:7,} {recovery} {self.seconds:7.1f} "
+            f"{'' if self.passed else 'FAILED'}"
+        ).rstrip()
+
+
+def table(rows: list[Figures]) -> list[str]:
+    """Return the lines of a table with a total."""
+    head = (
+        f"{'fault':34} {'via':6} {'faults':>6} {'accepted':>9} {'refused':>7} {'handled':>9} {'dead':>7} {'lost':>5} "
+        f"{'redeliv':>7} {'rec p50':>8} {'rec max':>8} {'s':>7}"
+    )
+    total = Figures("all", "", 0, passed=all(row.passed for row in rows))
+    for row in rows:
+        for name in ("faults", "accepted", "refused", "handled", "dead_letters", "lost", "redelivered", "seconds"):
+            setattr(total, name, getattr(total, name) + getattr(row, name))
+        total.recoveries += row.recoveries
+    ordered = sorted(rows, key=lambda row: (int(row.fault.split()[0][1:]), row.fault, row.provider))
+    return [head, "-" * len(head), *(row.row() for row in ordered), "-" * len(head), total.row()]
+
+
+def write_json(rows: list[Figures], path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps([asdict(row) for row in rows], indent=1), encoding="utf-8")

@@ -1,0 +1,129 @@
+"""What a producer or consumer process is told: everything it does follows from this and from its seed."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from aspyx_event import AMQPProvider, StompProvider, event
+
+
+@dataclass
+class Tick:
+    """The event of all fault tests.
+
+    Attributes:
+        id: The ledger's name for it, unique in a run.
+        key: Events of one key keep their order.
+        seq: Rises by one within a key.
+        padding: Makes it larger.
+    """
+
+    id: str
+    key: str
+    seq: int
+    padding: str = ""
+
+
+def tick_event(name: str) -> type[Tick]:
+    """Return an event class called *name*: every run has an address of its own."""
+    return event(name=name, durable=True, key="key")(type("Tick", (Tick,), {"__module__": __name__}))
+
+
+@dataclass(kw_only=True)
+class Endpoint:
+    """Where and how to connect. Times in seconds."""
+
+    provider: str
+    host: str
+    port: int
+    user: str
+    password: str
+    heartbeat: float = 1.0
+    connect_timeout: float = 3.0
+    start_timeout: float = 30.0
+    confirm_timeout: float = 60.0
+
+    def make(self, server_name: str) -> Any:
+        """Return a provider that is not started."""
+        options = dataclasses.asdict(self)
+        kind = {"amqp": AMQPProvider, "stomp": StompProvider}[options.pop("provider")]
+        return kind(server_name=server_name, **options)
+
+
+@dataclass(kw_only=True)
+class Listening:
+    """One listener and how badly it behaves. Shares are of the events, chosen by their id and the seed.
+
+    Attributes:
+        work: Seconds of every handling, at least.
+        work_more: Seconds more, at most.
+        fails: Share that fails at every attempt.
+        flaky: Share that fails at the first attempt of a delivery.
+        hangs: Share whose handler never returns.
+        blocks: Share that holds the event loop for `block_for` seconds, the first time.
+    """
+
+    name: str = "one"
+    concurrency: int = 1
+    prefetch: int = 100
+    attempts: int = 1
+    delay: float = 0.02
+    work: float = 0.0
+    work_more: float = 0.0
+    fails: float = 0.0
+    flaky: float = 0.0
+    hangs: float = 0.0
+    blocks: float = 0.0
+    block_for: float = 0.0
+
+    def tame(self) -> Listening:
+        """The same listener without what takes time; what must fail still does."""
+        return dataclasses.replace(self, work=0.0, work_more=0.0, hangs=0.0, blocks=0.0)
+
+
+@dataclass(kw_only=True)
+class Plan:
+    """One process.
+
+    Attributes:
+        name: Of the process and of its ledger file.
+        folder: Of the ledger.
+        event: Name of the event.
+        listening: Listeners of a consumer; none makes it a producer.
+        rate: Events per second; 0 is as fast as the window allows.
+        window: Events that wait for their receipt, at most.
+        count: Events to send; 0 goes on until it is stopped.
+        keys: Number of keys.
+        padding: Characters that each event carries.
+        stop_timeout: Seconds that running handlers have at the end.
+        sabotage: Name of a change in `support_faults_sabotage`; "" for none.
+        limit: Seconds after which the process ends itself, whatever happens.
+    """
+
+    name: str
+    folder: str
+    event: str
+    endpoint: Endpoint
+    seed: int = 0
+    listening: list[Listening] = field(default_factory=list)
+    rate: float = 0.0
+    window: int = 100
+    count: int = 0
+    keys: int = 8
+    padding: int = 0
+    stop_timeout: float = 10.0
+    sabotage: str = ""
+    limit: float = 900.0
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self))
+
+    @staticmethod
+    def from_json(text: str) -> Plan:
+        values = json.loads(text)
+        values["endpoint"] = Endpoint(**values["endpoint"])
+        values["listening"] = [Listening(**one) for one in values["listening"]]
+        return Plan(**values)

@@ -1,0 +1,139 @@
+"""The producer and the consumer as processes: run with a `Plan` as the only argument, stopped by SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+import signal
+import sys
+import time
+import zlib
+from pathlib import Path
+
+import support_faults_sabotage as sabotage
+from support_faults_ledger import ACCEPTED, BEGUN, HANDLED, RAISED, READY, REFUSED, SENT, Pen
+from support_faults_plan import Listening, Plan, tick_event
+
+from aspyx_event import EventManager, Retry
+
+
+class InjectedError(Exception):
+    """Raised by a handler on purpose."""
+
+
+class Handler:
+    """A listener that writes down what it does."""
+
+    def __init__(self, listening: Listening, seed: int, pen: Pen) -> None:
+        self._listening, self._seed, self._pen = listening, seed, pen
+        self._random = random.Random(f"{seed}-{listening.name}-{os.getpid()}")
+        self._blocked = set()
+
+    def _chosen(self, what: str, event_id: str) -> bool:
+        share = getattr(self._listening, what)
+        return share > 0 and zlib.crc32(f"{self._seed} {what} {event_id}".encode()) < share * 2**32
+
+    async def on(self, event, context) -> None:
+        facts = (event.id, event.key, event.seq, self._listening.name, context.attempt, context.redelivered)
+        self._pen.write(BEGUN, *facts)
+        listening = self._listening
+        if self._chosen("fails", event.id) or (context.attempt == 1 and self._chosen("flaky", event.id)):
+            self._pen.write(RAISED, *facts)
+            raise InjectedError(event.id)
+        if self._chosen("hangs", event.id):
+            await asyncio.Event().wait()
+        if self._chosen("blocks", event.id) and event.id not in self._blocked:
+            self._blocked.add(event.id)
+            time.sleep(listening.block_for)  # noqa: ASYNC251  the fault under test
+        if listening.work or listening.work_more:
+            await asyncio.sleep(listening.work + self._random.random() * listening.work_more)
+        self._pen.write(HANDLED, *facts)
+
+
+class Producer:
+    """Sends events of a few keys, each key in order, with a bounded number under way."""
+
+    def __init__(self, manager: EventManager, plan: Plan, pen: Pen) -> None:
+        self._manager, self._plan, self._pen = manager, plan, pen
+        self._event = tick_event(plan.event)
+        self._under_way: set[asyncio.Task] = set()
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        plan, loop, number = self._plan, asyncio.get_running_loop(), 0
+        slots, due, padding = asyncio.Semaphore(plan.window), loop.time(), "x" * plan.padding
+        while not stopping.is_set() and (not plan.count or number < plan.count):
+            await slots.acquire()
+            key = number % plan.keys
+            event = self._event(f"{plan.name}.{number}", f"{plan.name}-{key}", number // plan.keys, padding)
+            task = asyncio.create_task(self._send(event, slots))
+            self._under_way.add(task)
+            task.add_done_callback(self._under_way.discard)
+            number += 1
+            if plan.rate:
+                # No burst after an outage: it would hide how fast the flow comes back.
+                due = max(due + 1 / plan.rate, loop.time() - 0.05)
+                if due > loop.time():
+                    await asyncio.sleep(due - loop.time())
+        if self._under_way:
+            await asyncio.wait(self._under_way)
+
+    async def _send(self, event, slots: asyncio.Semaphore) -> None:
+        facts = (event.id, event.key, event.seq)
+        self._pen.write(SENT, *facts)
+        try:
+            await self._manager.send_event(event)
+        except Exception as error:
+            self._pen.write(REFUSED, *facts, note=type(error).__name__)
+            logging.warning("%s refused: %r", event.id, error)
+        else:
+            self._pen.write(ACCEPTED, *facts)
+        finally:
+            slots.release()
+
+
+async def run(plan: Plan) -> None:
+    loop, stopping = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, stopping.set)
+    watch = asyncio.create_task(end_with_parent(os.getppid()))
+    pen = Pen(Path(plan.folder), plan.name)
+    manager = EventManager(plan.endpoint.make(plan.name), stop_timeout=plan.stop_timeout)
+    await manager.start()
+    for one in plan.listening:
+        handler = Handler(one, plan.seed, pen)
+        retry = Retry(attempts=one.attempts, delay=one.delay)
+        await manager.subscribe(
+            tick_event(plan.event) if one is plan.listening[0] else plan.event,
+            handler.on,
+            name=f"{plan.event}.{one.name}",
+            concurrency=one.concurrency,
+            prefetch=one.prefetch,
+            retry=retry,
+        )
+    pen.write(READY)
+    if plan.listening:
+        await stopping.wait()
+    else:
+        await Producer(manager, plan, pen).run(stopping)
+    await manager.stop()
+    watch.cancel()
+
+
+async def end_with_parent(parent: int) -> None:
+    """A killed test run must not leave producers behind."""
+    while os.getppid() == parent:
+        await asyncio.sleep(1.0)
+    os._exit(3)
+
+
+def main() -> None:
+    plan = Plan.from_json(sys.argv[1])
+    signal.alarm(int(plan.limit))
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    sabotage.apply(plan.sabotage)
+    asyncio.run(run(plan))
+
+
+if __name__ == "__main__":
+    main()
