@@ -6,6 +6,7 @@ import asyncio
 import uuid
 
 from ...exceptions import BufferFullError, ConfirmTimeoutError, ConnectError, ConnectionLostError, NoRouteError
+from ..artemis import volatile_link_name
 from ..base import AddressKind, Binding, Consume, Consumer
 from ..connection import ConnectionSettings, Supervisor
 from .links import SupervisedLink, logger
@@ -195,7 +196,7 @@ class Client:
                 address = f"{binding.address}::{binding.queue}"
             else:
                 capabilities = ("topic", "shared", "global")
-                name = volatile_name(binding.address, binding.queue)
+                name = volatile_link_name(binding.address, binding.queue)
         queue = f"queue {binding.queue!r} of " if binding.queue and binding.kind is AddressKind.TOPIC else ""
         return Receiver(
             self,
@@ -265,14 +266,3 @@ class Client:
         future: asyncio.Future[None] = self._loop.create_future()
         future.set_exception(error)
         return future
-
-
-def volatile_name(address: str, queue: str) -> str:
-    """Return the name of the shared subscription of a queue that vanishes with its last consumer.
-
-    Artemis makes the queue `<name>:shared-volatile:global` of it and needs no management right for that. A consumer
-    over STOMP shares the queue by subscribing to it as `<address>::<name>:shared-volatile:global`. The address is
-    part of the name, because the broker closes the whole connection of one that asks for the name of another
-    address's queue. Artemis cuts link names at the first "|", which is therefore escaped.
-    """
-    return f"{address}.{queue}".replace("%", "%25").replace("|", "%7C")

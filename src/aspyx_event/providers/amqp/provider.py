@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from ...exceptions import ConnectError, ConnectionLostError, DeclarationError, MissingDriverError
 from ...policies import QueueNaming
+from ..artemis import target
 from ..base import Binding, Capabilities, Consume, Consumer, Outgoing, Provider
 from ..connection import ConnectionSettings
 from .sections import encode
@@ -138,7 +139,7 @@ class AMQPProvider(Provider):
             future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             future.set_exception(ConnectionLostError(f"{self._settings.where}: the provider is not started"))
             return future
-        return self._client.publish(message.address, message.kind, encode(message), require_route=message.require_route)
+        return self._client.publish(target(message), message.kind, encode(message), require_route=message.require_route)
 
     async def subscribe(self, binding: Binding, consume: Consume) -> Consumer:
         if self._client is None:

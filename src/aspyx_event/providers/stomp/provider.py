@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ...envelope import wire_name
 from ...exceptions import ConnectionLostError, MissingDriverError
 from ...policies import QueueNaming
+from ..artemis import target
 from ..base import AddressKind, Binding, Capabilities, Consume, Consumer, Outgoing, Provider
 from ..connection import ConnectionSettings
 
@@ -162,10 +163,10 @@ class StompProvider(Provider):
 def _headers(message: Outgoing) -> dict[str, str]:
     """Return the headers of SEND (manual of Artemis, "STOMP"); the envelope's travel beside those of the protocol."""
     headers = {wire_name(name): value for name, value in message.envelope.headers.items()}
-    headers["destination"] = message.address
+    headers["destination"] = destination = target(message)
     headers["persistent"] = "true" if message.durable else "false"
     headers["_AMQ_DUPL_ID"] = message.dedup_id
-    if "::" not in message.address:
+    if "::" not in destination:
         # Artemis routes a SEND to `address::queue` to every queue of the address if the SEND before it went to the
         # plain address with the same type, also with none: plain addresses always carry one and queues never do.
         headers["destination-type"] = "ANYCAST" if message.kind is AddressKind.QUEUE else "MULTICAST"

@@ -7,6 +7,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from ...exceptions import NoRouteError, PermissionDeniedError, QueueClashError
+from ..artemis import queue_name
 from ..base import AddressKind, Binding
 from .management import ManagementError
 
@@ -27,21 +28,6 @@ def is_own(binding: Binding) -> bool:
 def is_shared_volatile(binding: Binding) -> bool:
     """Tell whether the queue is shared by its name and vanishes with its last consumer."""
     return binding.kind is AddressKind.TOPIC and binding.queue is not None and not binding.durable
-
-
-def queue_name(binding: Binding) -> str | None:
-    """Return the name of the queue on the broker; None where the broker invents one.
-
-    A shared volatile queue has the name that Artemis gives to an AMQP receiver with the capabilities `topic`, `shared`
-    and `global` and the link name `<address>.<queue>`, so that consumers of both protocols share it. Artemis cuts a
-    link name at the first `|`, hence the escape.
-    """
-    if binding.kind is AddressKind.QUEUE:
-        return binding.queue or binding.address
-    if is_shared_volatile(binding):
-        link = f"{binding.address}.{binding.queue}".replace("%", "%25").replace("|", "%7C")
-        return f"{link}:shared-volatile:global"
-    return binding.queue
 
 
 def subscribe_headers(binding: Binding) -> dict[str, str]:
