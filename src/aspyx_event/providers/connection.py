@@ -60,7 +60,9 @@ class ConnectionSettings:
         if self.ssl is not None:
             return
         if self.require_tls:
-            raise ConnectError(f"{self.where}: require_tls=True and no ssl context was given; pass ssl=True or a context")
+            raise ConnectError(
+                f"{self.where}: require_tls=True and no ssl context was given; pass ssl=True or a context"
+            )
         if self.password and not _is_loopback(self.host):
             logger.warning(
                 "the password for the %s crosses the network unencrypted; pass ssl=True, or require_tls=True to refuse",
