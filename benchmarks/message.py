@@ -71,18 +71,21 @@ class Tally:
         self._sum = sum(count * (count - 1) // 2 + count * _FIRST_ID for count in expected)
 
     def add(self, order_id: int) -> bool:
-        """Count one; True with the last.
-
-        Raises:
-            ValueError: with the last, if the numbers are not those that were sent.
-        """
+        """Count one; True with the last."""
         self._left -= 1
         self._sum -= order_id
-        if self._left:
-            return False
-        if self._sum:
-            raise ValueError(f"the events received are not those sent: their numbers differ by {self._sum} in sum")
-        return True
+        return not self._left
+
+    def verify(self) -> None:
+        """Check that what came is what was sent.
+
+        Raises:
+            ValueError: an event is missing, or another one came in its place.
+        """
+        if self._left or self._sum:
+            raise ValueError(
+                f"the events received are not those sent: {self._left} are missing, their numbers differ by {self._sum}"
+            )
 
     @property
     def left(self) -> int:

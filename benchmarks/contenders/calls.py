@@ -21,7 +21,9 @@ class _Application:
         watch = Stopwatch()
         for number in range(self._order.messages):
             await self.on(make(number))
-        return {END_TO_END: watch.stop(self._order.messages)}
+        sample = watch.stop(self._order.messages)
+        self._tally.verify()
+        return {END_TO_END: sample}
 
 
 def run(order: Order) -> dict[str, Sample]:

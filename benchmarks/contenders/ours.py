@@ -79,12 +79,14 @@ class _Application:
             await subscription.resume()
         await self._received.wait()
         results[CONSUME] = watch.stop(order.waiting)
+        self._tally.verify()
 
         self._expect(order.messages)
         watch = Stopwatch()
         await self._send_all()
         await self._received.wait()
         results[END_TO_END] = watch.stop(order.messages)
+        self._tally.verify()
         return results
 
     async def _subscribe(self) -> Subscription:

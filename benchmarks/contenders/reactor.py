@@ -146,6 +146,7 @@ class _Client(MessagingHandler):  # type: ignore[misc]
             return
         messages = self._to_send or self._order.waiting
         self.results[self._kind] = self._watch.stop(messages, self._single if self._kind == CONFIRM else ())
+        self._tally.verify()
         self._next(event)
         self._fill()
 

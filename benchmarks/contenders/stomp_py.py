@@ -44,12 +44,14 @@ class _Client(stomp.ConnectionListener):  # type: ignore[misc]
         self._subscribe()
         self._wait(self._all_received)
         results[CONSUME] = watch.stop(order.waiting)
+        self._tally.verify()
 
         self._expect(order.messages)
         watch = Stopwatch()
         self._send_all()
         self._wait(self._all_received)
         results[END_TO_END] = watch.stop(order.messages)
+        self._tally.verify()
 
         self._connection.disconnect()
         return results

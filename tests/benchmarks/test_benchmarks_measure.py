@@ -84,10 +84,19 @@ def test_a_tally_is_complete_with_the_last_event():
 
 def test_a_tally_notices_a_duplicate_in_the_place_of_a_lost_event():
     tally = Tally(3)
-    tally.add(order(0).order_id)
-    tally.add(order(1).order_id)
+    for number in (0, 1, 1):
+        tally.add(order(number).order_id)
     with pytest.raises(ValueError, match="not those sent"):
-        tally.add(order(1).order_id)
+        tally.verify()
+
+
+def test_a_tally_notices_that_an_event_is_missing():
+    tally = Tally(2)
+    tally.add(order(0).order_id)
+    with pytest.raises(ValueError, match="1 are missing"):
+        tally.verify()
+    tally.add(order(1).order_id)
+    tally.verify()
 
 
 def test_every_contender_comes_once_per_round_and_is_first_in_turn():

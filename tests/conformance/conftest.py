@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from aspyx_event.testing import Management, ManagementError
+from aspyx_event.testing import ArtemisBroker, Management, ManagementError
 
 
 @pytest.fixture
@@ -23,3 +24,19 @@ def sweep(management: Management) -> Callable[[str], None]:
         assert not [queue for queue in management.queues() if prefix in queue]
 
     return remove
+
+
+@pytest.fixture
+def arguments(broker: ArtemisBroker) -> Callable[[str], dict[str, Any]]:
+    """Keyword arguments of a provider for the broker of the tests, given the name of its server."""
+
+    def of(server_name: str) -> dict[str, Any]:
+        return {
+            "server_name": server_name,
+            "host": broker.host,
+            "port": broker.port,
+            "user": broker.user,
+            "password": broker.password,
+        }
+
+    return of

@@ -13,18 +13,8 @@ class TestStomp(ProviderConformance):
     provider_type = StompProvider
 
     @pytest.fixture(autouse=True)
-    def _broker(self, broker, sweep):
-        self.broker, self.clean_up = broker, sweep
-
-    def arguments(self, server_name):
-        broker = self.broker
-        return {
-            "server_name": server_name,
-            "host": broker.host,
-            "port": broker.port,
-            "user": broker.user,
-            "password": broker.password,
-        }
+    def _broker(self, arguments, sweep):
+        self.arguments, self.clean_up = arguments, sweep
 
     def make_provider(self, server_name):
         return StompProvider(**self.arguments(server_name))

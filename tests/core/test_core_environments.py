@@ -103,6 +103,14 @@ async def test_ax_23_interceptors_are_beans_ordered_by_order_and_the_last_declar
     await environment.stop()
 
 
+def test_ax_40_the_environment_gives_the_one_manager_of_its_module():
+    environment = Environment(HarbourModule)
+    manager = environment.get(EventManager)
+    assert isinstance(manager, EventManager)
+    assert environment.get(EventManager) is manager
+    assert not manager.running
+
+
 async def test_ax_41_two_environments_of_one_process_do_not_see_each_other():
     harbour, field = Environment(HarbourModule), Environment(meadow.MeadowModule)
     await harbour.start()

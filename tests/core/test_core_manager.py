@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import sys
 from dataclasses import dataclass
+from importlib import metadata
 
 import pytest
 from support_core import Gate, Recorder, eventually, settle
@@ -70,6 +72,11 @@ class Minimal(Provider):
         return MinimalConsumer()
 
 
+class Refusing(LocalProvider):
+    async def subscribe(self, binding: Binding, consume) -> Consumer:
+        raise aspyx_event.PermissionDeniedError("no right to create queues")
+
+
 class MinimalDelivery(Delivery):
     def __init__(self, message: Outgoing, calls: list[str]) -> None:
         self.envelope, self.redelivered, self.calls = message.envelope.fork(), False, calls
@@ -124,6 +131,47 @@ async def test_ax_42_sending_is_a_plain_call_whose_receipt_may_be_awaited_or_not
         manager.send_event(Order(1))
         await manager.send_event(Order(2))
         await eventually(lambda: seen.handled == [Order(1), Order(2)])
+
+
+async def test_ax_46_in_a_loop_sending_returns_before_the_listeners_run():
+    seen = Recorder()
+    async with EventManager(LocalProvider()) as manager:
+        await manager.subscribe(Order, seen)
+        manager.send_event(Order(1))
+        assert seen.events == []
+        await eventually(lambda: seen.handled)
+
+
+def test_ax_46_without_a_loop_sending_returns_after_the_listeners_ran():
+    seen = Recorder()
+    manager = EventManager(LocalProvider())
+    manager.subscribe(Order, seen)
+    manager.send_event(Order(1))
+    assert seen.handled == [Order(1)]
+    asyncio.run(manager.stop())
+
+
+async def test_ax_63_n_listeners_handle_an_event_n_times_and_settle_after_their_handlers():
+    gate, counters = Gate(), [Recorder() for _ in range(3)]
+    async with EventManager(LocalProvider()) as manager:
+        for number, counter in enumerate(counters):
+            await manager.subscribe(Order, counter, name=f"l{number}")
+        await manager.subscribe(Order, gate, name="slow")
+        await manager.send_event(Order(1))
+        await eventually(lambda: gate.entered and all(counter.handled for counter in counters))
+        await settle()
+        assert [len(counter.events) for counter in counters] == [1, 1, 1]
+        assert manager.provider.broker.depth("l0") == 0
+        assert manager.provider.broker.depth("slow") == 1
+        gate.opened.set()
+        await eventually(lambda: manager.provider.broker.depth("slow") == 0)
+
+
+def test_ax_80_the_package_says_which_pythons_it_is_for():
+    found = metadata.metadata("aspyx-event")
+    assert found["Requires-Python"] == ">=3.10"
+    assert sys.version_info >= (3, 10)
+    assert aspyx_event.__version__ == found["Version"]
 
 
 async def test_ax_45_ax_46_the_module_and_the_local_provider_are_public():
@@ -218,10 +266,6 @@ async def test_ax_47x_stats_tell_what_a_subscription_did():
 
 
 async def test_ax_47x_a_subscription_that_cannot_be_attached_is_forgotten():
-    class Refusing(LocalProvider):
-        async def subscribe(self, binding, consume):
-            raise aspyx_event.PermissionDeniedError("no right to create queues")
-
     async with EventManager(Refusing()) as manager:
         with pytest.raises(aspyx_event.PermissionDeniedError):
             await manager.subscribe(Order, Recorder())

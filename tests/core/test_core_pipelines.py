@@ -278,6 +278,19 @@ async def test_ax_31_ax_32_headers_travel_and_unknown_ones_read_as_empty():
     assert seen.contexts[0].envelope.get("unknown") == ""
 
 
+@pytest.mark.parametrize("pipelines", [[], [OnlySends()]], ids=["without interceptors", "with one"])
+async def test_ax_32_headers_given_with_an_event_reach_every_listener(pipelines):
+    one, two, given = Recorder(), Recorder(), {"tenant": "a", "leer": "", "Grüße": "ü\n"}
+    async with EventManager(LocalProvider(), pipelines=pipelines) as manager:
+        await manager.subscribe(Order, one, name="one")
+        await manager.subscribe(Order, two, name="two")
+        await manager.send_event(Order(1), headers=given)
+        await eventually(lambda: one.handled and two.handled)
+    for seen in (one, two):
+        assert {name: seen.contexts[0].headers[name] for name in given} == given
+    assert given == {"tenant": "a", "leer": "", "Grüße": "ü\n"}
+
+
 @pytest.mark.parametrize(("key", "value"), [("", "x"), ("n", 1), ("n", None), (3, "x")])
 def test_ax_31_a_header_is_text(key, value):
     with pytest.raises(HeaderError, match="are str"):

@@ -26,6 +26,8 @@ _REPLIES = "aspyx-event.management.replies"
 _SUBSCRIPTION = "replies"
 # Seconds that the connection stays open for a next question.
 _IDLE = 2.0
+_LIST_ATTEMPTS = 5
+_LIST_PAUSE = 0.02
 
 
 class ManagementError(ProviderError):
@@ -78,7 +80,17 @@ class Management:
 
     async def _list_queues(self, field: str, comparison: str, value: str) -> list[dict[str, Any]]:
         page = json.dumps({"field": field, "operation": comparison, "value": value})
-        answer = await self._ask("broker", "listQueues", page, 1, 10_000)
+        attempts = _LIST_ATTEMPTS
+        while True:
+            attempts -= 1
+            try:
+                answer = await self._ask("broker", "listQueues", page, 1, 10_000)
+                break
+            except ManagementError:
+                # Artemis 2.44 fails here with a NullPointerException when any queue of the broker vanishes meanwhile.
+                if self.unavailable is not None or not attempts:
+                    raise
+                await asyncio.sleep(_LIST_PAUSE)
         try:
             found: list[dict[str, Any]] = json.loads(answer)["data"]
         except (ValueError, TypeError, KeyError) as error:

@@ -30,7 +30,7 @@ class TestMyProvider(ProviderConformance):
       def _broker(self, my_broker):
           self.broker = my_broker
 
-* What the provider's `capabilities` do not claim is not tested: those tests are not collected. Instead it is tested
+* What the `capabilities` of `provider_type` do not claim is not tested: those tests are not collected. Instead it is tested
   that asking for it is refused.
 * `patience` and `limit` are the seconds one wait and one test may take. Nothing asserts that something is fast.
 
@@ -59,11 +59,11 @@ from .messages import MessageContract  # noqa: E402
 from .options import OptionContract  # noqa: E402
 from .processes import Recipe  # noqa: E402
 from .queues import QueueContract  # noqa: E402
-from .rig import Rig  # noqa: E402
+from .rig import Calls, Inbox, Rig  # noqa: E402
 from .settling import SettlingContract  # noqa: E402
 from .suite import ConformanceBase, contract  # noqa: E402
 
-__all__ = ["ConformanceBase", "ProviderConformance", "Recipe", "Rig", "contract"]
+__all__ = ["Calls", "ConformanceBase", "Inbox", "ProviderConformance", "Recipe", "Rig", "contract"]
 
 
 class ProviderConformance(

@@ -63,8 +63,8 @@ class EnvelopeContract(ConformanceBase):
         await sender.send_event(order(1))
         [headers], [call] = await seen.until(1), await calls.until(1)
         for name, value in set_there.items():
-            assert headers[name] == value, f"header {name!r}"
-            assert call.context.headers[name] == value, f"header {name!r}"
+            assert headers.get(name) == value, f"header {name!r}"
+            assert call.context.headers.get(name) == value, f"header {name!r}"
         assert call.context.envelope.get("never set") == ""
 
     @contract("headers", "competing")
@@ -73,7 +73,7 @@ class EnvelopeContract(ConformanceBase):
         await manager.subscribe(order, calls, name=f"{rig.name}.listener")
         await manager.send_event(order(1), headers={"tenant": "a", "type": "mine"})
         [call] = await calls.until(1)
-        assert (call.context.headers["tenant"], call.context.headers["type"]) == ("a", "mine")
+        assert (call.context.headers.get("tenant"), call.context.headers.get("type")) == ("a", "mine")
 
     @contract("headers", "durable", "competing")
     async def test_ax_24_an_event_that_an_interceptor_stops_is_done_with(self, rig: Rig) -> None:
@@ -116,7 +116,7 @@ class EnvelopeContract(ConformanceBase):
         if rig.capabilities.ordered_keys:
             assert headers[CE_KEY] == call.context.key == "k"
 
-    @contract("competing")
+    @contract("competing", "headers")
     async def test_the_context_of_a_first_delivery(self, rig: Rig) -> None:
         manager, order, first, second = await rig.manager(), rig.event(), rig.calls(), rig.calls()
         await manager.subscribe(order, first, name=f"{rig.name}.first")
@@ -167,17 +167,18 @@ class EnvelopeContract(ConformanceBase):
 
         async def handle(event: Any) -> None:
             steps.add(("begin", event.text, event.number))
-            await asyncio.sleep(0.002)
+            # Two that keep step by chance would not be told from two that wait for each other.
+            await asyncio.sleep(0.02 if event.text == "a" else 0.001)
             steps.add(("end", event.text, event.number))
 
         managers = [await rig.manager("one"), await rig.manager("two")]
         for manager in managers:
             await manager.subscribe(order, handle, name=f"{rig.name}.listener", concurrency=3)
         for number in range(10):
-            for key in "abcdef":
-                await managers[0].send_event(order(number, key))
-        await steps.until(120)
-        for key in "abcdef":
+            for key in "abcdefg":
+                managers[0].send_event(order(number, key))
+        await steps.until(140)
+        for key in "abcdefg":
             mine = [(step, number) for step, text, number in steps.items if text == key]
             assert mine == [(step, number) for number in range(10) for step in ("begin", "end")]
 

@@ -66,7 +66,7 @@ class FailureContract(ConformanceBase):
         assert attempts == [(1, 1), (1, 2), (1, 3), (2, 1), (2, 2), (3, 1)]
         assert not any(redelivered for _, _, redelivered in log.items)
 
-    @contract("competing", "durable")
+    @contract("competing", "durable", "headers")
     async def test_exhausted_attempts_end_in_a_dead_letter(self, rig: Rig) -> None:
         """With the original bytes and headers and the reason; and the next event is handled."""
         manager, order, log = await rig.manager(), rig.event(), rig.log()
@@ -90,7 +90,7 @@ class FailureContract(ConformanceBase):
         attempts = [(number, attempt) for number, attempt, _ in await log.until(4)]
         assert attempts == [(1, 1), (1, 2), (1, 3), (2, 1)]
 
-    @contract("competing", "durable")
+    @contract("competing", "durable", "headers")
     async def test_an_undecodable_message_is_a_dead_letter_at_once(self, rig: Rig) -> None:
         """Not tried again, bytes and headers as they came; the messages behind it are handled."""
         manager, order, calls = await rig.manager(), rig.event(), rig.calls()
@@ -122,7 +122,7 @@ class FailureContract(ConformanceBase):
         dead = await rig.dead_letters(order, name)
         await dead.until(1)
 
-    @contract("competing", "durable")
+    @contract("competing", "durable", "headers")
     async def test_the_dead_letters_of_a_group_are_at_one_place(self, rig: Rig) -> None:
         """Under the name of the group, whichever of its listeners failed."""
         order, log, name = rig.event(), rig.log(), f"{rig.name}.listener"

@@ -117,7 +117,7 @@ class MessageContract(ConformanceBase):
         await other.until(1)
         assert other.bodies == [b"marker"], "a message reached another address"
 
-    @contract("competing")
+    @contract("competing", "headers")
     async def test_a_consumer_may_change_its_copy(self, rig: Rig) -> None:
         """Neither another queue nor a second delivery sees what a consumer did to its envelope."""
         provider, other, seen = await rig.provider(), rig.inbox(), rig.log()

@@ -8,7 +8,7 @@ import os
 import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, make_dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from ...context import EventContext
 from ...engine.copies import dead_letter_address
@@ -24,6 +24,7 @@ T = TypeVar("T")
 class Suite(Protocol):
     """What a rig needs of the suite it works for; see `ConformanceBase`."""
 
+    provider_type: ClassVar[type[Provider]]
     patience: float
 
     def make_provider(self, server_name: str) -> Provider: ...
@@ -145,7 +146,7 @@ class Rig:
 
     @property
     def capabilities(self) -> Capabilities:
-        return self.suite.make_provider("asked").capabilities
+        return self.suite.provider_type.capabilities
 
     def address(self, label: str = "event") -> str:
         return f"{self.name}.{label}"
@@ -200,7 +201,13 @@ class Rig:
         return event(name=self.address(label), durable=durable, **options)(cls)
 
     def binding(self, address: str = "", queue: str | None = "queue", **fields: Any) -> Binding:
-        """Return a binding for *address*; its queue has a name of this test. Durable where the provider can."""
+        """Return a binding for *address*; its queue has a name of this test. Durable where the provider can.
+
+        Args:
+            queue: None for one that belongs to its consumer alone, which it also does where queues cannot be shared.
+        """
+        if not self.capabilities.competing:
+            queue = None
         if queue is not None:
             queue = f"{self.name}.{queue}"
             fields.setdefault("durable", self.capabilities.durable)
@@ -238,8 +245,10 @@ class Rig:
 
     async def round_trips(self, provider: Provider, count: int = 5) -> None:
         """Send messages to and fro: what was on its way to this provider before has come meanwhile."""
-        inbox, address = self.inbox(), self.address(f"echo-{next(self._numbers)}")
-        consumer: Consumer = await provider.subscribe(Binding(address=address, queue=None), inbox)
+        inbox, label = self.inbox(), f"echo-{next(self._numbers)}"
+        address = self.address(label)
+        binding = self.binding(address, None if self.capabilities.per_process else label)
+        consumer: Consumer = await provider.subscribe(binding, inbox)
         for number in range(1, count + 1):
             await self.publish(provider, [b"echo"], address)
             await inbox.until(number)

@@ -1,0 +1,218 @@
+"""The contract notices: providers that are broken on purpose, and the test that fails for each of them."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from aspyx_event import AMQPProvider, LocalProvider, StompProvider
+from aspyx_event.envelope import Envelope
+from aspyx_event.providers.base import Consumer, Delivery
+from aspyx_event.providers.local import LocalBroker
+from aspyx_event.testing.conformance import ProviderConformance
+
+FAILURES = (AssertionError, pytest.fail.Exception)
+
+
+class SettlesEarly:
+    """Acknowledges before the handler had its turn: a crash loses the event."""
+
+    async def subscribe(self, binding, consume):
+        def early(delivery):
+            delivery.ack()
+            consume(delivery)
+
+        return await super().subscribe(binding, early)
+
+
+class DropsAHeader:
+    """Loses one header on the way."""
+
+    def publish(self, message):
+        headers = dict(message.envelope.headers)
+        headers.pop("tab", None)
+        return super().publish(replace(message, envelope=Envelope(message.envelope.body, headers)))
+
+
+class StripsValues:
+    """Trims the blanks of header values."""
+
+    def publish(self, message):
+        headers = {name: value.strip() for name, value in message.envelope.headers.items()}
+        return super().publish(replace(message, envelope=Envelope(message.envelope.body, headers)))
+
+
+class DeliversToAll:
+    """Gives every consumer of a queue every message."""
+
+    async def subscribe(self, binding, consume):
+        return await super().subscribe(replace(binding, queue=None, durable=False), consume)
+
+
+class DeliversTwice:
+    """Calls back twice for one message, as if two listeners shared each other's subscriptions."""
+
+    async def subscribe(self, binding, consume):
+        def twice(delivery):
+            consume(delivery)
+            consume(delivery)
+
+        return await super().subscribe(binding, twice)
+
+
+class IgnoresPrefetch:
+    """Hands over whatever comes."""
+
+    async def subscribe(self, binding, consume):
+        return await super().subscribe(replace(binding, prefetch=1000), consume)
+
+
+class ForgetsDelay:
+    """Delivers at once what is to wait."""
+
+    def publish(self, message):
+        return super().publish(replace(message, delay=0.0))
+
+
+class ForgetsKeys:
+    """Spreads the messages of one key over all consumers."""
+
+    def publish(self, message):
+        return super().publish(replace(message, key=None))
+
+
+class StaysAttached:
+    """Does not leave the queue when a consumer is closed."""
+
+    async def subscribe(self, binding, consume):
+        return Clinging(await super().subscribe(binding, consume))
+
+
+class ForgetsReleased:
+    """Takes back for gone what is released."""
+
+    async def subscribe(self, binding, consume):
+        return await super().subscribe(binding, lambda delivery: consume(Forgetful(delivery)))
+
+
+class Hurries:
+    """Confirms before the transport has taken over."""
+
+    def publish(self, message):
+        done = asyncio.get_running_loop().create_future()
+        done.set_result(None)
+        super().publish(message).add_done_callback(lambda future: future.cancelled() or future.exception())
+        return done
+
+
+class Clinging(Consumer):
+    def __init__(self, consumer):
+        self.pause, self.resume = consumer.pause, consumer.resume
+
+    async def pause(self):
+        """Set by the constructor."""
+
+    async def resume(self):
+        """Set by the constructor."""
+
+    async def close(self):
+        """Stays."""
+
+
+class Forgetful(Delivery):
+    __slots__ = ("_delivery",)
+
+    def __init__(self, delivery):
+        self._delivery = delivery
+        self.envelope, self.redelivered = delivery.envelope, delivery.redelivered
+
+    def ack(self):
+        self._delivery.ack()
+
+    def release(self):
+        self._delivery.ack()
+
+
+#: What is broken, and a test that says so.
+BREAKAGES = {
+    SettlesEarly: (
+        "test_what_is_unsettled_when_a_consumer_closes_comes_again_in_order",
+        "test_what_is_released_comes_again_and_says_so",
+        "test_a_handler_that_does_not_end_in_time_gets_its_event_again",
+    ),
+    DropsAHeader: (
+        "test_ax_31_header_values_travel_unchanged",
+        "test_ax_31_headers_set_by_an_interceptor_are_read_on_the_other_side",
+    ),
+    StripsValues: ("test_ax_31_header_values_travel_unchanged",),
+    DeliversToAll: (
+        "test_consumers_of_one_queue_share_its_messages",
+        "test_ax_11_listeners_of_one_name_in_several_processes_compete",
+    ),
+    DeliversTwice: (
+        "test_ax_16_ax_63_n_listeners_are_called_n_times",
+        "test_every_queue_of_an_address_gets_one_copy",
+    ),
+    IgnoresPrefetch: ("test_prefetch_bounds_what_is_unsettled",),
+    ForgetsDelay: ("test_a_delayed_message_does_not_come_early",),
+    ForgetsKeys: (
+        "test_messages_of_one_key_are_at_one_consumer_at_a_time_and_in_order",
+        "test_events_of_one_key_are_handled_one_after_the_other_across_processes",
+    ),
+    StaysAttached: ("test_a_closed_consumer_gets_nothing_more",),
+    ForgetsReleased: ("test_what_is_released_comes_again_and_says_so",),
+    Hurries: ("test_publishing_fails_typed_when_the_provider_does_not_run",),
+}
+CASES = [
+    pytest.param(provider, breakage, test, id=f"{provider.name}-{breakage.__name__}-{number}", marks=marks)
+    for provider, marks in (
+        (LocalProvider, ()),
+        (AMQPProvider, pytest.mark.broker),
+        (StompProvider, pytest.mark.broker),
+    )
+    for breakage, tests in BREAKAGES.items()
+    for number, test in enumerate(tests)
+]
+
+
+def test_every_broken_provider_is_noticed_for_its_fault_alone():
+    """The tests named here are there, so that none of them fails because it is missing."""
+    missing = [test for tests in BREAKAGES.values() for test in tests if not callable(getattr(Contract, test, None))]
+    assert not missing
+
+
+class Contract(ProviderConformance):
+    """The contract with a short patience: here a wait that ends in vain is what is expected."""
+
+    __test__ = False
+    patience = 1.5
+
+    def __init__(self, provider_type, make, sweep):
+        self.provider_type, self.make_provider, self.clean_up = provider_type, make, sweep
+
+
+@pytest.fixture
+def contract(request):
+    """Make the contract of a provider class: `contract(provider_type)`."""
+
+    def make(provider_type):
+        if issubclass(provider_type, LocalProvider):
+            broker = LocalBroker()
+            return Contract(
+                provider_type,
+                lambda server_name: provider_type(broker=broker, server_name=server_name),
+                lambda _prefix: None,
+            )
+        arguments, sweep = request.getfixturevalue("arguments"), request.getfixturevalue("sweep")
+        return Contract(provider_type, lambda server_name: provider_type(**arguments(server_name)), sweep)
+
+    return make
+
+
+@pytest.mark.parametrize(("provider", "breakage", "test"), CASES)
+def test_a_broken_provider_fails(contract, provider, breakage, test):
+    broken = type(f"{breakage.__name__}{provider.__name__}", (breakage, provider), {})
+    with pytest.raises(FAILURES):
+        getattr(contract(broken), test)()
