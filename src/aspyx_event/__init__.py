@@ -31,6 +31,7 @@ from .exceptions import (
     HandlerTimeoutError,
     HeaderError,
     InvalidNameError,
+    LimitExceededError,
     ListenerError,
     MissingDriverError,
     NoRouteError,
@@ -47,8 +48,8 @@ from .exceptions import (
 from .listeners import EventListener, EventListenerDescriptor, SubscriptionOptions, event_handler, event_listener
 from .manager import EventManager
 from .pipeline import AbstractEnvelopePipeline, EnvelopePipeline, envelope_pipeline
-from .policies import AckPolicy, Backoff, QueueNaming, Retry, RetryMode
-from .providers.base import AddressKind, Binding, Capabilities, Consumer, Delivery, Outgoing, Provider
+from .policies import AckPolicy, Backoff, Limits, QueueNaming, Retry, RetryMode
+from .providers.base import AddressKind, Binding, Capabilities, ConnectionHooks, Consumer, Delivery, Outgoing, Provider
 from .providers.local import LocalBroker, LocalProvider
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ __all__ = [
     "CodecError",
     "ConfirmTimeoutError",
     "ConnectError",
+    "ConnectionHooks",
     "ConnectionLostError",
     "Consumer",
     "DeadLetter",
@@ -104,6 +106,8 @@ __all__ = [
     "HeaderError",
     "InvalidNameError",
     "JsonCodec",
+    "LimitExceededError",
+    "Limits",
     "ListenerError",
     "LocalBroker",
     "LocalProvider",

@@ -11,6 +11,7 @@
   + CodecError                  discard: bytes and event do not fit each other, a retry cannot help
     - EncodeError
     - DecodeError
+    - LimitExceededError
   + UnknownDeadLetterError      there is no such dead letter (any more)
   + ProcessDiedError            find out why the event kills its process
   + HandlerTimeoutError         make the handler faster, or its time longer
@@ -80,6 +81,10 @@ class EncodeError(CodecError):
 
 class DecodeError(CodecError):
     """A body is not what its event class says; the message names event, field and reason."""
+
+
+class LimitExceededError(CodecError):
+    """An event is larger than the manager's `Limits` allow."""
 
 
 class UnknownDeadLetterError(EventException, LookupError):

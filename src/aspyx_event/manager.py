@@ -26,8 +26,8 @@ from .events import EventDescriptor
 from .exceptions import DeclarationError, StateError
 from .listeners import EventListenerDescriptor, SubscriptionOptions
 from .pipeline import EnvelopePipeline
-from .policies import AckPolicy, Retry
-from .providers.base import Provider
+from .policies import AckPolicy, Limits, Retry
+from .providers.base import ConnectionHooks, Provider
 
 logger = logging.getLogger("aspyx.event")
 
@@ -61,6 +61,8 @@ class EventManager(_EarlierNames):
         pipelines: Interceptors outside of those of the environment, outermost first.
         listeners: Functions marked with ``@event_handler``, and instances of listener classes, besides those of the
             environment.
+        hooks: Told of the provider's connection and its loss.
+        limits: What is refused on sending, and becomes a dead letter on receiving.
         source: CloudEvents source of what is sent; "" takes the provider's server name.
         stop_timeout: Seconds that running handlers have to finish when the manager stops.
 
@@ -77,16 +79,21 @@ class EventManager(_EarlierNames):
         retry: Retry | None = None,
         pipelines: Iterable[EnvelopePipeline] = (),
         listeners: Iterable[Any] = (),
+        hooks: ConnectionHooks | None = None,
+        limits: Limits | None = None,
         source: str = "",
         stop_timeout: float = 10.0,
     ) -> None:
         if not isinstance(provider, Provider):
             raise DeclarationError(f"EventManager({provider!r}): the provider does not derive from Provider")
         self.provider = provider
+        if hooks is not None:
+            provider.hooks = hooks
         self._reporter = FailureReporter(exception_manager)
         self._engine = Engine(
             provider,
             codec or JsonCodec(),
+            limits or Limits(),
             retry or Retry(),
             self._reporter,
             pipelines,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import TypeVar
@@ -36,6 +36,37 @@ class Backoff(Enum):
 
     FIXED = "fixed"
     EXPONENTIAL = "exponential"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What is too large to be an event: refused on sending, a dead letter at once on receiving.
+
+    Attributes:
+        body: Bytes of a body.
+        headers: Number of headers.
+        header_bytes: Characters of all header names and values together. STOMP brokers cut the connection for more
+            than about 250,000, without a word.
+    """
+
+    body: int = 16 * 1024 * 1024
+    headers: int = 200
+    header_bytes: int = 64 * 1024
+
+    def __post_init__(self) -> None:
+        if min(self.body, self.headers, self.header_bytes) < 1:
+            raise DeclarationError("Limits: body, headers and header_bytes are numbers > 0")
+
+    def exceeded(self, body: bytes, headers: Mapping[str, str]) -> str:
+        """Return what exceeds a limit, "" where nothing does."""
+        if len(body) > self.body:
+            return f"its body has {len(body):,} bytes, {self.body:,} are the limit (Limits.body)"
+        if len(headers) > self.headers:
+            return f"it has {len(headers)} headers, {self.headers} are the limit (Limits.headers)"
+        size = sum(map(len, headers)) + sum(map(len, headers.values()))
+        if size > self.header_bytes:
+            return f"its headers have {size:,} characters, {self.header_bytes:,} are the limit (Limits.header_bytes)"
+        return ""
 
 
 class RetryMode(Enum):

@@ -229,7 +229,7 @@ def test_impossible_options_are_refused_everywhere(keywords, words):
         ({"jitter": 2}, "share from 0 to 1"),
         ({"backoff": []}, "list at least one wait"),
         ({"backoff": [1, -1]}, "seconds >= 0"),
-        ({"backoff": "fixed"}, "backoff='fixed'"),
+        ({"backoff": "sometimes"}, "backoff='sometimes'"),
         ({"on": ("ValueError",)}, "on="),
     ],
 )

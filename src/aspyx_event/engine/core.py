@@ -14,7 +14,7 @@ from ..codecs.base import Codec
 from ..events import check_field
 from ..listeners import EventListenerDescriptor
 from ..pipeline import Chain, EnvelopePipeline
-from ..policies import Retry
+from ..policies import Limits, Retry
 from ..providers.base import Provider
 from ..registry import EventRegistry
 from .crashes import CrashLedger
@@ -37,6 +37,7 @@ class Engine:
     Args:
         provider: The transport.
         codec: Events to bytes and back.
+        limits: What is too large.
         retry: For listeners that say nothing themselves.
         reporter: Gets the errors nobody else takes.
         pipelines: Interceptors outside of those of the environment, outermost first.
@@ -50,6 +51,7 @@ class Engine:
         self,
         provider: Provider,
         codec: Codec,
+        limits: Limits,
         retry: Retry,
         reporter: FailureReporter,
         pipelines: Iterable[EnvelopePipeline],
@@ -59,11 +61,11 @@ class Engine:
         control: Control,
     ) -> None:
         self._provider, self._codec, self._retry, self._reporter = provider, codec, retry, reporter
-        self._stop_timeout, self._control = stop_timeout, control
+        self._limits, self._stop_timeout, self._control = limits, stop_timeout, control
         self.events, self.subscriptions = EventRegistry(), SubscriptionBag()
         self.factory = EnvelopeFactory(codec, source, passes_objects=provider.passes_objects)
         self._invoke = Invoke(codec)
-        self._chain = Chain(Publish(provider).send, self._invoke.handle)
+        self._chain = Chain(Publish(provider, limits).send, self._invoke.handle)
         self.sending = Sending(self._chain)
         self._given_pipelines, self._reactions = list(pipelines), reactions_in(listeners)
         self._pipeline_types: list[type] = []
@@ -136,6 +138,7 @@ class Engine:
             self._provider.clock,
             self._reporter,
             binding,
+            self._limits,
             self._ledger if binding.durable else None,
         )
         subscription = Subscription(descriptor, binding, dispatcher, self._control, self.remove)

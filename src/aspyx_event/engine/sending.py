@@ -27,19 +27,24 @@ from ..envelope import (
     check_headers,
 )
 from ..events import EventDescriptor
-from ..exceptions import UnsupportedError
+from ..exceptions import LimitExceededError, UnsupportedError
 from ..pipeline import Chain
+from ..policies import Limits
 from ..providers.base import Outgoing, Provider
 
 
 class Publish:
     """Sending end of a chain: hands the envelope to the provider."""
 
-    def __init__(self, provider: Provider) -> None:
-        self._provider = provider
+    def __init__(self, provider: Provider, limits: Limits) -> None:
+        self._provider, self._limits = provider, limits
 
     def send(self, envelope: Envelope, descriptor: EventDescriptor, /) -> asyncio.Future[None]:
         options = envelope.options
+        # Here, because interceptors may have made it larger. An object that travels as it is has no size.
+        exceeded = self._limits.exceeded(envelope.body if envelope.encoded else b"", envelope.headers)
+        if exceeded:
+            raise LimitExceededError(f"event {descriptor.name!r} (id {envelope.id}) is too large: {exceeded}")
         return self._provider.publish(
             Outgoing(
                 address=descriptor.name,

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from ..clock import Clock, SystemClock
 from ..envelope import Envelope
@@ -57,6 +57,21 @@ class Capabilities:
     deduplicates: bool = False
     headers: bool = True
     remote: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionHooks:
+    """What is told of a provider's connection. Called on the manager's loop, sync or async; what a hook raises is logged.
+
+    Attributes:
+        on_connect: Called without arguments when a connection is there, the first time and after each loss.
+        on_disconnect: Called with the reason when it was lost.
+        on_error: Called with each error of an attempt to connect; while the same one repeats itself, once.
+    """
+
+    on_connect: Callable[[], Any] | None = None
+    on_disconnect: Callable[[Exception], Any] | None = None
+    on_error: Callable[[Exception], Any] | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -170,6 +185,7 @@ class Provider(ABC):
         name: What a user calls it in logs and errors: "local", "amqp", "stomp".
         server_name: Names this process in `per_process` queues; "" where none was given.
         queue_naming: How queues are named.
+        hooks: Told of connections and their loss; set before `start`.
         clock: Times the waits between attempts.
         passes_objects: Envelopes may travel with their event object and without bytes.
     """
@@ -178,6 +194,7 @@ class Provider(ABC):
     capabilities: ClassVar[Capabilities]
     server_name: str = ""
     queue_naming: QueueNaming = QueueNaming.LISTENER
+    hooks: ConnectionHooks = ConnectionHooks()
     clock: Clock = SystemClock()
     passes_objects: bool = False
 

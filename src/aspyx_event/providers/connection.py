@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import ipaddress
 import logging
 import random
 import socket
 import ssl as ssl_module
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, Protocol, TypeVar
 
-from ..exceptions import AuthenticationError, ConnectError, ConnectionLostError, ProviderError
+from ..exceptions import AuthenticationError, ConnectError, ConnectionLostError, DeclarationError, ProviderError
+from .base import ConnectionHooks
 
 logger = logging.getLogger("aspyx.event.connection")
 
@@ -31,6 +33,9 @@ class ConnectionSettings:
         confirm_timeout: How long a publish waits for its confirmation, reconnects included.
         max_unconfirmed: Published messages that may wait for a confirmation.
         backoff: First and largest wait between two attempts to reconnect; doubles, with jitter.
+        failover: Further brokers as ``host:port``, tried in turn when one cannot be reached.
+        max_retries: Attempts to reconnect before the connection is given up for good; None never gives up.
+        hooks: Told of connections and their loss.
     """
 
     protocol: str
@@ -46,10 +51,27 @@ class ConnectionSettings:
     confirm_timeout: float = 30.0
     max_unconfirmed: int = 10_000
     backoff: tuple[float, float] = (0.05, 1.0)
+    failover: tuple[str, ...] = ()
+    max_retries: int | None = None
+    hooks: ConnectionHooks = field(default_factory=ConnectionHooks)
 
     @property
     def where(self) -> str:
         return f"{self.protocol} broker at {self.host}:{self.port}"
+
+    def endpoints(self) -> list[ConnectionSettings]:
+        """Return these settings for each broker that may be connected to, this one first.
+
+        Raises:
+            DeclarationError: an entry of `failover` is not ``host:port``.
+        """
+        found = [self]
+        for entry in self.failover:
+            host, colon, port = entry.rpartition(":")
+            if not colon or not host or not port.isdigit():
+                raise DeclarationError(f"failover={entry!r}: write each further broker as 'host:port'")
+            found.append(replace(self, host=host.strip("[]"), port=int(port), failover=()))
+        return found
 
     def check(self) -> None:
         """Raise for settings that would leak a password, or warn.
@@ -110,7 +132,7 @@ class Supervisor(Generic[W]):
 
     Args:
         settings: Where and how patiently.
-        connect: Opens one connection; raises what `ConnectionSettings.connect_error` maps.
+        connect: Opens one connection to the broker it is told; raises what `ConnectionSettings.connect_error` maps.
         up: Called with each new connection; attaches links and resends what is unconfirmed.
         down: Called with the reason whenever a connection ended.
     """
@@ -118,7 +140,7 @@ class Supervisor(Generic[W]):
     def __init__(
         self,
         settings: ConnectionSettings,
-        connect: Callable[[], Awaitable[W]],
+        connect: Callable[[ConnectionSettings], Awaitable[W]],
         up: Callable[[W], None],
         down: Callable[[Exception], None],
     ) -> None:
@@ -129,6 +151,11 @@ class Supervisor(Generic[W]):
         self.reconnects = 0
         #: Why there is no connection now; None while there is one.
         self.error: Exception | None = None
+        #: True once `max_retries` attempts to reconnect have failed: there will be no connection any more.
+        self.given_up = False
+        self._endpoints = settings.endpoints()
+        self._hook_tasks: set[asyncio.Future[Any]] = set()
+        self._complaint = ""
         self._is_up = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -147,6 +174,7 @@ class Supervisor(Generic[W]):
             except AuthenticationError:
                 raise
             except ConnectError as error:
+                self._complain(error)
                 if loop.time() + pause >= end:
                     raise
                 logger.info("%s; trying again", error)
@@ -180,15 +208,45 @@ class Supervisor(Generic[W]):
         return self.wire
 
     async def _attempt(self) -> W:
+        endpoint = self._endpoints[0]
         try:
-            return await asyncio.wait_for(self._connect(), self.settings.connect_timeout)
+            return await asyncio.wait_for(self._connect(endpoint), endpoint.connect_timeout)
         except (OSError, asyncio.TimeoutError) as error:
-            raise self.settings.connect_error(error) from error
+            self._endpoints.append(self._endpoints.pop(0))
+            raise endpoint.connect_error(error) from error
+        except ConnectError:
+            self._endpoints.append(self._endpoints.pop(0))
+            raise
 
     def _opened(self, wire: W) -> None:
-        self.wire, self.error = wire, None
+        self.wire, self.error, self._complaint = wire, None, ""
         self._up(wire)
         self._is_up.set()
+        self._tell(self.settings.hooks.on_connect)
+
+    def _complain(self, error: Exception) -> None:
+        """Tell the hook of an error; of one that repeats itself, once."""
+        if str(error) != self._complaint:
+            self._complaint = str(error)
+            self._tell(self.settings.hooks.on_error, error)
+
+    def _tell(self, hook: Callable[..., Any] | None, *arguments: Any) -> None:
+        if hook is None:
+            return
+        try:
+            answer = hook(*arguments)
+        except Exception:  # a hook may only observe: the connection must not depend on it
+            logger.exception("a connection hook failed")
+            return
+        if inspect.isawaitable(answer):
+            task = asyncio.ensure_future(answer)
+            self._hook_tasks.add(task)
+            task.add_done_callback(self._hook_done)
+
+    def _hook_done(self, task: asyncio.Future[Any]) -> None:
+        self._hook_tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            logger.error("a connection hook failed", exc_info=task.exception())
 
     async def _supervise(self, wire: W) -> None:
         low, high = self.settings.backoff
@@ -198,7 +256,8 @@ class Supervisor(Generic[W]):
             self._is_up.clear()
             logger.warning("connection to the %s lost: %s; reconnecting", self.settings.where, reason)
             self._down(reason)
-            pause = low
+            self._tell(self.settings.hooks.on_disconnect, reason)
+            pause, failed = low, 0
             while True:
                 # Jitter: the clients of a restarted broker must not all come back at the same moment.
                 await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311
@@ -208,6 +267,14 @@ class Supervisor(Generic[W]):
                 except ProviderError as error:
                     self.error = error
                     logger.info("reconnect: %s", error)
+                    self._complain(error)
+                    failed += 1
+                    if self.settings.max_retries is not None and failed >= self.settings.max_retries:
+                        self.given_up = True
+                        logger.error(
+                            "the %s is given up after %d attempts: %s", self.settings.where, failed, error
+                        )
+                        return
                     pause = min(pause * 2, high)
             self.reconnects += 1
             logger.info("connected again to the %s", self.settings.where)

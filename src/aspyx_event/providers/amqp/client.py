@@ -243,8 +243,7 @@ class Client:
         # The wire has told its links already.
         logger.debug("connection down: %s", reason)
 
-    async def _connect(self) -> Wire:
-        settings = self.settings
+    async def _connect(self, settings: ConnectionSettings) -> Wire:
         wire = Wire(settings, self.container_id, self._mechanism)
         try:
             await self._loop.create_connection(

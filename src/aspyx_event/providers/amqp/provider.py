@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl as ssl_module
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from ...exceptions import ConnectError, ConnectionLostError, DeclarationError, MissingDriverError
@@ -44,6 +46,8 @@ class AMQPProvider(Provider):
             included.
         max_unconfirmed: Publishes that may wait for their confirmation; more fail with `BufferFullError`.
         backoff: First and largest wait, in seconds, between attempts to reconnect.
+        failover: Further brokers as ``host:port``, tried in turn when one cannot be reached.
+        max_retries: Attempts to reconnect before the connection is given up for good; None never gives up.
         queue_naming: How the queues of listeners are named.
 
     Raises:
@@ -81,6 +85,8 @@ class AMQPProvider(Provider):
         confirm_timeout: float = 30.0,
         max_unconfirmed: int = 10_000,
         backoff: tuple[float, float] = (0.05, 1.0),
+        failover: Sequence[str] = (),
+        max_retries: int | None = None,
         queue_naming: QueueNaming = QueueNaming.LISTENER,
     ) -> None:
         if not isinstance(server_name, str) or not server_name:
@@ -105,7 +111,10 @@ class AMQPProvider(Provider):
             confirm_timeout=confirm_timeout,
             max_unconfirmed=max_unconfirmed,
             backoff=backoff,
+            failover=tuple(failover),
+            max_retries=max_retries,
         )
+        self._settings.endpoints()  # says at once what is wrong with failover
         self._client: Client | None = None
 
     def __repr__(self) -> str:
@@ -120,7 +129,8 @@ class AMQPProvider(Provider):
         client = self._client
         if client is None:
             self._settings.check()
-            client = self._client = _client_class()(self._settings, self._mechanism, self.server_name)
+            settings = replace(self._settings, hooks=self.hooks)
+            client = self._client = _client_class()(settings, self._mechanism, self.server_name)
         try:
             await client.start()
         except BaseException:

@@ -212,11 +212,11 @@ class StompClient:
         else:
             raise ConnectionLostError(f"{what}: {self.settings.where}: {wire.closed.result()}")
 
-    async def _connect(self) -> StompWire:
+    async def _connect(self, settings: ConnectionSettings) -> StompWire:
         if self._useless:
             # A broker that drops us again and again before it confirms anything must not be called in a tight loop.
-            await asyncio.sleep(min(0.05 * 2**self._useless, 1.0, self.settings.connect_timeout / 2))
-        return await open_wire(self.settings, self._vhost, self._receive)
+            await asyncio.sleep(min(0.05 * 2**self._useless, 1.0, settings.connect_timeout / 2))
+        return await open_wire(settings, self._vhost, self._receive)
 
     def _up(self, wire: StompWire) -> None:
         self._latest = wire

@@ -6,6 +6,7 @@ import asyncio
 import importlib
 import ssl as ssl_module
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -46,6 +47,8 @@ class StompProvider(Provider):
         confirm_timeout: Seconds from `publish` to the confirmation, reconnects included.
         max_unconfirmed: Messages that may wait for a confirmation.
         backoff: First and largest wait, in seconds, between two attempts to reconnect.
+        failover: Further brokers as ``host:port``, tried in turn when one cannot be reached.
+        max_retries: Attempts to reconnect before the connection is given up for good; None never gives up.
         queue_naming: How the queues of listeners are named.
     """
 
@@ -81,6 +84,8 @@ class StompProvider(Provider):
         confirm_timeout: float = 30.0,
         max_unconfirmed: int = 10_000,
         backoff: tuple[float, float] = (0.05, 1.0),
+        failover: Sequence[str] = (),
+        max_retries: int | None = None,
         queue_naming: QueueNaming = QueueNaming.LISTENER,
     ) -> None:
         self.server_name = server_name
@@ -100,7 +105,10 @@ class StompProvider(Provider):
             confirm_timeout=confirm_timeout,
             max_unconfirmed=max_unconfirmed,
             backoff=backoff,
+            failover=tuple(failover),
+            max_retries=max_retries,
         )
+        self._settings.endpoints()  # says at once what is wrong with failover
         self._default_tls = ssl is True
         self._session: StompSession | None = None
         self._starting = asyncio.Lock()
@@ -113,7 +121,7 @@ class StompProvider(Provider):
         async with self._starting:
             if self._session is not None:
                 return
-            settings = self._settings
+            settings = replace(self._settings, hooks=self.hooks)
             if self._default_tls:
                 settings = replace(settings, ssl=ssl_module.create_default_context())
             settings.check()
