@@ -45,12 +45,15 @@ from .exceptions import (
     UnregisteredEventTypeError,
     UnsupportedError,
 )
+from .inbox import Deduplicate
 from .listeners import EventListener, EventListenerDescriptor, SubscriptionOptions, event_handler, event_listener
 from .manager import EventManager
 from .pipeline import AbstractEnvelopePipeline, EnvelopePipeline, envelope_pipeline
 from .policies import AckPolicy, Backoff, Limits, QueueNaming, Retry, RetryMode
 from .providers.base import AddressKind, Binding, Capabilities, ConnectionHooks, Consumer, Delivery, Outgoing, Provider
 from .providers.local import LocalBroker, LocalProvider
+from .store.base import InboxStore
+from .store.memory import MemoryInboxStore
 
 if TYPE_CHECKING:
     from .providers.amqp import AMQPProvider
@@ -90,6 +93,7 @@ __all__ = [
     "DeadLetters",
     "DeclarationError",
     "DecodeError",
+    "Deduplicate",
     "Delivery",
     "DuplicateEventError",
     "EncodeError",
@@ -104,6 +108,7 @@ __all__ = [
     "EventModule",
     "HandlerTimeoutError",
     "HeaderError",
+    "InboxStore",
     "InvalidNameError",
     "JsonCodec",
     "LimitExceededError",
@@ -112,6 +117,7 @@ __all__ = [
     "LocalBroker",
     "LocalProvider",
     "ManualClock",
+    "MemoryInboxStore",
     "MissingDriverError",
     "NoRouteError",
     "NotAcceptedError",

@@ -31,6 +31,7 @@ ROOMS = {
     "cloudevents": 4,
     "reactions": 4,
     "observability": 4,
+    "inbox": 4,
     # the manager
     "manager": 5,
     # edges
@@ -46,7 +47,7 @@ ROOMS = {
 UPWARD_FOR_TYPES = {("context", "listeners")}
 
 # Shared by the adapters of a package; everything else of one adapter is its own business.
-SHARED = {"providers.base", "providers.connection", "store.base"}
+SHARED = {"providers.base", "providers.connection", "providers.artemis", "store.base"}
 
 
 def local_name(module):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from typing import Any
 
@@ -23,16 +23,13 @@ class Attempts:
     Args:
         chain: Interceptors, ending in the handler.
         timeout: Seconds for one attempt; None does not limit it.
+        left_behind: Called with 1 for a handler that ignores its time limit, and with -1 when it ends at last.
     """
 
-    def __init__(self, chain: Link, timeout: float | None) -> None:
-        self._chain, self._timeout = chain, timeout
-        self._left_behind: set[object] = set()
-
-    @property
-    def left_behind(self) -> int:
-        """Handlers past their time limit that still run: sync ones in their threads, async ones that ignore cancelling."""
-        return len(self._left_behind)
+    def __init__(self, chain: Link, timeout: float | None, left_behind: Callable[[int], None]) -> None:
+        self._chain, self._timeout, self._left_behind = chain, timeout, left_behind
+        #: A reference to each handler that is left behind.
+        self._running: set[object] = set()
 
     async def run(self, context: EventContext) -> Exception | None:
         """Run interceptors and handler; return what they raised, None if they succeeded.
@@ -70,12 +67,19 @@ class Attempts:
         running: Future[Any] | asyncio.Future[Any] = context.thread or work
         if not running.done():
             # Its slot comes back all the same; otherwise one hanging handler stops its subscription for ever.
-            self._left_behind.add(running)
-            running.add_done_callback(self._left_behind.discard)
+            self._running.add(running)
+            self._left_behind(1)
+            loop = asyncio.get_running_loop()
+            # A thread ends in a thread.
+            running.add_done_callback(lambda ended: loop.call_soon_threadsafe(self._ended, ended))
             logger.error(
                 "listener %r ignores its time limit of %g s and was left behind", context.listener.name, seconds
             )
         raise HandlerTimeoutError(f"listener {context.listener.name!r} took longer than {seconds:g} s")
+
+    def _ended(self, running: object) -> None:
+        self._running.discard(running)
+        self._left_behind(-1)
 
 
 def _is_being_cancelled() -> bool:

@@ -32,6 +32,7 @@ class SubscriptionStats:
         count: Deliveries handled with success.
         failures: Attempts that failed.
         dead_letters: Deliveries given up.
+        left_behind: Handlers past their time limit that still run.
         last_event_id: Id of the event handled last, with or without success; "" before the first.
         last_time: When that was, in UTC; None before the first.
     """
@@ -39,6 +40,7 @@ class SubscriptionStats:
     count: int = 0
     failures: int = 0
     dead_letters: int = 0
+    left_behind: int = 0
     last_event_id: str = ""
     last_time: datetime | None = None
 
@@ -74,7 +76,7 @@ class Dispatcher:
     ) -> None:
         self._descriptor, self._call, self._retry = descriptor, call, retry
         self._provider, self._clock, self._reporter, self._binding = provider, clock, reporter, binding
-        self._attempts = Attempts(chain, retry.timeout)
+        self._attempts = Attempts(chain, retry.timeout, self._left_behind)
         self._limits, self._ledger = limits, ledger
         #: Deliveries to come that may be survivors of a crash: what the broker had handed to the process that died.
         self._suspects = binding.prefetch if ledger is not None else 0
@@ -87,10 +89,8 @@ class Dispatcher:
         # A new one, because the first wait binds it to its loop, and a restart may be on another.
         self._stopping = asyncio.Event()
 
-    @property
-    def left_behind(self) -> int:
-        """Handlers that still run although their time is over."""
-        return self._attempts.left_behind
+    def _left_behind(self, change: int) -> None:
+        self.stats.left_behind += change
 
     def stop(self) -> None:
         """End waits for a further attempt; their deliveries are released and come again."""
@@ -120,7 +120,7 @@ class Dispatcher:
         attempt = _attempt_of(received)
         exceeded = self._limits.exceeded(received.body if received.encoded else b"", received.headers)
         if exceeded:
-            too_large = LimitExceededError(f"event {self._descriptor.event.name!r} is too large: {exceeded}")
+            too_large = LimitExceededError(f"event {self._descriptor.event.name!r}: too large: {exceeded}")
             context = EventContext(received, self._descriptor, attempt, delivery.redelivered)
             await self._note(too_large, context)
             await self._give_up(delivery, received, too_large, attempt)

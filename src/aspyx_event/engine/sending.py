@@ -44,7 +44,7 @@ class Publish:
         # Here, because interceptors may have made it larger. An object that travels as it is has no size.
         exceeded = self._limits.exceeded(envelope.body if envelope.encoded else b"", envelope.headers)
         if exceeded:
-            raise LimitExceededError(f"event {descriptor.name!r} (id {envelope.id}) is too large: {exceeded}")
+            raise LimitExceededError(f"event {descriptor.name!r} (id {envelope.id}): too large: {exceeded}")
         return self._provider.publish(
             Outgoing(
                 address=descriptor.name,

@@ -271,9 +271,7 @@ class Supervisor(Generic[W]):
                     failed += 1
                     if self.settings.max_retries is not None and failed >= self.settings.max_retries:
                         self.given_up = True
-                        logger.error(
-                            "the %s is given up after %d attempts: %s", self.settings.where, failed, error
-                        )
+                        logger.error("the %s is given up after %d attempts: %s", self.settings.where, failed, error)
                         return
                     pause = min(pause * 2, high)
             self.reconnects += 1

@@ -1,0 +1,1 @@
+"""What the framework remembers beyond a message."""
