@@ -11,8 +11,8 @@ from .rounds import Outcome, Plan
 from .settings import CONFIRM, KINDS, TITLES, Contender
 
 _LABEL = 28
-_RATE_HEADER = f"{'':<{_LABEL}}{'messages/s':>11}{'range':>20}{'x raw':>8}{'range':>12}{'CPU us/msg':>12}{'/ raw':>7}"
-_TIME_HEADER = f"{'':<{_LABEL}}{'p50 ms':>11}{'range':>20}{'/ raw':>8}{'p99 ms':>12}{'CPU us/msg':>12}{'/ raw':>7}"
+_RATE_HEADER = f"{'':<{_LABEL}}{'messages/s':>11}{'range':>20}{'x raw':>8}{'range':>14}{'CPU us/msg':>12}{'/ raw':>7}"
+_TIME_HEADER = f"{'':<{_LABEL}}{'p50 ms':>11}{'range':>20}{'/ raw':>8}{'p99 ms':>14}{'CPU us/msg':>12}{'/ raw':>7}"
 
 
 def table(plan: Plan, outcome: Outcome) -> str:
@@ -109,7 +109,7 @@ def _rate_row(one: Contender, samples: Sequence[Sample], raw: Sequence[Sample] |
         against = paired_ratios(rates, [sample.rate for sample in raw])
         ratio, low_to_high = _figure(against.median), f"{_figure(against.low)}-{_figure(against.high)}"
     return (
-        f"{one.label:<{_LABEL}}{spread.median:>11,.0f}{_range(spread, 0):>20}{ratio:>8}{low_to_high:>12}"
+        f"{one.label:<{_LABEL}}{spread.median:>11,.0f}{_range(spread, 0):>20}{ratio:>8}{low_to_high:>14}"
         f"{_cpu(samples, raw)}"
     )
 
@@ -118,7 +118,7 @@ def _time_row(one: Contender, samples: Sequence[Sample], raw: Sequence[Sample] |
     middle, worst = Spread.of(_times(samples, "p50")), Spread.of(_times(samples, "p99"))
     ratio = "" if raw is None else _figure(paired_ratios(_times(samples, "p50"), _times(raw, "p50")).median)
     return (
-        f"{one.label:<{_LABEL}}{middle.median:>11.3f}{_range(middle, 3):>20}{ratio:>8}{worst.median:>12.3f}"
+        f"{one.label:<{_LABEL}}{middle.median:>11.3f}{_range(middle, 3):>20}{ratio:>8}{worst.median:>14.3f}"
         f"{_cpu(samples, raw)}"
     )
 

@@ -189,19 +189,51 @@ async def test_pausing_in_the_middle_of_a_stream_loses_and_repeats_nothing(
         counts[number] = counts.get(number, 0) + 1
         delivery.ack()
 
-    first = await provider.subscribe(binding(50), consume)
-    second = await other.subscribe(binding(50), consume)
+    paused, too_late = set(), []
+
+    def consume_as(name):
+        def take(delivery):
+            if name in paused:
+                too_late.append(delivery)
+            consume(delivery)
+
+        return take
+
+    consumers = {
+        "first": await provider.subscribe(binding(50), consume_as("first")),
+        "second": await other.subscribe(binding(50), consume_as("second")),
+    }
     publishing = asyncio.ensure_future(publish(provider, outgoing, unique, 5000))
     while not publishing.done():
-        for consumer in (first, second):
+        for name, consumer in consumers.items():
             await consumer.pause()
+            paused.add(name)
             await asyncio.sleep(0.003)
+            paused.discard(name)
             await consumer.resume()
             await asyncio.sleep(0.003)
     await publishing
     await until(lambda: len(counts) == 5000, lambda: f"{len(counts)} arrived")
     assert set(counts.values()) == {1}
+    assert too_late == []
     await settled(management, f"{unique}.q", until)
+
+
+async def test_a_paused_consumer_with_room_takes_no_turn(connect, unique, binding, outgoing, until):
+    provider, other, got, rest = await connect(), await connect(), [], []
+    consumer = await provider.subscribe(binding(10), got.append)
+    await consumer.pause()
+
+    def consume(delivery):
+        rest.append(delivery)
+        delivery.ack()
+
+    await other.subscribe(binding(10), consume)
+    await publish(other, outgoing, unique, 100)
+    await until(lambda: len(rest) == 100)
+    # Those that went to the paused one first would have come back late.
+    assert numbers(rest) == list(range(100))
+    assert got == []
 
 
 async def test_a_large_delivery_under_way_at_a_pause_is_handed_back_whole(

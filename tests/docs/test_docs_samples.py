@@ -14,6 +14,8 @@ numbers of their page, so that a traceback points at the sample.
 
 from __future__ import annotations
 
+import inspect
+import itertools
 import os
 import re
 import subprocess
@@ -267,6 +269,25 @@ def test_the_reference_has_every_public_name():
         prefix = package.__name__
         names = [name for name in package.__all__ if not name.startswith("__") and name != "AMQProvider"]
         assert [name for name in names if not re.search(rf"^::: {prefix}\.{name}$", pages, re.MULTILINE)] == []
+
+
+@pytest.mark.parametrize(
+    ("page", "header", "documented"),
+    [
+        ("failures.md", "| `Retry(...)` |", aspyx_event.Retry),
+        ("configuration.md", "| `EventManager(...)` |", aspyx_event.EventManager),
+        ("events-and-codecs.md", "| keyword | default |", aspyx_event.event),
+        ("events-and-codecs.md", "| keyword | meaning |", aspyx_event.EventManager.send_event),
+        ("providers/amqp.md", "| argument | default |", aspyx_event.AMQPProvider),
+    ],
+)
+def test_a_table_of_arguments_has_them_all(page, header, documented):
+    lines = iter((ROOT / "docs" / page).read_text(encoding="utf-8").splitlines())
+    assert any(line.startswith(header) for line in lines)
+    next(lines)
+    rows = itertools.takewhile(lambda line: line.startswith("|"), lines)
+    named = {name for row in rows for name in re.findall(r"`(\w+)`", row.split("|")[1])}
+    assert named == set(inspect.signature(documented).parameters) - {"self", "event"}
 
 
 def _is_error(value: object) -> bool:

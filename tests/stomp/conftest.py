@@ -59,6 +59,8 @@ class Proxy:
         self.sent: list[bytes] = []
         #: Asked for each frame of the broker; true drops it.
         self.drop: Callable[[bytes], bool] = lambda _frame: False
+        #: Awaited with each piece of data before it is passed on.
+        self.before: Callable[[bytes], Awaitable[None]] | None = None
         self.connections = 0
         self._server: asyncio.Server | None = None
         self._writers: list[asyncio.StreamWriter] = []
@@ -103,6 +105,8 @@ class Proxy:
     ) -> None:
         try:
             while data := await source.read(65536):
+                if self.before is not None:
+                    await self.before(data)
                 sink.write(keep(data))
                 await sink.drain()
         except OSError:

@@ -360,3 +360,45 @@ async def test_a_missing_right_is_named_and_the_connection_goes_on(own_broker, p
     with pytest.raises(PermissionDeniedError, match="CREATE_ADDRESS"):
         await connected.publish(outgoing(f"{unique}.new"))
     assert connected.unconfirmed == 0
+
+
+async def test_queues_that_come_and_go_meanwhile_do_not_confuse_the_questions_to_the_broker(
+    broker, provider, inbox, unique, caplog
+):
+    connected, restless = await provider(broker), await provider(broker)
+    running = True
+
+    async def come_and_go(name):
+        while running:
+            consumer = await restless.subscribe(Binding(address=f"{unique}.other", queue=name), inbox())
+            await consumer.close()
+
+    coming = [asyncio.create_task(come_and_go(name)) for name in (None, "a", "b", "c")]
+    for number in range(100):
+        consumer = await connected.subscribe(Binding(address=unique, queue=f"news{number % 3}"), inbox())
+        await consumer.close()
+    running = False
+    await asyncio.gather(*coming)
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+async def test_a_volatile_queue_that_vanishes_while_it_is_joined_does_not_stay_for_ever(
+    broker, management, proxy, provider, inbox, outgoing, unique, eventually
+):
+    middle, binding = await proxy(broker), Binding(address=unique, queue="news")
+    leaver, joiner, box = await provider(broker), await provider(middle), inbox()
+    last = await leaver.subscribe(binding, inbox())
+
+    async def leave_first(data):
+        if b"SUBSCRIBE" in data and b"shared-volatile" in data:
+            middle.before = None
+            await last.close()
+            await eventually(lambda: management.queues_of(unique) == [])
+
+    middle.before = leave_first
+    consumer = await joiner.subscribe(binding, box)
+    assert middle.before is None
+    await joiner.publish(outgoing(unique, durable=False))
+    await box.until(1)
+    await consumer.close()
+    await eventually(lambda: management.queues_of(unique) == [])

@@ -164,7 +164,8 @@ class Consumer(ABC):
     async def pause(self) -> None:
         """Take no further deliveries, and give back those the transport holds for us but has not handed over.
 
-        Deliveries handed over before stay valid and are to be settled. Other consumers of the queue get the rest.
+        Deliveries handed over before stay valid and are to be settled. Other consumers of the queue get the rest, at
+        the latest when that is done.
         """
 
     @abstractmethod

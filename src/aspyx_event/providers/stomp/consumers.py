@@ -275,6 +275,10 @@ class StompConsumer(Consumer):
             attachment.wire = wire = await self._client.control("SUBSCRIBE", headers, self._what)
             if wire is not self._client.wire:  # it ended before this task was told of the receipt
                 raise ConnectionLostError(f"{self._what}: the connection was lost again")
+            if self._verified and await self._keeper.is_stray(self.binding):
+                await self._unsubscribe(attachment)
+                await self._keeper.remove(self.binding)
+                raise ConnectionLostError(f"{self._what}: the queue vanished meanwhile")
         except BaseException:
             self._client.route(attachment.id, None)
             attachment.end()

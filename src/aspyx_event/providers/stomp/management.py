@@ -60,6 +60,10 @@ class Management:
         text = json.dumps({key.replace("_", "-"): value for key, value in configuration.items()})
         await self._ask("broker", "createQueue", text, True)
 
+    async def destroy_queue(self, name: str) -> None:
+        """Remove a queue that has no consumers."""
+        await self._ask("broker", "destroyQueue", name)
+
     async def has_queues(self, address: str) -> bool:
         """Tell whether a message to an address would get into a queue, those of wildcard addresses included."""
         if await self._ask("broker", "listBindingsForAddress", address):

@@ -58,6 +58,8 @@ class QueueKeeper:
     def __init__(self, management: Management) -> None:
         self._management = management
         self._warned = False
+        #: Queues that stay because somebody without the manage right was first.
+        self._kept: set[str] = set()
         #: Addresses known to have a queue, and until when that is believed.
         self._routed: dict[str, float] = {}
 
@@ -79,6 +81,8 @@ class QueueKeeper:
             found = await self._management.queue(name)
             if found is not None and found["address"] != binding.address:
                 raise clash(binding, found["address"])
+            if found is not None and found.get("autoCreated") == "true":
+                self._kept.add(name)
             if found is None and is_shared_volatile(binding):
                 # transient: gone at once with its last consumer. durable only because Artemis answers the UNSUBSCRIBE
                 # of one of several consumers of a non-durable queue with an ERROR; auto-delete removes it where a
@@ -91,6 +95,31 @@ class QueueKeeper:
             self._warn(binding, error)
             return False
         return True
+
+    async def is_stray(self, binding: Binding) -> bool:
+        """Call after SUBSCRIBE to a shared volatile queue that `prepare` has seen.
+
+        Returns:
+            Whether the queue had vanished again in between, so that SUBSCRIBE made one that would stay for ever.
+            The caller leaves it and calls `remove`.
+        """
+        name = queue_name(binding)
+        if name is None or name in self._kept or not is_shared_volatile(binding):
+            return False
+        try:
+            found = await self._management.queue(name)
+        except ManagementError:
+            return False
+        return found is not None and found.get("autoCreated") == "true"
+
+    async def remove(self, binding: Binding) -> None:
+        """Remove the queue of a binding, unless somebody else has joined it."""
+        name = queue_name(binding) or binding.address
+        try:
+            await self._management.destroy_queue(name)
+        except ManagementError as error:
+            self._kept.add(name)
+            logger.warning("queue %r stays on the broker: %s", name, error)
 
     async def require_route(self, address: str) -> None:
         """Raise unless a message to *address* gets into a queue; a yes is believed for a second.

@@ -79,6 +79,9 @@ class OptionContract(ConformanceBase):
 
         for provider, who in ((one, "first"), (two, "second")):
             await provider.subscribe(rig.binding(prefetch=4), partial(consume, who))
+        for provider in (one, two):
+            # A broker that had heard of one consumer only would bind all keys to it.
+            await rig.round_trips(provider)
         # An odd number, or turn and turn about would bring each key to one consumer by chance.
         keys = [b"%d" % number for number in range(7)]
         futures = [
