@@ -12,6 +12,7 @@ from .context import EventContext, current_context
 from .di import EventModule
 from .engine.dead_letters import Cause, DeadLetter, DeadLetters
 from .engine.dispatch import SubscriptionStats
+from .engine.health import Health, SubscriptionHealth
 from .engine.receipts import Operation, Receipt
 from .engine.subscriptions import Subscription
 from .envelope import Envelope, SendOptions
@@ -48,6 +49,7 @@ from .exceptions import (
 from .inbox import Deduplicate
 from .listeners import EventListener, EventListenerDescriptor, SubscriptionOptions, event_handler, event_listener
 from .manager import EventManager
+from .observability.health_app import HealthApp
 from .pipeline import AbstractEnvelopePipeline, EnvelopePipeline, envelope_pipeline
 from .policies import AckPolicy, Backoff, Limits, QueueNaming, Retry, RetryMode
 from .providers.base import AddressKind, Binding, Capabilities, ConnectionHooks, Consumer, Delivery, Outgoing, Provider
@@ -108,6 +110,8 @@ __all__ = [
     "EventModule",
     "HandlerTimeoutError",
     "HeaderError",
+    "Health",
+    "HealthApp",
     "InboxStore",
     "InvalidNameError",
     "JsonCodec",
@@ -136,6 +140,7 @@ __all__ = [
     "StateError",
     "StompProvider",
     "Subscription",
+    "SubscriptionHealth",
     "SubscriptionOptions",
     "SubscriptionStats",
     "SystemClock",

@@ -16,6 +16,7 @@ from .context import current_context
 from .engine.core import Engine
 from .engine.dead_letters import DeadLetters
 from .engine.failures import ExceptionHandling, FailureReporter
+from .engine.health import Health
 from .engine.host import LoopHost, running_loop
 from .engine.lifecycle import Lifecycle, State, stop_at_exit
 from .engine.receipts import Completed, Operation, Receipt
@@ -281,6 +282,16 @@ class EventManager(_EarlierNames):
     def dead_letters(self) -> DeadLetters:
         """The events that subscriptions of this manager could not handle; starts the manager if need be."""
         return DeadLetters(self._engine.dead_letters, self._started)
+
+    def health(self, *, timeout: float = 2.0, stalled_after: float | None = None) -> Operation[Health]:
+        """Find out, by asking the broker, whether events can be sent and are received. Does not start the manager.
+
+        Args:
+            timeout: Seconds for the broker to answer.
+            stalled_after: A delivery that waits for a worker longer than this many seconds makes the process not
+                live; None: a slow listener is no reason for a restart.
+        """
+        return self._control(lambda: self._engine.health(self.running, timeout, stalled_after))
 
     def get_event_descriptor(self, event_type: type) -> EventDescriptor:
         """Return the descriptor of an event class.

@@ -34,7 +34,7 @@ class Lanes:
         name: str = "",
     ) -> None:
         self._handle, self._key_of = handle, key_of if concurrency > 1 else None
-        self._ready: deque[tuple[Hashable | None, Delivery]] = deque()
+        self._ready: deque[tuple[Hashable | None, Delivery, float]] = deque()
         #: Keys under way, each with the deliveries that wait for it.
         self._busy: dict[Hashable, deque[Delivery]] = {}
         self._idle: deque[asyncio.Future[None]] = deque()
@@ -57,8 +57,13 @@ class Lanes:
                 waiting.append(delivery)
                 return
             self._busy[key] = deque()
-        self._ready.append((key, delivery))
+        self._ready.append((key, delivery, self._loop.time()))
         self._wake()
+
+    @property
+    def oldest(self) -> float:
+        """Seconds that the delivery which is next has waited for a worker; 0.0 where none waits."""
+        return self._loop.time() - self._ready[0][2] if self._ready else 0.0
 
     @property
     def waiting(self) -> int:
@@ -67,7 +72,7 @@ class Lanes:
 
     def give_back(self) -> None:
         """Release what is not being handled yet."""
-        waiting = [delivery for _, delivery in self._ready]
+        waiting = [delivery for _, delivery, _ in self._ready]
         waiting += [delivery for lane in self._busy.values() for delivery in lane]
         self._ready.clear()
         for lane in self._busy.values():
@@ -120,7 +125,7 @@ class Lanes:
                 self._idle.append(idle)
                 await idle
                 continue
-            key, delivery = ready.popleft()
+            key, delivery, _ = ready.popleft()
             self.running += 1
             try:
                 await self._handle(delivery)
@@ -136,7 +141,7 @@ class Lanes:
         lane = self._busy[key]
         if lane:
             # To the end of the line, so that one busy key does not keep a worker from the others.
-            self._ready.append((key, lane.popleft()))
+            self._ready.append((key, lane.popleft(), self._loop.time()))
             self._wake()
         else:
             del self._busy[key]

@@ -22,6 +22,7 @@ from .dead_letters import DeadLetterBox
 from .discovery import Reaction, build_pipelines, pipelines_of, reactions_in, reactions_of
 from .dispatch import Dispatcher
 from .failures import FailureReporter
+from .health import Health, check_health
 from .invocation import Invoke, compile_call
 from .sending import EnvelopeFactory, Publish, Sending
 from .subscriptions import Control, Subscription, SubscriptionBag, binding_of, detach_all, lane_key
@@ -148,6 +149,12 @@ class Engine:
     async def attach(self, subscription: Subscription) -> None:
         """Attach a subscription's queue; again is no error."""
         await subscription.attach(self._provider, lane_key(subscription.descriptor, self._invoke))
+
+    async def health(self, running: bool, timeout: float, stalled_after: float | None) -> Health:
+        """Look at provider and subscriptions; see `check_health`."""
+        return await check_health(
+            self._provider, self.subscriptions, running=running, timeout=timeout, stalled_after=stalled_after
+        )
 
     async def remove(self, subscription: Subscription | None) -> bool:
         """Detach and forget a subscription; False if it was gone."""

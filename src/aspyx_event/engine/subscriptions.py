@@ -156,6 +156,8 @@ class Subscription:
         self._dispatcher, self._control, self._remove = dispatcher, control, remove
         self._consumer: Consumer | None = None
         self._lanes: Lanes | None = None
+        #: Paused by the program.
+        self.paused = False
         self._attaching = asyncio.Lock()
         #: The work of attaching, where it was asked for at run time.
         self.attaching: Operation[None] | None = None
@@ -183,8 +185,14 @@ class Subscription:
 
     @property
     def attached(self) -> bool:
-        """True while the provider delivers to it; also while it is paused."""
-        return self._consumer is not None
+        """True while its queue is attached, also while it is paused; False while the connection is lost."""
+        return self._consumer is not None and self._consumer.attached
+
+    @property
+    def load(self) -> tuple[int, int, float]:
+        """Deliveries that wait for a worker, those being handled, and the seconds the first of the former has waited."""
+        lanes = self._lanes
+        return (0, 0, 0.0) if lanes is None else (lanes.waiting, lanes.running, lanes.oldest)
 
     def cancel(self) -> Operation[bool]:
         """Detach for good, and leave the manager. Awaited: False if it was cancelled before."""
@@ -236,11 +244,13 @@ class Subscription:
         return True
 
     async def _pause(self) -> None:
+        self.paused = True
         if self._consumer is not None and self._lanes is not None:
             await self._consumer.pause()
             self._lanes.give_back()
 
     async def _resume(self) -> None:
+        self.paused = False
         if self._consumer is not None:
             await self._consumer.resume()
 

@@ -160,6 +160,11 @@ Consume = Callable[[Delivery], None]
 class Consumer(ABC):
     """An attached subscription. All methods may be called again without harm."""
 
+    @property
+    def attached(self) -> bool:
+        """True while the queue is attached; False between the loss of a connection and its return."""
+        return True
+
     @abstractmethod
     async def pause(self) -> None:
         """Take no further deliveries, and give back those the transport holds for us but has not handed over.
@@ -198,6 +203,26 @@ class Provider(ABC):
     hooks: ConnectionHooks = ConnectionHooks()
     clock: Clock = SystemClock()
     passes_objects: bool = False
+
+    @property
+    def connected(self) -> bool:
+        """True while there is a connection."""
+        return True
+
+    @property
+    def given_up(self) -> bool:
+        """True if there will be no connection any more, because it was lost and the attempts to reconnect are over."""
+        return False
+
+    @property
+    def reconnects(self) -> int:
+        """Connections opened after the first one, since `start`."""
+        return 0
+
+    @property
+    def unconfirmed(self) -> int:
+        """Published messages that wait for their confirmation."""
+        return 0
 
     @abstractmethod
     async def start(self) -> None:

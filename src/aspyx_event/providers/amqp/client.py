@@ -49,6 +49,14 @@ class Client:
         return self._supervisor.wire is not None
 
     @property
+    def given_up(self) -> bool:
+        return self._supervisor.given_up
+
+    @property
+    def unconfirmed(self) -> int:
+        return self._unconfirmed
+
+    @property
     def reconnects(self) -> int:
         return self._supervisor.reconnects
 

@@ -122,8 +122,19 @@ class AMQPProvider(Provider):
 
     @property
     def connected(self) -> bool:
-        """True while there is a connection to the broker."""
         return self._client is not None and self._client.connected
+
+    @property
+    def given_up(self) -> bool:
+        return self._client is not None and self._client.given_up
+
+    @property
+    def reconnects(self) -> int:
+        return self._client.reconnects if self._client is not None else 0
+
+    @property
+    def unconfirmed(self) -> int:
+        return self._client.unconfirmed if self._client is not None else 0
 
     async def start(self) -> None:
         client = self._client

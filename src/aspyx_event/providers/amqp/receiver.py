@@ -211,6 +211,10 @@ class Receiver(SupervisedLink, Consumer):
             pn.pn_link_flow(link, missing)
             wire.wake()
 
+    @property
+    def attached(self) -> bool:
+        return self._up
+
     async def pause(self) -> None:
         # Credit is taken back, rather than drained (the broker would first send all that the credit allows) or given
         # up with the link (what is held could not be settled any more, and a volatile queue would vanish).

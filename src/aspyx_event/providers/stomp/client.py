@@ -90,6 +90,10 @@ class StompClient:
         return len(self._ledger)
 
     @property
+    def given_up(self) -> bool:
+        return self._supervisor.given_up
+
+    @property
     def reconnects(self) -> int:
         return self._supervisor.reconnects
 

@@ -154,17 +154,18 @@ class StompProvider(Provider):
 
     @property
     def connected(self) -> bool:
-        """There is a connection now."""
         return self._session is not None and self._session.client.wire is not None
 
     @property
+    def given_up(self) -> bool:
+        return self._session is not None and self._session.client.given_up
+
+    @property
     def reconnects(self) -> int:
-        """Connections opened after the first one, since `start`."""
         return self._session.client.reconnects if self._session is not None else 0
 
     @property
     def unconfirmed(self) -> int:
-        """Published messages that wait for their confirmation."""
         return self._session.client.unconfirmed if self._session is not None else 0
 
 

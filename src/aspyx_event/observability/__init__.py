@@ -1,0 +1,1 @@
+"""What operators see: health, and, with the extra `otel`, metrics and traces."""

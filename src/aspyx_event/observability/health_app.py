@@ -1,0 +1,61 @@
+"""Probes over HTTP: an ASGI application for Kubernetes and its like; mount it, or serve it on a port of its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from ..engine.health import Health
+from ..engine.receipts import Operation
+
+Message = MutableMapping[str, Any]
+Check = Callable[[], Operation[Health]]
+
+
+class HealthApp:
+    """Answers ``GET .../livez`` and ``GET .../readyz`` with 200 or 503 and the findings as JSON.
+
+    Works with every ASGI server and framework: ``Mount("/health", HealthApp(manager.health))`` in Starlette,
+    ``app.mount("/health", HealthApp(manager.health))`` in FastAPI.
+
+    Args:
+        check: `EventManager.health`.
+    """
+
+    def __init__(self, check: Check) -> None:
+        self._check = check
+
+    async def __call__(
+        self,
+        scope: Message,
+        receive: Callable[[], Awaitable[Message]],
+        send: Callable[[Message], Awaitable[None]],
+    ) -> None:
+        """Serve one request, or the lifespan of a server; see the ASGI specification."""
+        if scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+        elif scope["type"] == "http":
+            status, content = await self._answer(scope["method"], scope["path"])
+            body = json.dumps(content).encode()
+            headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+            await send({"type": "http.response.start", "status": status, "headers": headers})
+            await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+
+    async def _answer(self, method: str, path: str) -> tuple[int, dict[str, Any]]:
+        probe = path.rstrip("/").rpartition("/")[2]
+        if probe not in ("livez", "readyz"):
+            return 404, {"error": "only /livez and /readyz are here"}
+        if method not in ("GET", "HEAD"):
+            return 405, {"error": "use GET"}
+        health = await self._check()
+        good = health.live if probe == "livez" else health.live and health.ready
+        return 200 if good else 503, health.as_dict()
+
+
+async def _lifespan(receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]) -> None:
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
