@@ -159,6 +159,11 @@ class Supervisor(Generic[W]):
         self._is_up = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
+    @property
+    def current(self) -> ConnectionSettings:
+        """The settings of the broker it is connected to, or tries next."""
+        return self._endpoints[0]
+
     async def start(self) -> None:
         """Connect for the first time, trying for `start_timeout`.
 

@@ -90,6 +90,11 @@ class StompClient:
         return len(self._ledger)
 
     @property
+    def current(self) -> ConnectionSettings:
+        """Settings of the broker it is connected to."""
+        return self._supervisor.current
+
+    @property
     def given_up(self) -> bool:
         return self._supervisor.given_up
 

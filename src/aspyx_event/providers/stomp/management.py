@@ -10,6 +10,7 @@ import asyncio
 import itertools
 import json
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 from stomp.utils import Frame, convert_frame
@@ -35,10 +36,15 @@ class ManagementError(ProviderError):
 
 
 class Management:
-    """Asks one question at a time; connects when the first one comes and hangs up soon after the last."""
+    """Asks one question at a time; connects when the first one comes and hangs up soon after the last.
 
-    def __init__(self, settings: ConnectionSettings, vhost: str | None) -> None:
-        self._settings, self._vhost = settings, vhost
+    Args:
+        current: Gives the settings of the broker that the client is connected to.
+        vhost: The `host` header of CONNECT; None sends the host's name.
+    """
+
+    def __init__(self, current: Callable[[], ConnectionSettings], vhost: str | None) -> None:
+        self._current, self._vhost = current, vhost
         self._lock = asyncio.Lock()
         self._name = uuid.uuid4().hex
         self._numbers = itertools.count(1)
@@ -145,10 +151,10 @@ class Management:
             return self._wire
         try:
             wire = await asyncio.wait_for(
-                open_wire(self._settings, self._vhost, self._receive), self._settings.connect_timeout
+                open_wire(self._current(), self._vhost, self._receive), self._current().connect_timeout
             )
         except (OSError, asyncio.TimeoutError, ConnectError) as error:
-            raise ConnectionLostError(str(self._settings.connect_error(error))) from error
+            raise ConnectionLostError(str(self._current().connect_error(error))) from error
         headers = {
             "id": _SUBSCRIPTION,
             "destination": _REPLIES,
@@ -166,16 +172,16 @@ class Management:
         try:
             wire.put(data)
             await asyncio.wait(
-                (future, wire.closed), timeout=self._settings.connect_timeout, return_when=asyncio.FIRST_COMPLETED
+                (future, wire.closed), timeout=self._current().connect_timeout, return_when=asyncio.FIRST_COMPLETED
             )
         finally:
             del self._answers[answer]
         if future.done():
             return future.result()
         if wire.usable:
-            self.unavailable = f"the {self._settings.where} does not answer management requests"
+            self.unavailable = f"the {self._current().where} does not answer management requests"
             raise ManagementError(self.unavailable)
-        raise ConnectionLostError(f"{self._settings.where}: {wire.closed.result()}")
+        raise ConnectionLostError(f"{self._current().where}: {wire.closed.result()}")
 
     def _receive(self, wire: StompWire, frame: Any) -> None:
         answer = frame.headers.get("receipt-id" if frame.cmd == "RECEIPT" else "correlation-id", "")

@@ -66,7 +66,7 @@ class StompSession:
     def __init__(self, settings: ConnectionSettings, vhost: str | None) -> None:
         self._settings = settings
         self.client = StompClient(settings, vhost, self._up, self._down)
-        self._management = Management(settings, vhost)
+        self._management = Management(lambda: self.client.current, vhost)
         self._keeper = QueueKeeper(self._management)
         self._consumers: dict[StompConsumer, _Patience] = {}
         self._wake = asyncio.Event()
