@@ -21,7 +21,7 @@ from .discovery import Reaction, build_pipelines, pipelines_of, reactions_in, re
 from .dispatch import Dispatcher
 from .failures import FailureReporter
 from .invocation import Invoke, compile_call
-from .sending import EnvelopeFactory, Publish, Sending
+from .sending import EarlySends, EnvelopeFactory, Publish, Sending
 from .subscriptions import Control, Subscription, SubscriptionBag, binding_of, detach_all, lane_key
 
 logger = logging.getLogger("aspyx.event")
@@ -63,6 +63,7 @@ class Engine:
         self._invoke = Invoke(codec)
         self._chain = Chain(Publish(provider).send, self._invoke.handle)
         self.sending = Sending(self._chain)
+        self.early = EarlySends(self.sending)
         self._given_pipelines, self._reactions = list(pipelines), reactions_in(listeners)
         self._pipeline_types: list[type] = []
         self._pipelines: list[EnvelopePipeline] = []
@@ -96,6 +97,8 @@ class Engine:
             await self._provider.stop()
             self._chain.release()
             raise
+        # The last step: nothing may be sent between these and the events that find the manager started.
+        self.early.flush()
         logger.info("started: %d subscriptions on the %s provider", len(self.subscriptions), self._provider.name)
 
     async def stop(self) -> None:
