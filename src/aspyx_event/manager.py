@@ -112,6 +112,7 @@ class EventManager(_EarlierNames):
             DeclarationError: a listener or pipeline is wrong or cannot be built; the message names it.
             ProviderError: no connection, no right, no queue.
         """
+        self._forget_ended_loop()
         await self._on_loop(self._lifecycle.start)
 
     async def setup(self) -> None:
@@ -183,6 +184,7 @@ class EventManager(_EarlierNames):
             ProviderError: without a running loop only, else from the receipt: not confirmed.
         """
         self._lifecycle.check_usable()
+        self._forget_ended_loop()
         descriptor = self._engine.events.add(type(event))
         # Inside a handler nobody may wait for handlers: it could wait for itself.
         wait_handled = running_loop() is None and current_context() is None
@@ -206,6 +208,11 @@ class EventManager(_EarlierNames):
         else:
             future = self._engine.sending.send(envelope, descriptor)
         return Receipt(future, self._report, envelope.id)
+
+    def _forget_ended_loop(self) -> None:
+        # A start that failed leaves nothing on its loop: another try may come from the next one.
+        if self._lifecycle.state is State.NEW:
+            self._host.forget_ended()
 
     async def _send_on_loop(self, envelope: Envelope, descriptor: EventDescriptor) -> None:
         if self._lifecycle.state is State.NEW:
@@ -262,6 +269,7 @@ class EventManager(_EarlierNames):
             ProviderError: without a running loop only, else when it is awaited: not attached.
         """
         self._lifecycle.check_usable()
+        self._forget_ended_loop()
         event = self._engine.events.by_name(target) if isinstance(target, str) else self._engine.events.add(target)
         options = SubscriptionOptions(
             name=name or default_name(callback, event, self._engine.subscriptions),
