@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import cProfile
 import json
-import pstats
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from importlib import import_module
 
+from . import hotspots
 from .measure import Sample
 from .settings import Order
 
@@ -22,7 +22,6 @@ _MODULES = {
     "ours-local": "ours",
     "ours-local-objects": "ours",
 }
-_PROFILE_ROWS = 30
 
 
 def runner(contender: str) -> Callable[[Order], dict[str, Sample]]:
@@ -40,8 +39,7 @@ def main(arguments: list[str]) -> None:
         samples = run(order)
     else:
         samples = profile.runcall(run, order)
-        statistics = pstats.Stats(profile, stream=sys.stderr)
-        statistics.strip_dirs().sort_stats("tottime").print_stats(_PROFILE_ROWS)
+        sys.stderr.write(hotspots.describe(profile))
     print(json.dumps({kind: asdict(sample) for kind, sample in samples.items()}))
 
 

@@ -106,6 +106,7 @@ class EventManager(_EarlierNames):
         self._host = LoopHost()
         self._lifecycle = Lifecycle(self._engine.start, self._engine.stop)
         self._reporting: set[asyncio.Task[None]] = set()
+        self._starting: asyncio.Task[None] | None = None
 
     @inject_environment()  # type: ignore[untyped-decorator]
     def set_environment(self, environment: Environment) -> None:
@@ -120,6 +121,7 @@ class EventManager(_EarlierNames):
             DeclarationError: a listener or pipeline is wrong or cannot be built; the message names it.
             ProviderError: no connection, no right, no queue.
         """
+        self._forget_ended_loop()
         await self._on_loop(self._lifecycle.start)
 
     async def setup(self) -> None:
@@ -191,6 +193,7 @@ class EventManager(_EarlierNames):
             ProviderError: without a running loop only, else from the receipt: not confirmed.
         """
         self._lifecycle.check_usable()
+        self._forget_ended_loop()
         descriptor = self._engine.events.add(type(event))
         # Inside a handler nobody may wait for handlers: it could wait for itself.
         wait_handled = running_loop() is None and current_context() is None
@@ -207,16 +210,40 @@ class EventManager(_EarlierNames):
             check_options(options, self.provider)
         envelope = self._engine.factory.make(event, descriptor, headers, options)
         future: asyncio.Future[None] | Completed[None]
-        if self._lifecycle.state is not State.NEW and self._host.here():
-            future = self._engine.sending.send(envelope, descriptor)
+        if running_loop() is not self._host.bind():
+            future = self._host.run(lambda: self._send_on_loop(envelope, descriptor))
+        elif self._lifecycle.state is State.NEW:
+            future = self._send_at_start(envelope, descriptor)
         else:
-            future = self._host.run(lambda: self._start_and_send(envelope, descriptor))
+            future = self._engine.sending.send(envelope, descriptor)
         return Receipt(future, self._report, envelope.id)
 
-    async def _start_and_send(self, envelope: Envelope, descriptor: EventDescriptor) -> None:
+    def _forget_ended_loop(self) -> None:
+        # A start that failed leaves nothing on its loop: another try may come from the next one.
         if self._lifecycle.state is State.NEW:
+            self._host.forget_ended()
+
+    async def _send_on_loop(self, envelope: Envelope, descriptor: EventDescriptor) -> None:
+        if self._lifecycle.state is State.NEW:
+            await self._send_at_start(envelope, descriptor)
+        else:
+            await self._engine.sending.send(envelope, descriptor)
+
+    def _send_at_start(self, envelope: Envelope, descriptor: EventDescriptor) -> asyncio.Future[None]:
+        future = self._engine.early.add(envelope, descriptor)
+        if self._starting is None:
+            self._starting = asyncio.get_running_loop().create_task(self._start_for_early())
+        return future
+
+    async def _start_for_early(self) -> None:
+        try:
             await self._lazy_start()
-        await self._engine.sending.send(envelope, descriptor)
+        except BaseException as error:
+            self._engine.early.fail(error)
+            if not isinstance(error, Exception):
+                raise
+        finally:
+            self._starting = None
 
     def subscribe(
         self,
@@ -251,6 +278,7 @@ class EventManager(_EarlierNames):
             ProviderError: without a running loop only, else when it is awaited: not attached.
         """
         self._lifecycle.check_usable()
+        self._forget_ended_loop()
         event = self._engine.events.by_name(target) if isinstance(target, str) else self._engine.events.add(target)
         options = SubscriptionOptions(
             name=name or default_name(callback, event, self._engine.subscriptions),
@@ -319,6 +347,7 @@ class EventManager(_EarlierNames):
             raise
 
     async def _lazy_start(self) -> None:
+        self._lifecycle.check_usable()  # it may have been stopped since this was asked for
         await self._lifecycle.start()
         if self._host.owns_loop:
             stop_at_exit(self._stop_now)

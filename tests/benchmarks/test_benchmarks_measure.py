@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from benchmarks.contenders.ours import SessionPipeline
+from benchmarks.hotspots import part
 from benchmarks.measure import Sample, Spread, Stopwatch, paired_ratios, percentile
 from benchmarks.message import TENANT, OrderPlaced, Tally, order, raw_body, raw_headers
 from benchmarks.rounds import rotated
@@ -109,6 +110,22 @@ def test_every_protocol_has_one_raw_client_to_compare_with():
     for group in GROUPS:
         assert sum(one.raw for one in CONTENDERS if one.group == group) == 1
     assert all(set(one.kinds) <= set(KINDS) for one in CONTENDERS)
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "expected"),
+    [
+        ("/a/src/aspyx_event/providers/amqp/wire.py", "f", "aspyx_event.providers.amqp.wire"),
+        ("/a/aspyx_event/src/aspyx_event/manager.py", "f", "aspyx_event.manager"),
+        ("/a/lib/python3.11/asyncio/events.py", "f", "asyncio"),
+        ("/a/lib/python3.11/site-packages/stomp/utils.py", "f", "stomp.py"),
+        ("~", "{method 'poll' of 'select.epoll' objects}", "waiting"),
+        ("~", "{method 'send' of '_socket.socket' objects}", "sockets"),
+        ("/a/lib/python3.11/uuid.py", "uuid4", "Python's builtins and library"),
+    ],
+)
+def test_a_profile_charges_each_function_to_its_part_of_the_program(file, name, expected):
+    assert part(file, name) == expected
 
 
 async def test_raw_clients_send_the_very_message_that_ours_sends():

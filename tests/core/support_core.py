@@ -27,6 +27,16 @@ async def eventually(condition: Callable[[], Any], what: str = "") -> Any:
     return value
 
 
+def soon(condition: Callable[[], Any]) -> Any:
+    """Wait until *condition* is true, where there is no loop; return its value."""
+    end = time.monotonic() + DEADLINE
+    while not (value := condition()):
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {DEADLINE} s")
+        time.sleep(0.001)
+    return value
+
+
 async def settle(rounds: int = 50) -> None:
     """Let everything that is ready on the loop run: for showing that something does not happen."""
     for _ in range(rounds):

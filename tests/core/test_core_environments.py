@@ -16,7 +16,7 @@ from apps_harbour.harbour_module import HarbourModule
 from apps_harbour.services import Ledger
 from apps_needy.needy_module import NeedyModule
 from aspyx.di import Environment
-from support_core import eventually, settle
+from support_core import eventually, settle, soon
 
 from aspyx_event import EventManager, ListenerError, QueueClashError, QueueNaming, StateError
 
@@ -194,7 +194,7 @@ def test_ax_49_a_plain_script_starts_sends_and_destroys_from_three_loops():
     manager.send_event(ShipArrived("again"))
     environment.destroy()
     assert not manager.running
-    assert {one for one in threading.enumerate() if one.is_alive()} <= before
+    assert soon(lambda: set(threading.enumerate()) <= before)
 
 
 async def test_one_queue_for_two_events_is_refused_at_start_naming_both_sides_and_the_cures():

@@ -111,6 +111,22 @@ async def test_a_start_that_failed_may_be_tried_again():
     await manager.stop()
 
 
+@pytest.mark.parametrize("way", ["start", "send"])
+def test_a_start_that_failed_may_be_tried_again_on_another_loop(way):
+    manager = EventManager(Counting(refusals=1), listeners=[declared])
+
+    async def use() -> None:
+        if way == "start":
+            await manager.start()
+        await manager.send_event(Order(1))
+        await eventually(lambda: SEEN == [1])
+        await manager.stop()
+
+    with pytest.raises(ConnectError):
+        asyncio.run(use())
+    asyncio.run(use())
+
+
 async def test_who_gives_up_waiting_for_the_start_does_not_stop_it_for_others():
     provider, go = Counting(), asyncio.Event()
 

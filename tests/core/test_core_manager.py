@@ -228,6 +228,10 @@ async def test_ax_47x_subscribing_and_unsubscribing_leaves_nothing_behind():
             subscription = await manager.subscribe(Order, Recorder())
             await subscription.cancel()
         assert not manager.provider._consumers
+        # Its queue name is free for another event, too.
+        taken = await manager.subscribe(Order, Recorder(), name="free")
+        await taken.cancel()
+        await manager.subscribe(Durable, Recorder(), name="free")
 
 
 async def test_ax_47x_functions_of_one_name_get_different_queues():

@@ -116,6 +116,8 @@ def test_ax_49_a_keyboard_interrupt_ends_a_plain_script_in_order(tmp_path):
     body = """
 import signal
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background may have been told to ignore it
+
 def on(event):
     print("handled", flush=True)
 

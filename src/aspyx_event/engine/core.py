@@ -24,7 +24,7 @@ from .dispatch import Dispatcher
 from .failures import FailureReporter
 from .health import Health, check_health
 from .invocation import Invoke, compile_call
-from .sending import EnvelopeFactory, Publish, Sending
+from .sending import EarlySends, EnvelopeFactory, Publish, Sending
 from .subscriptions import Control, Subscription, SubscriptionBag, binding_of, detach_all, lane_key
 
 logger = logging.getLogger("aspyx.event")
@@ -68,6 +68,7 @@ class Engine:
         self._invoke = Invoke(codec)
         self._chain = Chain(Publish(provider, limits).send, self._invoke.handle)
         self.sending = Sending(self._chain)
+        self.early = EarlySends(self.sending)
         self._given_pipelines, self._reactions = list(pipelines), reactions_in(listeners)
         self._pipeline_types: list[type] = []
         self._pipelines: list[EnvelopePipeline] = []
@@ -105,6 +106,8 @@ class Engine:
             await self._provider.stop()
             self._chain.release()
             raise
+        # The last step: nothing may be sent between these and the events that find the manager started.
+        self.early.flush()
         logger.info("started: %d subscriptions on the %s provider", len(self.subscriptions), self._provider.name)
 
     async def stop(self) -> None:

@@ -44,6 +44,12 @@ class LoopHost:
                 self.loop = running_loop() or self._start_thread()
             return self.loop
 
+    def forget_ended(self) -> None:
+        """Forget a loop that has ended; only for a manager that has nothing on it."""
+        with self._lock:
+            if self.loop is not None and self.loop.is_closed():
+                self.loop = None
+
     def unbind(self) -> None:
         """Forget the loop, and end it if it is ours. Not to be called on a loop of ours."""
         with self._lock:

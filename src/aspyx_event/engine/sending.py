@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Mapping
+from contextvars import Context, copy_context
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from typing import Any, cast
 from urllib.parse import quote
 from uuid import uuid4
@@ -129,6 +132,57 @@ def check_options(options: SendOptions, provider: Provider) -> None:
     for name, asked, offered in wanted:
         if asked and not offered:
             raise UnsupportedError(f"send_event({name}=...): the {provider.name} provider does not offer it")
+
+
+class EarlySends:
+    """Events that were sent before the start was over: they go first, in the order they were sent. On one loop."""
+
+    def __init__(self, sending: Sending) -> None:
+        self._sending = sending
+        self._waiting: deque[tuple[Context, Envelope, EventDescriptor, asyncio.Future[None]]] = deque()
+
+    def add(self, envelope: Envelope, descriptor: EventDescriptor) -> asyncio.Future[None]:
+        """Keep an envelope for `flush`; the future is that of the send, or fails with the start."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        # Interceptors are to see the context variables of whoever sent it, not of whoever started the manager.
+        self._waiting.append((copy_context(), envelope, descriptor, done))
+        return done
+
+    def flush(self) -> None:
+        """Send what waits. To be called in one step with whatever lets later events pass by."""
+        while self._waiting:
+            context, envelope, descriptor, done = self._waiting.popleft()
+            if done.done():
+                continue
+            try:
+                sent = context.run(self._sending.send, envelope, descriptor)
+            except Exception as error:  # noqa: BLE001  it belongs to this event, the others go their way
+                done.set_exception(error)
+            else:
+                asyncio.ensure_future(sent).add_done_callback(partial(_pass_on, done))
+
+    def fail(self, error: BaseException) -> None:
+        """Let what waits fail, because the start did."""
+        while self._waiting:
+            done = self._waiting.popleft()[-1]
+            if done.done():
+                continue
+            if isinstance(error, asyncio.CancelledError):
+                done.cancel()
+            else:
+                done.set_exception(error)
+
+
+def _pass_on(done: asyncio.Future[None], sent: asyncio.Future[None]) -> None:
+    error = None if sent.cancelled() else sent.exception()
+    if done.done():
+        return
+    if sent.cancelled():
+        done.cancel()
+    elif error is not None:
+        done.set_exception(error)
+    else:
+        done.set_result(None)
 
 
 class Sending:

@@ -284,8 +284,11 @@ class SubscriptionBag:
         """Forget a subscription; False if it is not here."""
         if self._by_id.pop(subscription.id, None) is None:
             return False
-        if subscription.binding.queue is not None:
-            self._claims[subscription.binding.queue].remove(subscription)
+        queue = subscription.binding.queue
+        if queue is not None:
+            self._claims[queue].remove(subscription)
+            if not self._claims[queue]:  # names may be made up at run time: none may stay
+                del self._claims[queue]
         return True
 
     def get(self, key: Subscription | str) -> Subscription | None:
