@@ -62,5 +62,5 @@ def test_starting_without_the_driver_says_how_to_install_it():
         "try: asyncio.run(AMQPProvider('s').start())\n"
         "except MissingDriverError as error: print(error)\n"
     )
-    for part in ("pip install 'aspyx-event[amqp]'", "compiles", "libssl-dev", "STOMP"):
+    for part in ("pip install 'aspyx-event[amqp]'", "compiles", "libc6-dev", "STOMP"):
         assert part in printed
