@@ -120,8 +120,10 @@ async def rig(
     request.config.stash[_ROWS].append(figures)
     yield own
     await own.close()
-    restore(fault_broker)
-    own.remove_queues()
     figures.passed = request.node.stash.get(_PASSED, False)
     if figures.passed:
         shutil.rmtree(folder)
+    else:
+        own.keep_broker_log()
+    restore(fault_broker)
+    own.remove_queues()

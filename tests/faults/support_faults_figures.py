@@ -16,6 +16,8 @@ class Figures:
         fault: "F1 broker killed".
         faults: How often it happened.
         recoveries: Seconds from the end of each fault to the moment confirmations and handlings flow again.
+        stuck: Messages that the broker kept for a connection it had closed, until it was restarted.
+        dropped: Accepted events that a broker was told to drop.
         lost: Accepted events that were neither handled nor kept as dead letters, over all listeners.
     """
 
@@ -30,6 +32,8 @@ class Figures:
     dead_letters: int = 0
     lost: int = 0
     redelivered: int = 0
+    dropped: int = 0
+    stuck: int = 0
     seconds: float = 0.0
     recoveries: list[float] = field(default_factory=list)
     passed: bool = False

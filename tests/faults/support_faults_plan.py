@@ -63,7 +63,7 @@ class Listening:
         fails: Share that fails at every attempt.
         flaky: Share that fails at the first attempt of a delivery.
         hangs: Share whose handler never returns.
-        blocks: Share that holds the event loop for `block_for` seconds, the first time.
+        blocks: So many handlings, and the last of them holds the event loop for `block_for` seconds; 0 is never.
     """
 
     name: str = "one"
@@ -76,12 +76,12 @@ class Listening:
     fails: float = 0.0
     flaky: float = 0.0
     hangs: float = 0.0
-    blocks: float = 0.0
+    blocks: int = 0
     block_for: float = 0.0
 
     def tame(self) -> Listening:
         """The same listener without what takes time; what must fail still does."""
-        return dataclasses.replace(self, work=0.0, work_more=0.0, hangs=0.0, blocks=0.0)
+        return dataclasses.replace(self, work=0.0, work_more=0.0, hangs=0.0, blocks=0)
 
 
 @dataclass(kw_only=True)

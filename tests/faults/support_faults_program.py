@@ -18,6 +18,8 @@ from support_faults_plan import Listening, Plan, tick_event
 
 from aspyx_event import EventManager, Retry
 
+logger = logging.getLogger("faults")
+
 
 class InjectedError(Exception):
     """Raised by a handler on purpose."""
@@ -29,7 +31,7 @@ class Handler:
     def __init__(self, listening: Listening, seed: int, pen: Pen) -> None:
         self._listening, self._seed, self._pen = listening, seed, pen
         self._random = random.Random(f"{seed}-{listening.name}-{os.getpid()}")
-        self._blocked = set()
+        self._handlings = 0
 
     def _chosen(self, what: str, event_id: str) -> bool:
         share = getattr(self._listening, what)
@@ -44,8 +46,8 @@ class Handler:
             raise InjectedError(event.id)
         if self._chosen("hangs", event.id):
             await asyncio.Event().wait()
-        if self._chosen("blocks", event.id) and event.id not in self._blocked:
-            self._blocked.add(event.id)
+        self._handlings += 1
+        if listening.blocks and self._handlings % listening.blocks == 0:
             time.sleep(listening.block_for)  # noqa: ASYNC251  the fault under test
         if listening.work or listening.work_more:
             await asyncio.sleep(listening.work + self._random.random() * listening.work_more)
@@ -86,7 +88,7 @@ class Producer:
             await self._manager.send_event(event)
         except Exception as error:
             self._pen.write(REFUSED, *facts, note=type(error).__name__)
-            logging.warning("%s refused: %r", event.id, error)
+            logger.warning("%s refused: %r", event.id, error)
         else:
             self._pen.write(ACCEPTED, *facts)
         finally:
@@ -122,7 +124,7 @@ async def run(plan: Plan) -> None:
 
 async def end_with_parent(parent: int) -> None:
     """A killed test run must not leave producers behind."""
-    while os.getppid() == parent:
+    while os.getppid() == parent:  # noqa: ASYNC110  nobody tells
         await asyncio.sleep(1.0)
     os._exit(3)
 

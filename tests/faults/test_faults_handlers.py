@@ -1,0 +1,108 @@
+"""F9, F13 and F16: handlers that raise, hang, block or are slow, and receiving code that fails itself."""
+
+from __future__ import annotations
+
+import pytest
+from support_faults_plan import Listening
+from support_faults_rig import in_thread
+
+PREFETCH = 100
+
+
+@pytest.mark.fault("F9 handlers raise")
+async def test_what_always_fails_becomes_a_dead_letter_and_all_else_is_handled(rig, size):
+    count = size(400, 5_000)
+    await rig.consume(
+        Listening(name="none"),
+        Listening(name="five", fails=0.05, flaky=0.05, attempts=2, concurrency=4),
+        Listening(name="half", fails=0.5, flaky=0.2, attempts=3, delay=0.005, concurrency=16),
+        Listening(name="all", fails=1.0, concurrency=4),
+    )
+    rig.fault(count)
+    producer = await rig.produce(count=count, rate=size(200, 400))
+    assert await producer.ended() == 0
+    await rig.until(lambda: len(rig.ledger.listeners["none"].handled) == count, "the others are not disturbed")
+    await rig.until(lambda: len(rig.ledger.listeners["all"].raised) == count, "every event failed")
+    figures = await rig.settle()
+    rig.check(redeliveries=0)
+    for name, listening in rig.listening.items():
+        assert len(rig.dead(name)) == pytest.approx(listening.fails * count, abs=count / 10)
+        assert rig.dead(name) == rig.ledger.accepted.keys() - rig.ledger.listeners[name].handled.keys()
+    assert figures.accepted == count
+
+
+@pytest.mark.fault("F9 handlers raise, broker killed")
+async def test_dead_letters_are_complete_and_single_when_the_broker_is_killed(rig, size):
+    await rig.consume(Listening(name="half", fails=0.5, attempts=2, concurrency=4), Listening(name="none"))
+    await rig.produce(rate=300)
+    for _ in range(size(1, 8)):
+        await rig.flow(200)
+        rig.fault()
+        await in_thread(rig.broker.kill)
+        await in_thread(rig.broker.start)
+        rig.over()
+    await rig.flow(200)
+    figures = await rig.settle()
+    rig.check(redeliveries=2 * PREFETCH * figures.faults)
+
+
+@pytest.mark.fault("F9 handlers hang")
+async def test_a_handler_that_never_returns_holds_up_nothing_but_its_own_place(rig, size):
+    hangs = Listening(name="hangs", hangs=0.005, concurrency=64, prefetch=200)
+    await rig.consume(hangs, Listening(name="none"), stop_timeout=0.5)
+    await rig.produce(rate=400, keys=1000)
+    for _ in range(size(2, 10)):
+        rig.fault()
+        await rig.flow(200)
+    await rig.settle()
+    rig.check(redeliveries=64, ordered=False)
+
+
+@pytest.mark.fault("F9 handler blocks the loop")
+async def test_a_handler_that_blocks_the_loop_for_longer_than_the_heartbeat_ends_nothing(rig, size):
+    # The heartbeat is one second; the broker hangs up after two (STOMP) or four (AMQP) seconds of silence.
+    await rig.consume(Listening(name="blocks", blocks=150, block_for=6.0), Listening(name="none"))
+    await rig.produce(rate=150)
+    await rig.flow(size(200, 1_000))
+    figures = await rig.settle()
+    figures.faults = sum(rig.ledger.listeners["blocks"].begun.values()) // 150
+    assert figures.seconds > 6.0
+    rig.check(redeliveries=2 * PREFETCH * figures.faults)
+
+
+@pytest.mark.fault("F13 one of four is slow")
+async def test_a_slow_listener_does_not_slow_its_neighbours(rig, size):
+    names = ["a", "b", "c"]
+    slow = Listening(name="slow", work=0.5, prefetch=5)
+    await rig.consume(slow, *[Listening(name=name, prefetch=10) for name in names])
+    count = size(600, 4_000)
+    producer = await rig.produce(count=count, rate=300)
+    assert await producer.ended() == 0
+    rig.fault()
+    await rig.until(lambda: all(len(rig.ledger.listeners[name].handled) == count for name in names), "the fast ones")
+    assert len(rig.ledger.listeners["slow"].handled) < count / 2
+    # Events wait for the slow one, and not in its process: the queue is what holds them.
+    accepted = rig.ledger.accepted
+    for name in names:
+        finished = rig.ledger.listeners[name].finished
+        late = sorted(finished[event_id] - accepted[event_id] for event_id in accepted)[int(count * 0.99)]
+        assert late < 0.5, f"{name}: 99 of 100 were handled within {late:.3f} s, the slow listener's time for one"
+    await rig.settle()
+    rig.check(redeliveries=0)
+
+
+@pytest.mark.fault("F16 receiving code raises")
+async def test_an_exception_in_the_receiving_code_makes_no_consumer_deaf(rig, size):
+    # Every 25th message that comes in, for three times as many messages as may be unsettled.
+    await rig.consume(Listening(name="one", prefetch=20), sabotage="decode-raises")
+    producer = await rig.produce(rate=200)
+    for _ in range(size(3, 30)):
+        rig.fault(8)
+        await rig.flow(150)
+    assert await producer.stop() == 0
+    handled = rig.ledger.listeners["one"].handled
+    await rig.until(
+        lambda: len(handled) == len(rig.ledger.accepted), "nothing is withheld while the consumer lives", 30
+    )
+    await rig.settle()
+    rig.check(redeliveries=10 * 20 * rig.figures.faults, ordered=False)

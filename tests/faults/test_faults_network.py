@@ -1,0 +1,118 @@
+"""F5 and F20: what a network does to connections, and confirmations that never arrive."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from support_faults_plan import Listening
+
+PREFETCH = 100
+
+
+async def reset(proxy, _seconds):
+    proxy.reset()
+
+
+async def half_open(proxy, _seconds):
+    proxy.kill_quietly()
+
+
+async def blackhole(proxy, seconds):
+    await proxy.blackhole(seconds)
+
+
+async def torn_up(proxy, seconds):
+    await torn(proxy, "up", seconds)
+
+
+async def torn_down(proxy, seconds):
+    await torn(proxy, "down", seconds)
+
+
+async def torn(proxy, direction, seconds):
+    proxy.tear = direction
+    for _ in range(100):
+        if not proxy.tear:
+            return
+        await asyncio.sleep(seconds / 10)
+    pytest.fail(f"nothing to tear passed {direction}")
+
+
+KINDS = {"reset": reset, "half-open": half_open, "blackhole": blackhole, "torn-up": torn_up, "torn-down": torn_down}
+
+
+@pytest.mark.fault("F5 connection reset, dead, torn")
+async def test_nothing_confirmed_is_lost_when_connections_break(rig, size):
+    proxies = [await rig.proxy(), await rig.proxy()]
+    await rig.consume(Listening(name="one"), Listening(name="two", concurrency=8, work_more=0.005), proxy=proxies[0])
+    await rig.produce(rate=400, proxy=proxies[1])
+    for name in [name for name in KINDS for _ in range(size(1, 6))]:
+        for proxy in proxies if name in ("reset", "half-open") else [rig.random.choice(proxies)]:
+            await rig.flow(100 + rig.random.randrange(100), f"before {name}")
+            rig.fault()
+            await KINDS[name](proxy, size(3, 10))
+            if name != "half-open":  # is not over before it was noticed
+                rig.over()
+    await rig.flow(500)
+    figures = await rig.settle()
+    rig.check(redeliveries=2 * PREFETCH * figures.faults)
+
+
+@pytest.mark.fault("F5 slow network")
+async def test_nothing_is_lost_or_sent_twice_over_a_slow_network(rig, size):
+    proxies = [await rig.proxy(), await rig.proxy()]
+    await rig.consume(Listening(name="one"), proxy=proxies[0])
+    await rig.produce(proxy=proxies[1], padding=200)
+    await rig.flow(10)
+    before = [proxy.connections for proxy in proxies]
+    for _ in range(size(1, 10)):
+        for shape in ({"latency": 0.2, "jitter": 0.15}, {"bandwidth": 64_000}):
+            for proxy in proxies:
+                proxy.shape(**shape)
+            rig.fault()
+            await rig.flow(size(150, 500), str(shape))
+    for proxy in proxies:
+        proxy.shape()
+    rig.over()
+    await rig.flow(200)
+    assert [proxy.connections for proxy in proxies] == before
+    await rig.settle()
+    rig.check(redeliveries=0)
+
+
+@pytest.mark.fault("F20 confirmation lost, connection too")
+async def test_an_event_whose_confirmation_went_with_the_connection_is_kept_once(rig, size):
+    proxy = await rig.proxy()
+    await rig.consume(Listening(name="one"))
+    await rig.produce(rate=400, proxy=proxy)
+    for number in range(size(5, 50)):
+        await rig.flow(50 + rig.random.randrange(50))
+        rig.fault()
+        proxy.lose += 1
+        await rig.until(lambda number=number: proxy.lost > number, "a confirmation is lost")
+        rig.over()
+    await rig.flow(200)
+    await rig.settle()
+    rig.check(redeliveries=0)
+
+
+@pytest.mark.fault("F20 receipt lost")
+@pytest.mark.parametrize("protocol", ["stomp"], indirect=True)
+async def test_an_event_whose_receipt_is_lost_on_a_living_connection_is_kept_once(rig, size):
+    proxy = await rig.proxy()
+    proxy.lose_with_connection = False
+    await rig.consume(Listening(name="one"))
+    # A receipt is missed after a third of this time.
+    await rig.produce(rate=200, proxy=proxy, connection={"confirm_timeout": 6.0})
+    for number in range(size(2, 20)):
+        await rig.flow(50)
+        rig.fault()
+        connections = proxy.connections
+        proxy.lose += 1
+        await rig.until(lambda number=number: proxy.lost > number, "a receipt is lost")
+        await rig.until(lambda connections=connections: proxy.connections > connections, "it is missed")
+        rig.over()
+    await rig.flow(200)
+    await rig.settle()
+    rig.check(redeliveries=0)
