@@ -112,6 +112,14 @@ def test_ax_01_a_slots_dataclass_is_described_as_the_class_that_users_hold():
     assert (descriptor.name, descriptor.durable) == ("events.slots", True)
 
 
+def test_ax_01_a_class_made_from_a_described_one_is_described_anew():
+    EventDescriptor.of(DecoratedBelow)
+    # What @dataclass(slots=True) does: a new class with all that the old one has.
+    content = {name: value for name, value in vars(DecoratedBelow).items() if name not in ("__dict__", "__weakref__")}
+    copy = type("Copy", (), content)
+    assert EventDescriptor.of(copy).type is copy
+
+
 def test_ax_02_the_name_is_the_class_name_unless_given():
     assert EventDescriptor.of(DecoratedBelow).name == "DecoratedBelow"
     assert EventDescriptor.of(First).name == "events.taken"

@@ -136,9 +136,9 @@ async def test_who_gives_up_waiting_for_the_start_does_not_stop_it_for_others():
 
     provider.start = slow_start
     manager = EventManager(provider)
+    other = asyncio.ensure_future(manager.start())
     with pytest.raises(asyncio.TimeoutError):
         await asyncio.wait_for(manager.start(), 0.01)
-    other = asyncio.ensure_future(manager.start())
     go.set()
     await other
     assert manager.running
@@ -179,7 +179,7 @@ def test_a_manager_can_be_started_again_on_another_loop_after_it_was_stopped():
         async with manager:
             if number == 1:
                 # The wait between two attempts must not tie the manager to its first loop.
-                await manager.subscribe(Order, fails_first, name="failing", retry=Retry(attempts=2, delay=0))
+                await manager.subscribe(Order, fails_first, name="failing", retry=Retry(attempts=2, delay=0.01))
             await manager.send_event(Order(number))
             await eventually(lambda: number in SEEN and number in handled)
 

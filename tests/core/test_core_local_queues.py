@@ -10,14 +10,10 @@ from support_core import Gate, Recorder, eventually, settle
 
 from aspyx_event import (
     AbstractEnvelopePipeline,
-    AddressKind,
-    Binding,
-    Envelope,
     EventManager,
     LocalBroker,
     LocalProvider,
     NoRouteError,
-    Outgoing,
     QueueClashError,
     event,
 )
@@ -248,44 +244,6 @@ async def test_a_queue_of_the_broker_serves_one_event_whoever_asks():
             await two.subscribe(Order, Recorder(), name="taken")
 
 
-async def test_released_messages_come_again_first_and_say_so():
-    provider, taken = LocalProvider(), []
-    await provider.start()
-    consumer = await provider.subscribe(
-        Binding(address="q", queue="q", kind=AddressKind.QUEUE, prefetch=2), taken.append
-    )
-    for number in range(3):
-        envelope = Envelope(str(number).encode())
-        await provider.publish(Outgoing(address="q", envelope=envelope, dedup_id=str(number), kind=AddressKind.QUEUE))
-    assert [one.envelope.body for one in taken] == [b"0", b"1"]
-    taken[0].release()
-    taken[0].ack()  # settled once: the second word does not count, least of all for the new delivery
-    assert [(one.envelope.body, one.redelivered) for one in taken] == [(b"0", False), (b"1", False), (b"0", True)]
-    taken[2].ack()
-    taken[1].ack()
-    assert taken[3].envelope.body == b"2"
-    await consumer.close()
-    assert provider.broker.depth("q") == 1
-    await consumer.close()
-    await provider.stop()
-    await provider.stop()
-
-
-async def test_released_messages_of_a_key_keep_their_order():
-    provider, taken = LocalProvider(), []
-    await provider.start()
-    await provider.subscribe(Binding(address="q", queue="q", kind=AddressKind.QUEUE, prefetch=1), taken.append)
-    for number in range(3):
-        envelope = Envelope(str(number).encode())
-        await provider.publish(
-            Outgoing(address="q", envelope=envelope, dedup_id=str(number), kind=AddressKind.QUEUE, key="k")
-        )
-    taken[0].release()
-    for _ in range(3):
-        taken[-1].ack()
-    assert [one.envelope.body for one in taken] == [b"0", b"0", b"1", b"2"]
-
-
 async def test_pausing_gives_nobody_a_key_that_is_still_being_handled():
     broker, one, two = LocalBroker(), Lane(), Lane()
     async with (
@@ -350,3 +308,20 @@ async def test_a_listener_that_changes_its_event_changes_nobody_elses():
         await manager.send_event(sent)
         await eventually(lambda: seen.handled)
     assert (sent.number, seen.handled[0].number) == (1, 1)
+
+
+async def test_what_waits_in_a_manager_that_stops_goes_to_others_before_its_handlers_are_done():
+    broker, gate, seen = LocalBroker(), Gate(), Recorder()
+    stopping = EventManager(LocalProvider(broker=broker))
+    await stopping.subscribe(Durable, gate, name="shared")
+    for number in range(3):
+        await stopping.send_event(Durable(number))
+    await eventually(lambda: gate.entered)
+    async with EventManager(LocalProvider(broker=broker)) as other:
+        await other.subscribe(Durable, seen, name="shared")
+        stop = asyncio.ensure_future(stopping.stop())
+        await eventually(lambda: seen.handled == [Durable(1), Durable(2)])
+        assert not stop.done()
+        gate.opened.set()
+        await stop
+    assert gate.left == [Durable(0)]
