@@ -64,6 +64,7 @@ class AMQPProvider(Provider):
         priority=True,
         ordered_keys=True,
         require_route=True,
+        deduplicates=True,
         headers=True,
         remote=True,
     )

@@ -16,6 +16,9 @@ from .sections import Received, decode
 
 # Messages handed back that may come again, at most; an id is some 100 bytes.
 _REMEMBERED = 10_000
+# Seconds. Artemis answers the last consumer of a shared volatile queue first and deletes the queue some milliseconds
+# later, also from under a consumer that has joined meanwhile, which is never told. So leaving takes a little longer.
+_VANISHING = 0.1
 
 
 class AMQPDelivery(Delivery):
@@ -234,6 +237,8 @@ class Receiver(SupervisedLink, Consumer):
         self._unbind()
         if wire is not None and wire.alive:
             await asyncio.wait([wire.detach(handle)], timeout=self._close_timeout)
+            if self._name:
+                await asyncio.sleep(_VANISHING)
 
     def give_up(self, error: EventException) -> None:
         """Fail `ready`, if it is still open."""
