@@ -111,7 +111,7 @@ def test_many_problems_are_cut_short():
         Floats(1.0, [object()]),
         Plain(1, "\ud800"),
     ],
-    ids=repr,
+    ids=lambda one: type(one).__name__,
 )
 def test_a_value_that_the_class_does_not_allow_is_an_encode_error(sent):
     descriptor = EventDescriptor.of(type(sent))
