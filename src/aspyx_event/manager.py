@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -17,14 +16,14 @@ from .engine.core import Engine
 from .engine.dead_letters import DeadLetters
 from .engine.failures import ExceptionHandling, FailureReporter
 from .engine.health import Health
-from .engine.host import LoopHost, running_loop
-from .engine.lifecycle import Lifecycle, State, stop_at_exit
-from .engine.receipts import Completed, Operation, Receipt
+from .engine.host import running_loop
+from .engine.receipts import Operation, Receipt
+from .engine.residence import Residence
 from .engine.sending import check_options
 from .engine.subscriptions import Subscription, default_name
 from .envelope import NO_OPTIONS, Envelope, SendOptions
 from .events import EventDescriptor
-from .exceptions import DeclarationError, StateError
+from .exceptions import DeclarationError
 from .listeners import EventListenerDescriptor, SubscriptionOptions
 from .pipeline import EnvelopePipeline
 from .policies import AckPolicy, Limits, Retry
@@ -91,6 +90,7 @@ class EventManager(_EarlierNames):
         if hooks is not None:
             provider.hooks = hooks
         self._reporter = FailureReporter(exception_manager)
+        self._residence = Residence(self._reporter)
         self._engine = Engine(
             provider,
             codec or JsonCodec(),
@@ -101,12 +101,9 @@ class EventManager(_EarlierNames):
             listeners,
             source or provider.server_name or "aspyx-event",
             stop_timeout,
-            self._control,
+            self._residence.control,
         )
-        self._host = LoopHost()
-        self._lifecycle = Lifecycle(self._engine.start, self._engine.stop)
-        self._reporting: set[asyncio.Task[None]] = set()
-        self._starting: asyncio.Task[None] | None = None
+        self._residence.furnish(self._engine)
 
     @inject_environment()  # type: ignore[untyped-decorator]
     def set_environment(self, environment: Environment) -> None:
@@ -121,8 +118,7 @@ class EventManager(_EarlierNames):
             DeclarationError: a listener or pipeline is wrong or cannot be built; the message names it.
             ProviderError: no connection, no right, no queue.
         """
-        self._forget_ended_loop()
-        await self._on_loop(self._lifecycle.start)
+        await self._residence.start()
 
     async def setup(self) -> None:
         """Name of `start` in earlier versions."""
@@ -131,19 +127,7 @@ class EventManager(_EarlierNames):
     @on_destroy()  # type: ignore[untyped-decorator]
     async def stop(self) -> None:
         """Stop taking, let handlers finish, acknowledge, flush sends and disconnect. Does not raise; again is no error."""
-        try:
-            if self._host.loop is None:
-                await self._lifecycle.stop()
-            else:
-                await self._on_loop(self._lifecycle.stop)
-        except StateError as error:
-            logger.warning("not stopped in order: %s", error)
-            self._lifecycle.lose()
-        except Exception:  # the container would leave every other bean undestroyed
-            logger.exception("stopping the event manager failed")
-        # The next start may happen on another loop; a loop of ours cannot end itself.
-        if not (self._host.owns_loop and self._host.here()):
-            self._host.unbind()
+        await self._residence.stop()
 
     async def __aenter__(self) -> EventManager:
         await self.start()
@@ -156,7 +140,7 @@ class EventManager(_EarlierNames):
 
     @property
     def running(self) -> bool:
-        return self._lifecycle.state is State.STARTED
+        return self._residence.running
 
     def send_event(
         self,
@@ -192,8 +176,7 @@ class EventManager(_EarlierNames):
             StateError: the manager is stopped.
             ProviderError: without a running loop only, else from the receipt: not confirmed.
         """
-        self._lifecycle.check_usable()
-        self._forget_ended_loop()
+        self._residence.check_usable()
         descriptor = self._engine.events.add(type(event))
         # Inside a handler nobody may wait for handlers: it could wait for itself.
         wait_handled = running_loop() is None and current_context() is None
@@ -209,41 +192,7 @@ class EventManager(_EarlierNames):
             )
             check_options(options, self.provider)
         envelope = self._engine.factory.make(event, descriptor, headers, options)
-        future: asyncio.Future[None] | Completed[None]
-        if running_loop() is not self._host.bind():
-            future = self._host.run(lambda: self._send_on_loop(envelope, descriptor))
-        elif self._lifecycle.state is State.NEW:
-            future = self._send_at_start(envelope, descriptor)
-        else:
-            future = self._engine.sending.send(envelope, descriptor)
-        return Receipt(future, self._report, envelope.id)
-
-    def _forget_ended_loop(self) -> None:
-        # A start that failed leaves nothing on its loop: another try may come from the next one.
-        if self._lifecycle.state is State.NEW:
-            self._host.forget_ended()
-
-    async def _send_on_loop(self, envelope: Envelope, descriptor: EventDescriptor) -> None:
-        if self._lifecycle.state is State.NEW:
-            await self._send_at_start(envelope, descriptor)
-        else:
-            await self._engine.sending.send(envelope, descriptor)
-
-    def _send_at_start(self, envelope: Envelope, descriptor: EventDescriptor) -> asyncio.Future[None]:
-        future = self._engine.early.add(envelope, descriptor)
-        if self._starting is None:
-            self._starting = asyncio.get_running_loop().create_task(self._start_for_early())
-        return future
-
-    async def _start_for_early(self) -> None:
-        try:
-            await self._lazy_start()
-        except BaseException as error:
-            self._engine.early.fail(error)
-            if not isinstance(error, Exception):
-                raise
-        finally:
-            self._starting = None
+        return Receipt(self._residence.send(envelope, descriptor), self._residence.report, envelope.id)
 
     def subscribe(
         self,
@@ -277,8 +226,7 @@ class EventManager(_EarlierNames):
             DeclarationError: unknown target, impossible options, or a queue that serves another event here.
             ProviderError: without a running loop only, else when it is awaited: not attached.
         """
-        self._lifecycle.check_usable()
-        self._forget_ended_loop()
+        self._residence.check_usable()
         event = self._engine.events.by_name(target) if isinstance(target, str) else self._engine.events.add(target)
         options = SubscriptionOptions(
             name=name or default_name(callback, event, self._engine.subscriptions),
@@ -294,13 +242,15 @@ class EventManager(_EarlierNames):
         )
         descriptor = EventListenerDescriptor(type=callback, event=event, name=options.name, options=options)
         subscription = self._engine.add_subscription(descriptor, callback)
-        subscription.attaching = Operation(self._host.run(lambda: self._start_and_attach(subscription)), self._report)
+        subscription.attaching = self._residence.started(
+            lambda: self._engine.attach(subscription), undo=lambda: self._engine.subscriptions.remove(subscription)
+        )
         return subscription
 
     def unsubscribe(self, subscription: Subscription | str) -> Operation[bool]:
         """Detach a subscription, given itself or its id. Awaited: False if it was gone already."""
         found = self._engine.subscriptions.get(subscription)
-        return self._control(lambda: self._engine.remove(found))
+        return self._residence.control(lambda: self._engine.remove(found))
 
     def list_subscriptions(self, event_name: str | None = None) -> list[Subscription]:
         """Return the subscriptions to one event, or all, in the order they were made."""
@@ -309,7 +259,7 @@ class EventManager(_EarlierNames):
     @property
     def dead_letters(self) -> DeadLetters:
         """The events that subscriptions of this manager could not handle; starts the manager if need be."""
-        return DeadLetters(self._engine.dead_letters, self._started)
+        return DeadLetters(self._engine.dead_letters, self._residence.started)
 
     def health(self, *, timeout: float = 2.0, stalled_after: float | None = None) -> Operation[Health]:
         """Find out, by asking the broker, whether events can be sent and are received. Does not start the manager.
@@ -319,7 +269,7 @@ class EventManager(_EarlierNames):
             stalled_after: A delivery that waits for a worker longer than this many seconds makes the process not
                 live; None: a slow listener is no reason for a restart.
         """
-        return self._control(lambda: self._engine.health(self.running, timeout, stalled_after))
+        return self._residence.control(lambda: self._engine.health(self.running, timeout, stalled_after))
 
     def get_event_descriptor(self, event_type: type) -> EventDescriptor:
         """Return the descriptor of an event class.
@@ -336,44 +286,3 @@ class EventManager(_EarlierNames):
             UnregisteredEventTypeError: no event of this name is known here.
         """
         return self._engine.events.by_name(name)
-
-    async def _start_and_attach(self, subscription: Subscription) -> None:
-        try:
-            if self._lifecycle.state is State.NEW:
-                await self._lazy_start()
-            await self._engine.attach(subscription)
-        except BaseException:
-            self._engine.subscriptions.remove(subscription)
-            raise
-
-    async def _lazy_start(self) -> None:
-        self._lifecycle.check_usable()  # it may have been stopped since this was asked for
-        await self._lifecycle.start()
-        if self._host.owns_loop:
-            stop_at_exit(self._stop_now)
-
-    def _stop_now(self) -> None:
-        if self._lifecycle.state is State.STARTED and self._host.owns_loop:
-            self._host.run(self._lifecycle.stop)
-            self._host.unbind()
-
-    def _started(self, work: Callable[[], Coroutine[Any, Any, Any]]) -> Operation[Any]:
-        self._lifecycle.check_usable()
-
-        async def start_first() -> Any:
-            if self._lifecycle.state is State.NEW:
-                await self._lazy_start()
-            return await work()
-
-        return self._control(start_first)
-
-    def _control(self, work: Callable[[], Coroutine[Any, Any, Any]]) -> Operation[Any]:
-        return Operation(self._host.run(work), self._report)
-
-    async def _on_loop(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        await self._host.run(work)
-
-    def _report(self, error: BaseException) -> None:
-        task = asyncio.get_running_loop().create_task(self._reporter.report(error, "an operation nobody awaited"))
-        self._reporting.add(task)
-        task.add_done_callback(self._reporting.discard)
