@@ -102,6 +102,19 @@ def test_closing_removes_the_files_and_keeps_the_log():
     assert broker.pid is None
 
 
+def test_the_log_of_a_running_broker_stays_when_many_others_start(own_broker):
+    log = own_broker().log
+    crowd = [log.with_name(f"99999999-{number:03}.log") for number in range(60)]
+    for path in crowd:
+        path.touch()
+    try:
+        own_broker()
+        assert "Server is now active" in log.read_text()
+    finally:
+        for path in crowd:
+            path.unlink()
+
+
 def test_two_brokers_at_once_do_not_meet(own_broker):
     first, second = own_broker(), own_broker()
     assert first.port != second.port

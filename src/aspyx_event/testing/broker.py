@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import random
@@ -40,6 +41,9 @@ START_TIMEOUT = 120.0
 STOP_TIMEOUT = 30.0
 
 _KEPT_LOGS = 40
+# Seconds. The log of a running broker tells when it is ready, so nothing removes one that may be in use: test runs in
+# parallel start more brokers than are kept.
+_LOG_LIFE = 3 * 3600
 _PORTS = range(18_000, 32_000)
 _POLL = 0.05
 
@@ -312,5 +316,7 @@ def _log_file(name: str) -> Path:
     directory.mkdir(parents=True, exist_ok=True)
     old = sorted(directory.glob("*.log"), key=lambda path: path.name)
     for path in old[: max(0, len(old) - _KEPT_LOGS)]:
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # another test run does the same
+            if time.time() - path.stat().st_mtime > _LOG_LIFE:
+                path.unlink()
     return directory / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}.log"
