@@ -40,6 +40,8 @@ class Client:
         self._senders: dict[tuple[str, str], Sender] = {}
         self._management = Management(self._send_question, self._attach_replies)
         self._routing: set[asyncio.Task[None]] = set()
+        #: By address: done when the last message whose route is asked for was sent, or will not be.
+        self._turns: dict[str, asyncio.Future[None]] = {}
         self._timers: dict[SupervisedLink, asyncio.TimerHandle] = {}
         self._unconfirmed = 0
         self._flushed: asyncio.Event = asyncio.Event()
@@ -134,12 +136,23 @@ class Client:
     async def _publish_routed(self, address: str, kind: AddressKind, data: bytes) -> None:
         limit = self.settings.confirm_timeout
         end = self._loop.time() + limit
+        # The answers do not always come in the order of the questions.
+        before, turn = self._turns.get(address), self._loop.create_future()
+        self._turns[address] = turn
         try:
-            if not await asyncio.wait_for(self._management.has_route(address), limit):
-                raise NoRouteError(
-                    f"event {address!r}: no listener's queue is bound to it at the {self.settings.where}"
-                )
-            await asyncio.wait_for(self._send(address, kind.value, data), end - self._loop.time())
+            try:
+                if not await asyncio.wait_for(self._management.has_route(address), limit):
+                    raise NoRouteError(
+                        f"event {address!r}: no listener's queue is bound to it at the {self.settings.where}"
+                    )
+                if before is not None:
+                    await asyncio.wait([before])
+                sent = self._send(address, kind.value, data)
+            finally:
+                turn.set_result(None)
+                if self._turns.get(address) is turn:
+                    del self._turns[address]
+            await asyncio.wait_for(sent, end - self._loop.time())
         except asyncio.TimeoutError as error:
             if isinstance(error, ConfirmTimeoutError):
                 raise

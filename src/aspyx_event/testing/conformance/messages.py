@@ -177,6 +177,17 @@ class MessageContract(ConformanceBase):
         await rig.publish(provider, [b"somebody takes it"], require_route=True)
         await inbox.until(1)
 
+    @contract("require_route")
+    async def test_messages_that_require_a_route_keep_their_order(self, rig: Rig) -> None:
+        """However the transport finds out about the route."""
+        provider, inbox = await rig.provider(), rig.inbox()
+        await provider.subscribe(rig.binding(), inbox)
+        bodies = [b"%d" % number for number in range(200)]
+        futures = [provider.publish(rig.outgoing(body=body, require_route=True)) for body in bodies]
+        await asyncio.wait_for(asyncio.gather(*futures), rig.patience)
+        await inbox.until(200)
+        assert inbox.bodies == bodies
+
     async def _received(self, rig: Rig, headers: dict[str, str]) -> dict[str, str]:
         provider, inbox = await rig.provider(), rig.inbox()
         await provider.subscribe(rig.binding(), inbox)
