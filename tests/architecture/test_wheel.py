@@ -34,5 +34,7 @@ def test_the_wheel_has_licence_and_extras(wheel):
     assert any(name.endswith("licenses/LICENSE") for name in names)
     metadata = wheel.read(next(name for name in names if name.endswith("METADATA"))).decode()
     assert "License-Expression: MIT" in metadata
-    for extra in ("amqp", "stomp", "all"):
+    for extra in ("amqp", "stomp", "cli", "all"):
         assert f"Provides-Extra: {extra}" in metadata
+    scripts = wheel.read(next(name for name in names if name.endswith("entry_points.txt"))).decode()
+    assert "aspyx-event = aspyx_event.cli:main" in scripts

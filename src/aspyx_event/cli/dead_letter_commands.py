@@ -1,0 +1,209 @@
+"""``aspyx-event dlq``: list, inspect, replay and purge the dead letters of a module's listeners."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, Optional, TypeVar
+
+import typer
+from aspyx.di import Environment
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+
+from ..exceptions import UnknownDeadLetterError
+from ..manager import EventManager
+from .letter_selection import Selection
+from .letter_view import as_json, in_full, table_of
+from .loading import check_target, load, manager_of
+from .output import LogLevel, console, errors_in_one_line, note, set_up_logs
+
+T = TypeVar("T")
+#: Letters that are counted before something is done to all of them.
+_COUNTED = 10_000
+
+dead_letter_app = typer.Typer(
+    help="Events that listeners could not handle. Looking at them attaches no listener.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+Target = Annotated[str, typer.Argument(metavar="MODULE:CLASS", callback=check_target, help="shop.main:ShopModule")]
+LetterId = Annotated[str, typer.Argument(metavar="ID", help="As `dlq list` shows it.")]
+MaybeId = Annotated[Optional[str], typer.Argument(metavar="[ID]", help="One letter, as `dlq list` shows it.")]  # noqa: UP045
+All = Annotated[bool, typer.Option("--all", help="All letters that the other options leave.")]
+Subscription = Annotated[
+    Optional[str],  # noqa: UP045 - evaluated at run time, on Python 3.10 too
+    typer.Option(metavar="NAME", help="Those of one listener or group; EVENT.NAME where a name serves several."),
+]
+CauseText = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--cause", metavar="TEXT", help="Those whose cause has this text in its type or message."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="For machines.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Errors with their traceback.")]
+Level = Annotated[Optional[LogLevel], typer.Option(help="Default: warning.")]  # noqa: UP045
+
+
+@dead_letter_app.command("list")
+def list_letters(
+    target: Target,
+    subscription: Subscription = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="Letters at most.")] = 100,
+    as_json_: AsJson = False,
+    log_level: Level = None,
+    debug: Debug = False,
+) -> None:
+    """List dead letters, oldest first in each subscription."""
+
+    async def work(manager: EventManager) -> list[Any]:
+        return list(await manager.dead_letters.list(subscription, limit=limit))
+
+    with errors_in_one_line(debug=debug):
+        letters = _with_manager(target, log_level, work)
+        if as_json_:
+            typer.echo(json.dumps([as_json(letter) for letter in letters], indent=2))
+            return
+        if not letters:
+            note("no dead letters")
+            return
+        console().print(table_of(letters))
+        if len(letters) == limit:
+            note(f"the first {limit}; --limit shows more", "dim")
+
+
+@dead_letter_app.command()
+def inspect(
+    target: Target,
+    letter_id: LetterId,
+    body_limit: Annotated[int, typer.Option(min=0, help="Characters of the body to show, 0 for all.")] = 2_000,
+    as_json_: AsJson = False,
+    log_level: Level = None,
+    debug: Debug = False,
+) -> None:
+    """Show one dead letter: its cause with the traceback, headers and body."""
+
+    async def work(manager: EventManager) -> Any:
+        return await manager.dead_letters.inspect(letter_id)
+
+    with errors_in_one_line(debug=debug):
+        letter = _with_manager(target, log_level, work)
+        if as_json_:
+            typer.echo(json.dumps(as_json(letter, full=True), indent=2))
+        else:
+            console().print(in_full(letter, body_limit))
+
+
+@dead_letter_app.command()
+def replay(
+    target: Target,
+    letter_id: MaybeId = None,
+    all_: All = False,
+    subscription: Subscription = None,
+    cause: CauseText = None,
+    rate: Annotated[Optional[float], typer.Option(min=0.001, metavar="N", help="Letters a second at most.")] = None,  # noqa: UP045
+    as_json_: AsJson = False,
+    log_level: Level = None,
+    debug: Debug = False,
+) -> None:
+    """Send dead letters back to the subscription they failed in, and to no other."""
+    _check_choice(letter_id, all_, subscription, cause)
+
+    async def work(manager: EventManager) -> int:
+        if letter_id is not None:
+            return await manager.dead_letters.replay(letter_id)
+        selection = Selection(manager, subscription, cause, to_replay=True)
+        with _progress("replaying") as progress:
+            total = await selection.count(_COUNTED) if not progress.disable else 0
+            task = progress.add_task("replaying", total=total if total < _COUNTED else None)
+            done = await manager.dead_letters.replay_all(
+                selection.accepts, rate=rate, progress=lambda number: progress.update(task, completed=number)
+            )
+        for said in selection.left_out():
+            note(said, "yellow")
+        return done
+
+    with errors_in_one_line(debug=debug):
+        _tell(_with_manager(target, log_level, work), "replayed", as_json_)
+
+
+@dead_letter_app.command()
+def purge(
+    target: Target,
+    letter_id: MaybeId = None,
+    all_: All = False,
+    subscription: Subscription = None,
+    cause: CauseText = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json_: AsJson = False,
+    log_level: Level = None,
+    debug: Debug = False,
+) -> None:
+    """Delete dead letters, for good."""
+    _check_choice(letter_id, all_, subscription, cause)
+    if not yes and not sys.stdin.isatty():
+        raise typer.BadParameter("nobody is here to be asked: give it to delete without", param_hint="--yes")
+
+    async def find(manager: EventManager) -> frozenset[str]:
+        return await Selection(manager, subscription, cause, letter_id=letter_id).ids(_COUNTED)
+
+    async def work(manager: EventManager) -> int:
+        selection = Selection(manager, subscription, cause, letter_id=letter_id, among=among)
+        with _progress("deleting") as progress:
+            task = progress.add_task("deleting", total=len(among) if among is not None else None)
+            return await manager.dead_letters.purge(
+                selection.accepts, progress=lambda number: progress.update(task, completed=number)
+            )
+
+    with errors_in_one_line(debug=debug):
+        # Only what was shown is deleted: more may arrive while somebody thinks.
+        among = None if yes else _with_manager(target, log_level, find)
+        if among:
+            typer.confirm(f"Delete {_count(len(among))} for good?", abort=True, err=True)
+        done = 0 if among is not None and not among else _with_manager(target, log_level, work)
+        if letter_id is not None and not done:
+            raise UnknownDeadLetterError(f"no dead letter {letter_id!r} in the subscriptions of this module")
+        _tell(done, "deleted", as_json_)
+
+
+def _with_manager(target: str, log_level: LogLevel | None, work: Callable[[EventManager], Awaitable[T]]) -> T:
+    """Do *work* with the manager of a module, connected and without its listeners attached."""
+    found = load(target)
+    set_up_logs(log_level, LogLevel.WARNING)
+    manager = manager_of(Environment(found))
+    if not manager.provider.capabilities.remote:
+        note(
+            f"the {manager.provider.name} provider keeps dead letters in its own process: from here there are none",
+            "yellow",
+        )
+
+    async def connected() -> T:
+        await manager.connect()
+        try:
+            return await work(manager)
+        finally:
+            await manager.stop()
+
+    return asyncio.run(connected())
+
+
+def _check_choice(letter_id: str | None, everything: bool, subscription: str | None, cause: str | None) -> None:
+    if (letter_id is None) is not everything:
+        raise typer.BadParameter("give an ID or --all, one of them", param_hint="ID")
+    if letter_id is not None and (subscription is not None or cause is not None):
+        raise typer.BadParameter("--subscription and --cause go with --all", param_hint="ID")
+
+
+def _progress(what: str) -> Progress:
+    out = console(stderr=True)
+    columns = (SpinnerColumn(), TextColumn(what), BarColumn(), MofNCompleteColumn())
+    return Progress(*columns, console=out, transient=True, disable=not out.is_terminal)
+
+
+def _tell(number: int, verb: str, as_json_: bool) -> None:
+    typer.echo(json.dumps({verb: number}) if as_json_ else f"{verb} {_count(number)}")
+
+
+def _count(number: int) -> str:
+    return f"{number:,} dead letter{'' if number == 1 else 's'}"

@@ -1,0 +1,82 @@
+"""Which dead letters a command means."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from ..engine.dead_letters import DeadLetter
+from ..exceptions import DeclarationError
+from ..manager import EventManager
+
+
+class Selection:
+    """Accepts the letters that options name.
+
+    Args:
+        manager: Whose letters.
+        subscription: Name or group of a listener, or ``<event>.<name>``; None accepts all.
+        cause: Part of the type or message of the cause, in any case; None accepts all.
+        letter_id: The one letter meant; None accepts all.
+        among: Ids that are meant; None accepts all.
+        to_replay: Leave out letters that have no queue to go back to.
+
+    Raises:
+        DeclarationError: no subscription has the name.
+    """
+
+    def __init__(
+        self,
+        manager: EventManager,
+        subscription: str | None,
+        cause: str | None,
+        *,
+        letter_id: str | None = None,
+        among: frozenset[str] | None = None,
+        to_replay: bool = False,
+    ) -> None:
+        self._manager, self._subscription = manager, subscription
+        self._cause = cause.casefold() if cause is not None else None
+        self._letter_id, self._among = letter_id, among
+        here = manager.list_subscriptions()
+        named = [one for one in here if subscription in (None, one.name, one.group, f"{one.event_name}.{one.name}")]
+        if not named:
+            known = ", ".join(sorted({one.name for one in here})) or "none"
+            raise DeclarationError(f"no subscription is called {subscription!r}; known: {known}")
+        self._named = {(one.event_name, one.group or one.name) for one in named}
+        self._nameless = {(one.event_name, one.group or one.name) for one in here if to_replay and not one.queue}
+        self._left_out: Counter[str] = Counter()
+
+    def accepts(self, letter: DeadLetter) -> bool:
+        """Return whether the letter is meant."""
+        where = (letter.address, letter.subscription)
+        if self._subscription is not None and where not in self._named:
+            return False
+        if self._letter_id is not None and letter.id != self._letter_id:
+            return False
+        if self._among is not None and letter.id not in self._among:
+            return False
+        if self._cause is not None and self._cause not in f"{letter.cause.type} {letter.cause.message}".casefold():
+            return False
+        if where in self._nameless:
+            self._left_out[letter.subscription] += 1
+            return False
+        return True
+
+    async def ids(self, limit: int) -> frozenset[str]:
+        """Return the ids of the letters meant, of the first *limit* there are."""
+        letters = await self._manager.dead_letters.list(self._subscription, limit=limit)
+        return frozenset(letter.id for letter in letters if self.accepts(letter))
+
+    async def count(self, limit: int) -> int:
+        """Return how many letters are meant, of the first *limit* there are."""
+        letters = await self._manager.dead_letters.list(self._subscription, limit=limit)
+        number = sum(map(self.accepts, letters))
+        self._left_out.clear()
+        return number
+
+    def left_out(self) -> list[str]:
+        """Return a line for each subscription whose letters were left out."""
+        return [
+            f"left {number} of {name!r}: it is per_process, its queue has no name to which an event could go back"
+            for name, number in self._left_out.items()
+        ]

@@ -1,0 +1,66 @@
+"""A server for the probes alone: HTTP/1.1, one request for each connection."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from types import TracebackType
+from urllib.parse import unquote
+
+from ..observability.health_app import HealthApp, Message
+
+logger = logging.getLogger("aspyx.event")
+_SECONDS, _HEAD_LIMIT = 10.0, 16 * 1024
+_REASONS = {200: "OK", 404: "Not Found", 405: "Method Not Allowed", 503: "Service Unavailable"}
+
+
+class ProbeServer:
+    """Serves a `HealthApp` for the time of an ``async with``.
+
+    Args:
+        app: What answers.
+        host: Address to listen on.
+        port: Port to listen on; 0 takes a free one.
+    """
+
+    def __init__(self, app: HealthApp, host: str, port: int) -> None:
+        self._app, self._host, self.port = app, host, port
+
+    async def __aenter__(self) -> ProbeServer:
+        self._server = await asyncio.start_server(self._serve, self._host, self.port, limit=_HEAD_LIMIT)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async def receive() -> Message:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = [*message["headers"], (b"connection", b"close")]
+                writer.write(f"HTTP/1.1 {status} {_REASONS.get(status, '')}\r\n".encode())
+                writer.write(b"".join(b"%b: %b\r\n" % header for header in headers) + b"\r\n")
+            else:
+                writer.write(message["body"])
+
+        try:
+            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), _SECONDS)
+            method, path, _ = head.split(b"\r\n", 1)[0].decode("ascii").split(" ", 2)
+            scope = {"type": "http", "method": method, "path": unquote(path.partition("?")[0])}
+            await asyncio.wait_for(self._app(scope, receive, send), _SECONDS)
+        except (
+            asyncio.TimeoutError,
+            asyncio.IncompleteReadError,
+            asyncio.LimitOverrunError,
+            ValueError,
+            OSError,
+        ) as error:
+            logger.debug("no answer to a probe: %r", error)
+        finally:
+            writer.close()
