@@ -120,6 +120,15 @@ class EventManager(_EarlierNames):
         """
         await self._residence.start()
 
+    async def connect(self) -> None:
+        """Start without attaching the listeners: to send, and to work on dead letters. `start` attaches them later.
+
+        Raises:
+            DeclarationError: a listener or pipeline is wrong or cannot be built; the message names it.
+            ProviderError: no connection.
+        """
+        await self._residence.connect()
+
     async def setup(self) -> None:
         """Name of `start` in earlier versions."""
         await self.start()
@@ -128,6 +137,19 @@ class EventManager(_EarlierNames):
     async def stop(self) -> None:
         """Stop taking, let handlers finish, acknowledge, flush sends and disconnect. Does not raise; again is no error."""
         await self._residence.stop()
+
+    def hurry(self) -> None:
+        """Let a `stop` under way wait no longer: running handlers are cancelled, their events given back. On its loop."""
+        self._engine.hurry()
+
+    @property
+    def stop_timeout(self) -> float:
+        """Seconds that running handlers have to finish when the manager stops."""
+        return self._engine.stop_timeout
+
+    @stop_timeout.setter
+    def stop_timeout(self, seconds: float) -> None:
+        self._engine.stop_timeout = seconds
 
     async def __aenter__(self) -> EventManager:
         await self.start()

@@ -97,6 +97,12 @@ class Lanes:
             if late:
                 await asyncio.wait(late, timeout=1.0)
 
+    def cancel(self) -> None:
+        """Cancel the running handlers that a `close` under way waits for."""
+        if self._closing:
+            for task in self._tasks:
+                task.cancel()
+
     def _start_worker(self, name: str) -> None:
         if not self._closing:
             task = self._loop.create_task(self._work(), name=name)

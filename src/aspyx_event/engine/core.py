@@ -62,7 +62,11 @@ class Engine:
         control: Control,
     ) -> None:
         self._provider, self._codec, self._retry, self._reporter = provider, codec, retry, reporter
-        self._limits, self._stop_timeout, self._control = limits, stop_timeout, control
+        self._limits, self._control = limits, control
+        #: Seconds that running handlers have to finish.
+        self.stop_timeout = stop_timeout
+        #: Attach the subscriptions at start; without, the engine sends and works on dead letters.
+        self.listens = True
         self.events, self.subscriptions = EventRegistry(), SubscriptionBag()
         self.factory = EnvelopeFactory(codec, source, passes_objects=provider.passes_objects)
         self._invoke = Invoke(codec)
@@ -87,7 +91,7 @@ class Engine:
         self._pipeline_types = pipelines_of(environment)
 
     async def start(self) -> None:
-        """Build listeners and interceptors, connect, attach all subscriptions. Undone if a part of it fails.
+        """Build listeners and interceptors, connect, attach all subscriptions if it `listens`. Undone if a part fails.
 
         Raises:
             DeclarationError: a listener or pipeline is wrong or cannot be built; the message names it.
@@ -98,7 +102,8 @@ class Engine:
         attaching: list[asyncio.Future[None]] = []
         try:
             await self._provider.start()
-            attaching += [asyncio.ensure_future(self.attach(one)) for one in self.subscriptions]
+            if self.listens:
+                attaching += [asyncio.ensure_future(self.attach(one)) for one in self.subscriptions]
             await asyncio.gather(*attaching)
         except BaseException:
             await asyncio.gather(*attaching, return_exceptions=True)
@@ -108,12 +113,22 @@ class Engine:
             raise
         # The last step: nothing may be sent between these and the events that find the manager started.
         self.early.flush()
-        logger.info("started: %d subscriptions on the %s provider", len(self.subscriptions), self._provider.name)
+        logger.info("started: %d subscriptions on the %s provider", len(attaching), self._provider.name)
+
+    async def listen(self) -> None:
+        """Attach what a start without listening left out; what is attached stays as it is.
+
+        Raises:
+            ProviderError: no right, no queue.
+        """
+        if not self.listens:
+            await asyncio.gather(*(self.attach(one) for one in self.subscriptions))
+            self.listens = True
 
     async def stop(self) -> None:
         """Stop taking, let handlers finish, flush what is being sent, disconnect."""
-        await detach_all(self.subscriptions, self._stop_timeout)
-        await self.sending.flush(self._stop_timeout)
+        await detach_all(self.subscriptions, self.stop_timeout)
+        await self.sending.flush(self.stop_timeout)
         if self._ledger is not None:
             await self._ledger.close()
         await self._provider.stop()
@@ -121,6 +136,11 @@ class Engine:
         executor, self._executor = self._executor, None
         if executor is not None:
             executor.shutdown(wait=False)
+
+    def hurry(self) -> None:
+        """Let a stop under way wait no longer for handlers."""
+        for subscription in self.subscriptions:
+            subscription.hurry()
 
     def add_subscription(self, descriptor: EventListenerDescriptor, function: Callable[..., Any]) -> Subscription:
         """Bind *function* to an event; not attached yet.
@@ -163,7 +183,7 @@ class Engine:
         """Detach and forget a subscription; False if it was gone."""
         if subscription is None or not self.subscriptions.remove(subscription):
             return False
-        await subscription.detach(self._stop_timeout)
+        await subscription.detach(self.stop_timeout)
         return True
 
     def _prepare(self) -> None:

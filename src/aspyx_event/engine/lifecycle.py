@@ -38,6 +38,11 @@ class Lifecycle:
         self._ending: asyncio.Task[None] | None = None
         self.state = State.NEW
 
+    @property
+    def at_rest(self) -> bool:
+        """True while it is neither started nor on the way to it or from it."""
+        return self.state in (State.NEW, State.STOPPED) and self._starting is None and self._ending is None
+
     def check_usable(self) -> None:
         """Raise unless the manager may be used, and started by that use.
 

@@ -54,7 +54,12 @@ class Residence:
     async def start(self) -> None:
         """Start the engine, or join the start under way; from any loop."""
         self._forget_ended_loop()
-        await self._host.run(self._lifecycle.start)
+        await self._host.run(self._start_listening)
+
+    async def connect(self) -> None:
+        """Start the engine without attaching its subscriptions; if it is started, nothing. From any loop."""
+        self._forget_ended_loop()
+        await self._host.run(self._start_deaf)
 
     async def stop(self) -> None:
         """Stop the engine; from any loop. Does not raise."""
@@ -118,6 +123,21 @@ class Residence:
         # A start that failed leaves nothing on its loop: another try may come from the next one.
         if self._lifecycle.state is State.NEW:
             self._host.forget_ended()
+
+    async def _start_listening(self) -> None:
+        if self._lifecycle.at_rest:
+            self._engine.listens = True
+        await self._lifecycle.start()
+        await self._engine.listen()
+
+    async def _start_deaf(self) -> None:
+        if self._lifecycle.at_rest:
+            self._engine.listens = False
+        try:
+            await self._lifecycle.start()
+        except BaseException:
+            self._engine.listens = True  # for the next start, which may be that of an event sent
+            raise
 
     async def _send_on_loop(self, envelope: Envelope, descriptor: EventDescriptor) -> None:
         if self._lifecycle.state is State.NEW:

@@ -156,6 +156,8 @@ class Subscription:
         self._dispatcher, self._control, self._remove = dispatcher, control, remove
         self._consumer: Consumer | None = None
         self._lanes: Lanes | None = None
+        #: What a detach under way waits for.
+        self._leaving: Lanes | None = None
         #: Paused by the program.
         self.paused = False
         self._attaching = asyncio.Lock()
@@ -236,12 +238,19 @@ class Subscription:
         if consumer is None or lanes is None:
             return False
         self._dispatcher.stop()
+        self._leaving = lanes
         try:
             await consumer.pause()
             await lanes.close(grace)
         finally:
+            self._leaving = None
             await consumer.close()
         return True
+
+    def hurry(self) -> None:
+        """Cancel the handlers that a detach under way waits for; their events come again."""
+        if self._leaving is not None:
+            self._leaving.cancel()
 
     async def _pause(self) -> None:
         self.paused = True
