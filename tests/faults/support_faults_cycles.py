@@ -6,12 +6,11 @@ import asyncio
 import gc
 import json
 import os
-import signal
-import sys
 import threading
 from pathlib import Path
 
 from support_faults_plan import Plan, tick_event
+from support_faults_program import begin
 
 from aspyx_event import EventManager
 
@@ -73,11 +72,5 @@ async def run(plan: Plan) -> None:
     (Path(plan.folder) / "samples.json").write_text(json.dumps(samples), encoding="utf-8")
 
 
-def main() -> None:
-    plan = Plan.from_json(sys.argv[1])
-    signal.alarm(int(plan.limit))
-    asyncio.run(run(plan))
-
-
-if __name__ == "__main__":
-    main()
+def main(text: str) -> None:
+    asyncio.run(run(begin(text)))

@@ -1,4 +1,4 @@
-"""The producer and the consumer as processes: run with a `Plan` as the only argument, stopped by SIGTERM."""
+"""The producer and the consumer as processes: told what to do by a `Plan`, stopped by SIGTERM."""
 
 from __future__ import annotations
 
@@ -129,13 +129,20 @@ async def end_with_parent(parent: int) -> None:
     os._exit(3)
 
 
-def main() -> None:
-    plan = Plan.from_json(sys.argv[1])
+def begin(text: str) -> Plan:
+    """Prepare a new process: what it writes goes beside the ledger, and it does not live for ever."""
+    plan = Plan.from_json(text)
+    log = os.open(Path(plan.folder) / f"{plan.name}.err", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    for output in (1, 2):
+        os.dup2(log, output)
     signal.alarm(int(plan.limit))
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.basicConfig(
+        stream=sys.stderr, force=True, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s"
+    )
+    return plan
+
+
+def main(text: str) -> None:
+    plan = begin(text)
     sabotage.apply(plan.sabotage)
     asyncio.run(run(plan))
-
-
-if __name__ == "__main__":
-    main()

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import multiprocessing
 import os
 import random
-import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,18 +31,23 @@ RECOVERY = 15.0
 STUCK = 4.0
 
 
-class Program:
-    """A producer or consumer process."""
+# Forks from a process that has imported what programs need: a new interpreter for each would take most of the time.
+_PROCESSES = multiprocessing.get_context("forkserver")
+_PROCESSES.set_forkserver_preload(["pytest", "proton.utils", "stomp", support_faults_program.__name__])
 
-    def __init__(self, plan: Plan, module=support_faults_program) -> None:
+
+class Program:
+    """A producer or consumer process.
+
+    Args:
+        plan: What it is told.
+        main: Called in the process with the plan as JSON.
+    """
+
+    def __init__(self, plan: Plan, main=support_faults_program.main) -> None:
         self.plan = plan
-        with (Path(plan.folder) / f"{plan.name}.err").open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, module.__file__, plan.to_json()],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
+        self._process = _PROCESSES.Process(target=main, args=(plan.to_json(),), name=plan.name, daemon=True)
+        self._process.start()
 
     @property
     def pid(self) -> int:
@@ -51,28 +55,27 @@ class Program:
 
     @property
     def alive(self) -> bool:
-        return self._process.poll() is None
+        return self._process.is_alive()
 
     def rss(self) -> int:
         """Resident memory in bytes."""
         pages = Path(f"/proc/{self.pid}/statm").read_text(encoding="ascii").split()[1]
         return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
-    def terminate(self) -> None:
-        self._process.terminate()
-
     def kill(self) -> None:
         """SIGKILL."""
         self._process.kill()
-        self._process.wait(30)
+        self._process.join(30)
 
     async def ended(self, limit: float = DEADLINE) -> int:
         """Wait for its end; return the exit code."""
-        return await asyncio.to_thread(self._process.wait, limit)
+        await asyncio.to_thread(self._process.join, limit)
+        assert self._process.exitcode is not None, f"{self.plan.name} has not ended within {limit:g} s"
+        return self._process.exitcode
 
     async def stop(self, limit: float = DEADLINE) -> int:
         """SIGTERM, and wait."""
-        self.terminate()
+        self._process.terminate()
         return await self.ended(limit)
 
 
@@ -117,7 +120,7 @@ class Rig:
         self._proxies: list[Proxy] = []
         self._overs: list[float] = []
         self._began = time.monotonic()
-        self._log_began = broker.log.stat().st_size if broker.log else 0
+        self._log_began = len(self._broker_log())
 
     # processes
 
@@ -364,10 +367,11 @@ class Rig:
 
     def keep_broker_log(self) -> None:
         """Put what the broker logged during the test beside the ledger."""
-        if self.broker.log is not None:
-            with self.broker.log.open("rb") as log:
-                log.seek(self._log_began)
-                (self.folder / "broker.txt").write_bytes(log.read())
+        (self.folder / "broker.txt").write_bytes(self._broker_log()[self._log_began :])
+
+    def _broker_log(self) -> bytes:
+        log = self.broker.log
+        return log.read_bytes() if log is not None and log.exists() else b""
 
     def remove_queues(self) -> None:
         """Leave nothing on the broker that is shared by the tests."""

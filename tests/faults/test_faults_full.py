@@ -19,7 +19,7 @@ async def test_a_full_broker_means_a_typed_error_or_waiting_and_never_a_hang(rig
     away = await rig.consume(listening, name="away")
     assert await away.stop() == 0
     # A message has 2 kB, the address room for 60.
-    count = size(200, 1_000)
+    count = size(200, 2_500)
     rig.fault()
     patience = {"confirm_timeout": 3.0}
     flood = await rig.produce("flood", count=count, padding=2_000, connection=patience, window=count)

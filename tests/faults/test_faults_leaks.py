@@ -16,7 +16,7 @@ _MIB = 1024 * 1024
 async def test_connections_and_subscriptions_that_came_and_went_leave_nothing_behind(rig, size):
     count = size(40, 1_000)
     plan = Plan(name="cycles", folder=str(rig.folder), event=rig.event, endpoint=rig.endpoint(), count=count)
-    program = Program(plan, support_faults_cycles)
+    program = Program(plan, support_faults_cycles.main)
     rig.programs["cycles"] = program
     assert await program.ended(600) == 0, f"see {rig.folder}"
     rig.fault(2 * count)

@@ -152,14 +152,18 @@ class Receiver(SupervisedLink, Consumer):
         elif not data:
             # Artemis was seen to send these under load, before it ended the link; the message comes again.
             logger.error("%s: an empty delivery; handing it back", self._subject)
-            pn.pn_disposition_set_failed(pn.pn_delivery_local(handle), True)
-            self._answer(handle, pn.PN_MODIFIED)
+            self._fail(handle)
         else:
             self._hand_over(bytes(data), handle)
 
     def _hand_over(self, data: bytes, handle: Any) -> None:
-        received = decode(data)
-        delivery = AMQPDelivery(received, self._is_redelivered(received), self, self._link, handle)
+        try:
+            received = decode(data)
+            delivery = AMQPDelivery(received, self._is_redelivered(received), self, self._link, handle)
+        except Exception:  # noqa: BLE001  unanswered, it would be withheld from all for as long as this link lives
+            logger.exception("%s: a message could not be read; handing it back", self._subject)
+            self._fail(handle)
+            return
         self._held.add(delivery)
         self._grant()  # what a step held back is due when the credit is used up
         self._consume(delivery)
@@ -173,6 +177,11 @@ class Receiver(SupervisedLink, Consumer):
         if outcome != pn.PN_ACCEPTED:
             self._remember(delivery)
         self._answer(handle, outcome)
+
+    def _fail(self, handle: Any) -> None:
+        """Hand a message back as failed: after as many times as the broker allows it becomes its dead letter."""
+        pn.pn_disposition_set_failed(pn.pn_delivery_local(handle), True)
+        self._answer(handle, pn.PN_MODIFIED)
 
     def _answer(self, handle: Any, outcome: int) -> None:
         pn.pn_delivery_update(handle, outcome)
