@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from .output import CliError, console, printable
+from .output import CliError, console, printable, show
 
 _PROBES = ("livez", "readyz")
 
@@ -47,7 +47,7 @@ def ask(address: str, *, probe: str, timeout: float, as_json: bool) -> bool:
     for reason in reasons:
         out.print(Text(f"- {printable(reason)}"), soft_wrap=True)
     if subscriptions:
-        out.print(_table(subscriptions))
+        show(_table(subscriptions))
     return good
 
 

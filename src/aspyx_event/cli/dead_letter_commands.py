@@ -17,7 +17,7 @@ from ..manager import EventManager
 from .letter_selection import Selection
 from .letter_view import as_json, in_full, table_of
 from .loading import check_target, load, manager_of
-from .output import LogLevel, console, errors_in_one_line, note, set_up_logs
+from .output import LogLevel, console, errors_in_one_line, note, set_up_logs, show
 
 T = TypeVar("T")
 #: Letters that are counted before something is done to all of them.
@@ -68,7 +68,7 @@ def list_letters(
         if not letters:
             note("no dead letters")
             return
-        console().print(table_of(letters))
+        show(table_of(letters))
         if len(letters) == limit:
             note(f"the first {limit}; --limit shows more", "dim")
 
@@ -92,7 +92,7 @@ def inspect(
         if as_json_:
             typer.echo(json.dumps(as_json(letter, full=True), indent=2))
         else:
-            console().print(in_full(letter, body_limit))
+            show(in_full(letter, body_limit))
 
 
 @dead_letter_app.command()

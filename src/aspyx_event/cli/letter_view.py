@@ -49,7 +49,7 @@ def table_of(letters: Iterable[DeadLetter]) -> Table:
     table.add_column("id", no_wrap=True, overflow="fold", style="cyan")
     table.add_column("event", overflow="fold")
     table.add_column("subscription", overflow="fold")
-    table.add_column("cause", overflow="fold", ratio=1)
+    table.add_column("cause", overflow="ellipsis", no_wrap=True, min_width=12)
     table.add_column("tries", justify="right")
     table.add_column("failed at (UTC)", no_wrap=True)
     for letter in letters:

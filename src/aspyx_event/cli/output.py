@@ -10,7 +10,7 @@ from enum import Enum
 
 import typer
 from aspyx.di import Environment
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.text import Text
 
 from ..exceptions import EventException
@@ -41,6 +41,17 @@ def console(*, stderr: bool = False) -> Console:
     if not made.is_terminal:
         made.width = _WIDE
     return made
+
+
+def show(content: RenderableType) -> None:
+    """Write the output proper; where it is no terminal without the spaces that fill lines."""
+    out = console()
+    if out.is_terminal:
+        out.print(content)
+        return
+    with out.capture() as captured:
+        out.print(content)
+    typer.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
 def note(text: str, style: str = "") -> None:
