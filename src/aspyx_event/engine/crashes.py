@@ -2,37 +2,34 @@
 
 Brokers do not count a delivery whose consumer just vanished (Artemis over AMQP), or count innocent ones along. So the
 deliveries that may be survivors of a crash, the first ones after a start, are noted in a queue of this server before
-their handler runs, and crossed out after it. What is found there at the next start was in hand when the process died.
+their handler runs, and crossed out by a second note after it. The notes are read at the next start, and only then: a
+consumer that gets its own notes back while it works makes Artemis 2.44 forget, now and then, to give the event in hand
+to others when the connection breaks.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import defaultdict
 from hashlib import blake2b
 from uuid import uuid4
 
 from ..envelope import FRAMEWORK_PREFIX, Envelope
 from ..exceptions import EventException, ProcessDiedError, ProviderError
 from ..names import FRAMEWORK_ADDRESS_PREFIX
-from ..providers.base import AddressKind, Binding, Consumer, Delivery, Outgoing, Provider
+from ..providers.base import AddressKind, Delivery, Outgoing, Provider
+from .reading import reading
 
 logger = logging.getLogger("aspyx.event")
 _EVENT = FRAMEWORK_PREFIX + "in-hand"
-_MARKER = FRAMEWORK_PREFIX + "marker"
-_WINDOW = 1_000
+#: How many deaths a note stands for; 0 crosses the event out.
+_DEATHS = FRAMEWORK_PREFIX + "deaths"
 #: Seconds that a note lives: a server that never comes back must not fill the broker.
 _LIFETIME = 24 * 3600.0
-#: Seconds to wait for the end of the notes.
-_PATIENCE = 5.0
 
 
 class CrashLedger:
     """What is in hand on this server, and how often it was in hand when the process died. On the manager's loop.
-
-    Each death leaves one note, so their number is the count. Notes stay in the queue, unsettled, until the event is
-    done with: one that arrives late, because the broker had not yet missed the dead process, is not lost.
 
     Args:
         provider: The transport; needs a server name that is the same after a restart.
@@ -41,23 +38,18 @@ class CrashLedger:
     def __init__(self, provider: Provider) -> None:
         self._provider = provider
         self._address = f"{FRAMEWORK_ADDRESS_PREFIX}attempts.{provider.server_name}"
-        self._notes: defaultdict[str, list[Delivery]] = defaultdict(list)
-        #: Crossed out before their own note came back from the broker.
-        self._settled: set[str] = set()
-        self._read: asyncio.Event | None = None
-        self._marker = ""
-        self._consumer: Consumer | None = None
+        self._deaths: dict[str, int] = {}
+        self._usable = False
         self._opening: asyncio.Task[None] | None = None
+        self._crossing_out: set[asyncio.Future[None]] = set()
 
     async def close(self) -> None:
+        """Wait until what is done is crossed out; the next `enter` reads the notes anew."""
         opening, self._opening = self._opening, None
         if opening is not None:
             await asyncio.gather(opening, return_exceptions=True)
-        consumer, self._consumer = self._consumer, None
-        if consumer is not None:
-            await consumer.close()
-        self._notes.clear()
-        self._settled.clear()
+        await asyncio.gather(*self._crossing_out, return_exceptions=True)
+        self._usable = False
 
     async def enter(self, queue: str, envelope: Envelope, limit: int) -> Hold | None:
         """Note that a handler is about to get an event.
@@ -71,87 +63,70 @@ class CrashLedger:
         if self._opening is None:
             self._opening = asyncio.get_running_loop().create_task(self._open())
         await asyncio.shield(self._opening)
-        if self._consumer is None:
+        if not self._usable:
             return None
         identity = f"{queue}|{envelope.id}|{blake2b(envelope.body, digest_size=8).hexdigest()}"
-        deaths = len(self._notes[identity])
+        deaths = self._deaths.pop(identity, 0)
         if deaths >= limit:
-            self.leave(identity, noted=False)
+            self.cross_out(identity)
             raise ProcessDiedError(f"the process died {deaths} times while it handled this event")
-        note = Outgoing(
+        try:
+            await self._provider.publish(self._note(identity, deaths + 1))
+        except ProviderError as error:
+            logger.info("not noted as in hand: %s", error)
+            return None
+        return Hold(self, identity)
+
+    def cross_out(self, identity: str) -> None:
+        """Note that an event is done with."""
+        work = self._provider.publish(self._note(identity, 0))
+        self._crossing_out.add(work)
+        work.add_done_callback(self._crossed_out)
+
+    def _crossed_out(self, work: asyncio.Future[None]) -> None:
+        self._crossing_out.discard(work)
+        if not work.cancelled() and work.exception() is not None:
+            logger.info("not crossed out: %s", work.exception())
+
+    def _note(self, identity: str, deaths: int) -> Outgoing:
+        return Outgoing(
             address=self._address,
-            envelope=Envelope(b"", {_EVENT: identity}),
+            envelope=Envelope(b"", {_EVENT: identity, _DEATHS: str(deaths)}),
             dedup_id=str(uuid4()),
             kind=AddressKind.QUEUE,
             durable=True,
             ttl=_LIFETIME,
         )
-        try:
-            await self._provider.publish(note)
-        except ProviderError as error:
-            logger.info("not noted as in hand: %s", error)
-            return None
-        return Hold(self, identity, deaths + 1)
-
-    def leave(self, identity: str, *, noted: bool) -> None:
-        """Cross an event out; *noted*: its last note may still be on its way back from the broker."""
-        for note in self._notes.pop(identity, ()):
-            note.ack()
-        if noted:
-            self._settled.add(identity)
-
-    def seen(self, identity: str) -> int:
-        """Return the notes that have come back."""
-        return len(self._notes.get(identity, ()))
 
     async def _open(self) -> None:
         """Read what the last process of this server left. Without the right to, work on without counting."""
-        self._read, self._marker = asyncio.Event(), str(uuid4())
-        binding = Binding(
-            address=self._address,
-            queue=self._address,
-            kind=AddressKind.QUEUE,
-            durable=True,
-            prefetch=_WINDOW,
-            label="attempts in hand",
-        )
         try:
-            self._consumer = await self._provider.subscribe(binding, self._arrived)
-            end = Outgoing(
-                address=self._address,
-                envelope=Envelope(b"", {_MARKER: self._marker}),
-                dedup_id=self._marker,
-                kind=AddressKind.QUEUE,
-                ttl=60.0,
-            )
-            await self._provider.publish(end)
-            await asyncio.wait_for(self._read.wait(), _PATIENCE)
-        except asyncio.TimeoutError:
-            logger.warning("the notes of %r were not read to their end", self._address)
+            async with reading(self._provider, self._address, label="attempts in hand") as left:
+                async for note in left:
+                    self._remember(note)
+                    note.ack()
+            self._usable = True
         except EventException as error:
             logger.warning("events that kill this process are not counted: %s", error)
 
-    def _arrived(self, note: Delivery) -> None:
-        marker, identity = note.envelope.get(_MARKER), note.envelope.get(_EVENT)
-        if marker or not identity:
-            note.ack()
-            if marker == self._marker and self._read is not None:
-                self._read.set()
-        elif identity in self._settled:
-            self._settled.discard(identity)
-            note.ack()
-        else:
-            self._notes[identity].append(note)
+    def _remember(self, note: Delivery) -> None:
+        identity, deaths = note.envelope.get(_EVENT), note.envelope.get(_DEATHS)
+        if deaths == "0":
+            self._deaths.pop(identity, None)
+        elif deaths.isascii() and deaths.isdigit():
+            # Added up: a note that came late, because the broker had not yet missed the dead process, stands beside
+            # the one of the process after it, which did not know of it.
+            self._deaths[identity] = self._deaths.get(identity, 0) + int(deaths)
 
 
 class Hold:
     """An event that is in hand."""
 
-    __slots__ = ("_expected", "_identity", "_ledger")
+    __slots__ = ("_identity", "_ledger")
 
-    def __init__(self, ledger: CrashLedger, identity: str, expected: int) -> None:
-        self._ledger, self._identity, self._expected = ledger, identity, expected
+    def __init__(self, ledger: CrashLedger, identity: str) -> None:
+        self._ledger, self._identity = ledger, identity
 
     def release(self) -> None:
         """Cross it out."""
-        self._ledger.leave(self._identity, noted=self._ledger.seen(self._identity) < self._expected)
+        self._ledger.cross_out(self._identity)
