@@ -115,7 +115,7 @@ def replay(
             return await manager.dead_letters.replay(letter_id)
         selection = Selection(manager, subscription, cause, to_replay=True)
         with _progress("replaying") as progress:
-            total = await selection.count(_COUNTED) if not progress.disable else 0
+            total = len(await selection.ids(_COUNTED)) if not progress.disable else 0
             task = progress.add_task("replaying", total=total if total < _COUNTED else None)
             done = await manager.dead_letters.replay_all(
                 selection.accepts, rate=rate, progress=lambda number: progress.update(task, completed=number)
@@ -145,11 +145,13 @@ def purge(
     if not yes and not sys.stdin.isatty():
         raise typer.BadParameter("nobody is here to be asked: give it to delete without", param_hint="--yes")
 
-    async def find(manager: EventManager) -> frozenset[str]:
+    async def find(manager: EventManager) -> list[str]:
         return await Selection(manager, subscription, cause, letter_id=letter_id).ids(_COUNTED)
 
     async def work(manager: EventManager) -> int:
-        selection = Selection(manager, subscription, cause, letter_id=letter_id, among=among)
+        selection = Selection(
+            manager, subscription, cause, letter_id=letter_id, among=None if among is None else frozenset(among)
+        )
         with _progress("deleting") as progress:
             task = progress.add_task("deleting", total=len(among) if among is not None else None)
             return await manager.dead_letters.purge(

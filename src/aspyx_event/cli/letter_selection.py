@@ -62,17 +62,12 @@ class Selection:
             return False
         return True
 
-    async def ids(self, limit: int) -> frozenset[str]:
-        """Return the ids of the letters meant, of the first *limit* there are."""
+    async def ids(self, limit: int) -> list[str]:
+        """Return the ids of the letters meant, of the first *limit* there are. Two letters of others may share one."""
         letters = await self._manager.dead_letters.list(self._subscription, limit=limit)
-        return frozenset(letter.id for letter in letters if self.accepts(letter))
-
-    async def count(self, limit: int) -> int:
-        """Return how many letters are meant, of the first *limit* there are."""
-        letters = await self._manager.dead_letters.list(self._subscription, limit=limit)
-        number = sum(map(self.accepts, letters))
+        ids = [letter.id for letter in letters if self.accepts(letter)]
         self._left_out.clear()
-        return number
+        return ids
 
     def left_out(self) -> list[str]:
         """Return a line for each subscription whose letters were left out."""

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from hashlib import blake2b
 
 from ..envelope import Envelope
 from ..exceptions import DeclarationError, UnknownDeadLetterError
@@ -78,7 +79,7 @@ class DeadLetter:
         """Read a message of a dead-letter queue. Never fails: what it does not say stays empty."""
         headers, attempts = envelope.headers, envelope.get(ATTEMPTS)
         return DeadLetter(
-            id=envelope.get(LETTER_ID) or envelope.id,
+            id=envelope.get(LETTER_ID) or envelope.id or _id_of(envelope.body),
             event_id=envelope.id,
             subscription=envelope.get(SUBSCRIPTION) or subscription.group or subscription.name,
             address=envelope.get(ORIGINAL_ADDRESS) or subscription.event_name,
@@ -266,6 +267,11 @@ class DeadLetters:
 
 def _address(subscription: Subscription) -> str:
     return dead_letter_address(subscription.event_name, subscription.group or subscription.name)
+
+
+def _id_of(body: bytes) -> str:
+    # What others put there may have no id, and must be within reach all the same.
+    return blake2b(body, digest_size=10).hexdigest()
 
 
 def _all(_letter: DeadLetter) -> bool:
