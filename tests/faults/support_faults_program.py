@@ -100,7 +100,7 @@ async def run(plan: Plan) -> None:
     loop.add_signal_handler(signal.SIGTERM, stopping.set)
     watch = asyncio.create_task(end_with_parent(os.getppid()))
     pen = Pen(Path(plan.folder), plan.name)
-    manager = EventManager(plan.endpoint.make(plan.name), stop_timeout=plan.stop_timeout)
+    manager = EventManager(plan.endpoint.make(f"{plan.event}.{plan.name}"), stop_timeout=plan.stop_timeout)
     await manager.start()
     for one in plan.listening:
         handler = Handler(one, plan.seed, pen)

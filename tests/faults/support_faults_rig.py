@@ -21,7 +21,7 @@ from support_faults_proxy import Proxy
 
 from aspyx_event.engine.dead_letters import dead_letter_address
 from aspyx_event.providers.base import AddressKind, Binding
-from aspyx_event.testing import ArtemisBroker, Management
+from aspyx_event.testing import ArtemisBroker, Management, ManagementError
 
 #: Seconds. Long, because they only end what hangs: the machine may be slow.
 DEADLINE = 90.0
@@ -178,7 +178,8 @@ class Rig:
             self.ledger.read()
             if condition():
                 return
-            assert time.monotonic() < end, f"not within {deadline:g} s: {what}; {self.state()}"
+            if time.monotonic() > end:
+                pytest.fail(f"not within {deadline:g} s: {what}; {self.state()}; {await self.broker_state()}")
             await asyncio.sleep(0.05)
 
     async def flow(self, count: int, what: str = "the flow goes on") -> None:
@@ -194,6 +195,24 @@ class Rig:
         handled = {name: len(one.handled) for name, one in self.ledger.listeners.items()}
         dead = [program.plan.name for program in self.programs.values() if not program.alive]
         return f"{len(self.ledger.accepted)} accepted, handled {handled}, ended: {dead}; ledger: {self.folder}"
+
+    async def broker_state(self) -> str:
+        """What the broker says of the queues of this test, and how many messages it has given up itself."""
+        wanted = (
+            "messageCount",
+            "deliveringCount",
+            "consumerCount",
+            "messagesAdded",
+            "messagesAcked",
+            "messagesKilled",
+        )
+        try:
+            found = [await asyncio.to_thread(self.management.describe, self.queue(name)) for name in self.listening]
+            dead = await asyncio.to_thread(self.management.messages, "DLQ")
+        except ManagementError as error:
+            return f"the broker does not answer: {error}"
+        rows = [{name: one.get(name) for name in ("name", *wanted)} for one in found]
+        return f"the broker says {rows}, and has {dead} in its own DLQ"
 
     def fault(self, times: int = 1) -> None:
         """Count a fault."""
@@ -244,8 +263,7 @@ class Rig:
                     assert not unhandled, f"the broker keeps back {left}, and was not told of {sorted(unhandled)[:10]}"
                 await asyncio.to_thread(self.broker.restart)
             if time.monotonic() > end:
-                facts = [await asyncio.to_thread(self.management.describe, self.queue(name)) for name in left]
-                pytest.fail(f"the queues do not become empty: {left}; {self.state()}; the broker says {facts}")
+                pytest.fail(f"the queues do not become empty: {left}; {self.state()}; {await self.broker_state()}")
             await asyncio.sleep(0.1)
 
     async def _left(self) -> dict[str, int]:
@@ -279,6 +297,8 @@ class Rig:
         await self.until(lambda: len(found) >= expected, f"{expected} dead letters of {listener}")
         await consumer.close()
         self.dead_letters += found
+        with (self.folder / "dead-letters.txt").open("a", encoding="utf-8") as file:
+            file.writelines(f"{listener} {letter.body[:200]!r} {letter.headers}\n" for letter in found)
 
     def _count(self) -> Figures:
         figures, ledger = self.figures, self.ledger

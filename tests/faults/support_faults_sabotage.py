@@ -29,7 +29,7 @@ def decode_raises(every: int) -> Callable[[], None]:
 
 SABOTAGES: dict[str, Callable[[], None]] = {
     "": lambda: None,
-    "decode-raises": decode_raises(25),
+    "decode-raises": decode_raises(60),
 }
 
 

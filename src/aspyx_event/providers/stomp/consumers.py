@@ -235,7 +235,14 @@ class StompConsumer(Consumer):
                     number, frame = attachment.waiting.popleft()
                 else:
                     return
-                delivery = StompDelivery(self, attachment, number, frame, returned)
+                try:
+                    delivery = StompDelivery(self, attachment, number, frame, returned)
+                except Exception as error:
+                    # The end of the connection is the only way to hand it back; the broker counts, and ends a loop.
+                    logger.exception("%s: a message could not be read; the connection is given up", self._what)
+                    if attachment.wire is not None:
+                        attachment.wire.fail(ConnectionLostError(f"a message could not be read: {error}"))
+                    return
                 attachment.held.add(delivery)
                 self._consume(delivery)
         finally:

@@ -183,6 +183,9 @@ class StompSession:
             # Never given up: rights and queues are put right while applications run.
             seconds = patience.wait_longer(self._wake.set)
             logger.error("%s; asking again in %g s", error, seconds)
+        except Exception:  # one consumer's trouble must not leave all of them deaf
+            logger.exception("a subscription could not be made again; trying again")
+            patience.wait_longer(self._wake.set)
         else:
             patience.reset()
 
