@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ...envelope import wire_name
+from ...envelope import CONTENT_TYPE, wire_name
 from ...exceptions import ConnectionLostError, MissingDriverError
 from ...policies import QueueNaming
 from ..artemis import target
@@ -172,6 +172,9 @@ class StompProvider(Provider):
 def _headers(message: Outgoing) -> dict[str, str]:
     """Return the headers of SEND (manual of Artemis, "STOMP"); the envelope's travel beside those of the protocol."""
     headers = {wire_name(name): value for name, value in message.envelope.headers.items()}
+    if CONTENT_TYPE in headers:
+        # Artemis gives it to AMQP clients in the content-type field, where CloudEvents wants it.
+        headers["JMS_AMQP_ContentType"] = headers[CONTENT_TYPE]
     headers["destination"] = destination = target(message)
     headers["persistent"] = "true" if message.durable else "false"
     headers["_AMQ_DUPL_ID"] = message.dedup_id
