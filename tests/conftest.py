@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import uuid
 from collections.abc import Callable, Iterator
@@ -16,6 +17,12 @@ from aspyx.di.di import Boot, Providers
 from aspyx.exception import ExceptionManager
 
 from aspyx_event.testing import ArtemisBroker, BrokerConfig, Management
+
+
+def pytest_configure() -> None:
+    # Shells make jobs in the background ignore Ctrl-C, and every program that a test starts would inherit that.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
