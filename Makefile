@@ -63,6 +63,7 @@ format: ## Bring the code into the project's format
 	$(BIN)/ruff check --fix $(wildcard $(SOURCES))
 
 .PHONY: docs
+docs: export NO_MKDOCS_2_WARNING = 1
 docs: ## Build the documentation into site/
 	$(SETUP) docs
 	$(BIN)/mkdocs build --strict
