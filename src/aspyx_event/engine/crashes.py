@@ -95,7 +95,7 @@ class CrashLedger:
             dedup_id=str(uuid4()),
             kind=AddressKind.QUEUE,
             durable=True,
-            ttl=_LIFETIME,
+            ttl=_LIFETIME if self._provider.capabilities.ttl else None,
         )
 
     async def _open(self) -> None:

@@ -46,8 +46,8 @@ async def reading(
             envelope=Envelope(b"", {_MARKER: marker}),
             dedup_id=marker,
             kind=AddressKind.QUEUE,
-            ttl=60.0,
-            priority=0,
+            ttl=60.0 if provider.capabilities.ttl else None,
+            priority=0 if provider.capabilities.priority else None,
         )
         await provider.publish(end)
         yield _until(marker, arrived, label)

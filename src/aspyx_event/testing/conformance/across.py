@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
+from ...engine import copies
+from ...policies import Retry
 from .processes import Plan
 from .rig import Rig
 from .suite import ConformanceBase, contract
+
+
+def _starts(items: list[dict[str, Any]], number: int) -> int:
+    """Return how often a handler began with an event."""
+    return sum(1 for one in items if one["number"] == number)
+
+
+def _has_begun(number: int, times: int, items: list[dict[str, Any]]) -> bool:
+    return _starts(items, number) == times
 
 
 class ProcessContract(ConformanceBase):
@@ -30,6 +44,26 @@ class ProcessContract(ConformanceBase):
         assert again[0] <= 3
         ids = {one["number"]: one["id"] for one in reports.items}
         assert ids == {number: receipt.id for number, receipt in enumerate(receipts, 1)}
+
+    @contract("durable", "competing", "headers", "remote")
+    async def test_an_event_in_hand_at_every_death_of_its_process_becomes_a_dead_letter(self, rig: Rig) -> None:
+        """And what waited behind it is handled."""
+        manager, order, reports = await rig.manager(), rig.event(), rig.log()
+        listener = f"{rig.name}.listener"
+        dead = await rig.dead_letters(order, listener)
+        plan = Plan(rig.address(), True, listener, hangs_on=3)
+        for deaths in range(1, Retry().crashes + 1):
+            doomed = await rig.process(plan, reports, "one")
+            if deaths == 1:
+                for number in range(1, 6):
+                    await manager.send_event(order(number))
+            await reports.when(partial(_has_begun, 3, deaths), f"event 3 at process {deaths}")
+            await doomed.kill()
+        await rig.process(plan, reports, "one")
+        await reports.when(lambda items: _starts(items, 5) == 1, "the last event")
+        [letter] = await dead.until(1)
+        assert letter.envelope.headers[copies.CAUSE_TYPE].endswith("ProcessDiedError")
+        assert (_starts(reports.items, 3), _starts(reports.items, 4)) == (Retry().crashes, 1)
 
     @contract("competing")
     async def test_ax_11_processes_with_one_listener_share_its_events(self, rig: Rig) -> None:

@@ -90,6 +90,44 @@ class FailureContract(ConformanceBase):
         attempts = [(number, attempt) for number, attempt, _ in await log.until(4)]
         assert attempts == [(1, 1), (1, 2), (1, 3), (2, 1)]
 
+    @contract("competing", "durable", "headers", "delay")
+    async def test_a_delayed_retry_comes_later_to_its_listener_alone_and_lets_others_pass(self, rig: Rig) -> None:
+        manager, order, log, other = await rig.manager(), rig.event(), rig.log(), rig.calls()
+        name = f"{rig.name}.listener"
+        later = Retry(attempts=3, delay=0.3, backoff="fixed", jitter=0, mode="delayed")
+        await manager.subscribe(order, Fussy(log, {1: 2}), name=name, retry=later)
+        await manager.subscribe(order, other, name=f"{rig.name}.other")
+        for number in (1, 2):
+            await manager.send_event(order(number))
+        attempts = [(number, attempt) for number, attempt, _ in await log.until(4)]
+        assert attempts == [(1, 1), (2, 1), (1, 2), (1, 3)]
+        await manager.send_event(order(3))
+        await other.until(3)
+        assert other.numbers == [1, 2, 3]
+
+    @contract("competing", "durable", "headers")
+    async def test_a_replay_brings_a_dead_letter_back_to_its_listener_alone(self, rig: Rig) -> None:
+        manager, order, log, other = await rig.manager(), rig.event(), rig.log(), rig.calls()
+        name = f"{rig.name}.listener"
+        fussy = Fussy(log, {1: 1, 2: 1})
+        await manager.subscribe(order, fussy, name=name)
+        await manager.subscribe(order, other, name=f"{rig.name}.other")
+        receipts = [manager.send_event(order(number)) for number in (1, 2)]
+        for receipt in receipts:
+            await receipt
+        await log.until(2)
+        letters = await manager.dead_letters.list(name)
+        while len(letters) < 2:  # the suite's time limit ends it
+            letters = await manager.dead_letters.list(name)
+        assert [letter.event_id for letter in letters] == [receipt.id for receipt in receipts]
+        assert await manager.dead_letters.replay(letters[0].id) == 1
+        assert [(number, attempt) for number, attempt, _ in (await log.until(3))[2:]] == [(1, 1)]
+        assert [letter.id for letter in await manager.dead_letters.list(name)] == [letters[1].id]
+        assert await manager.dead_letters.purge() == 1
+        await manager.send_event(order(3))
+        await other.until(3)
+        assert other.numbers == [1, 2, 3]
+
     @contract("competing", "durable", "headers")
     async def test_an_undecodable_message_is_a_dead_letter_at_once(self, rig: Rig) -> None:
         """Not tried again, bytes and headers as they came; the messages behind it are handled."""
