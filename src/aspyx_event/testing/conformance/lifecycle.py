@@ -132,6 +132,17 @@ class LifecycleContract(ConformanceBase):
         assert inbox.bodies == [b"1", b"2"]
 
     @contract()
+    async def test_it_says_what_its_connection_is_like(self, rig: Rig) -> None:
+        provider, inbox = await rig.provider(), rig.inbox()
+        consumer = await provider.subscribe(rig.binding(), inbox)
+        await rig.publish(provider, [b"1"])
+        await inbox.until(1)
+        assert provider.connected
+        assert consumer.attached
+        assert not provider.given_up
+        assert (provider.reconnects, provider.unconfirmed) == (0, 0)
+
+    @contract()
     async def test_stop_leaves_no_task_behind(self, rig: Rig) -> None:
         before = asyncio.all_tasks()
         provider, inbox = await rig.provider(), rig.inbox(ack=False)

@@ -123,3 +123,29 @@ class QueueContract(ConformanceBase):
         await first.until(1)
         await second.until(1)
         assert sorted(first.bodies + second.bodies) == [b"1", b"2"]
+
+    @contract("competing")
+    async def test_a_message_for_one_queue_alone_reaches_no_other(self, rig: Rig) -> None:
+        """Before, between and after messages for all queues of the address."""
+        provider = await rig.provider()
+        for binding in rig.shared_bindings():
+            mine, other = rig.inbox(), rig.inbox()
+            await provider.subscribe(binding, mine)
+            beside = rig.binding(binding.address, f"beside-{binding.durable}", durable=binding.durable)
+            await provider.subscribe(beside, other)
+            for body, only in ((b"1", binding), (b"2", None), (b"3", binding), (b"4", binding), (b"5", None)):
+                await rig.publish(provider, [body], binding.address, only=only)
+            assert await mine.until_body(b"5") == [b"1", b"2", b"3", b"4", b"5"]
+            assert await other.until_body(b"5") == [b"2", b"5"]
+
+    @contract("durable", "competing")
+    async def test_a_message_for_one_queue_alone_waits_there_for_a_consumer(self, rig: Rig) -> None:
+        provider, inbox, other = await rig.provider(), rig.inbox(), rig.inbox()
+        await (await provider.subscribe(rig.binding(), inbox)).close()
+        await provider.subscribe(rig.binding(queue="other"), other)
+        await rig.publish(provider, [b"1"], only=rig.binding())
+        await rig.publish(provider, [b"2"], only=rig.binding(), headers={"a": "b"})
+        await provider.subscribe(rig.binding(), inbox)
+        await rig.publish(provider, [b"marker"])
+        assert await inbox.until_body(b"marker") == [b"1", b"2", b"marker"]
+        assert await other.until_body(b"marker") == [b"marker"]
