@@ -58,7 +58,7 @@ def test_a_sync_handler_that_never_returns_does_not_keep_the_process(shop):
     eventually(lambda: shop.journal("shipping"))
     running.signal()
     assert running.wait() == 0
-    assert "left behind" in running.text
+    assert "ended without waiting" in running.text
 
 
 @pytest.mark.broker

@@ -79,7 +79,7 @@ def run(
     left = threads_left()
     if left:
         # Python waits for threads without an end; what they do was handed back.
-        note(f"left behind: {len(left)} handlers in threads that did not finish", "yellow")
+        note(f"ended without waiting for what still runs in threads: {', '.join(left)}", "yellow")
         logging.shutdown()
         sys.stdout.flush()
         sys.stderr.flush()
