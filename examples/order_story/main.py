@@ -1,4 +1,4 @@
-"""A day in a small shop: events, listeners, a session that travels along, a failure and where it ends up.
+"""A day in a small shop: events, listeners, a session that travels along, a failure and how it is mended.
 
 python examples/order_story/main.py                  in one process
 PROVIDER=amqp python examples/order_story/main.py    over the Artemis broker at ARTEMIS_URL; or PROVIDER=stomp
@@ -11,14 +11,14 @@ import logging
 from decimal import Decimal
 
 from aspyx.di import Environment
-from dead_letters import take_dead_letter
 from shop.diary import Diary
 from shop.events import OrderPlaced
 from shop.ledger import Ledger
+from shop.listeners import Warehouse
 from shop.session import session
 from wiring.module import StoryModule
 
-from aspyx_event import EventManager
+from aspyx_event import DeadLetter, EventManager
 
 ROUTES = """\
   OrderPlaced --> Billing    books the order in the ledger, sends OrderPaid
@@ -37,7 +37,7 @@ async def main() -> None:
     await environment.start()
     try:
         await tell(environment.get(EventManager), environment.get(Diary))
-        await show_dead_letter(environment.get(EventManager))
+        await replay(environment.get(EventManager), environment.get(Diary), environment.get(Warehouse))
         booked = environment.get(Ledger).booked
         print(f"\nEnd of the day: {len(booked)} orders in the ledger, {sum(booked.values())} in all.")
         if environment.get(EventManager).provider.name == "local":
@@ -78,13 +78,29 @@ async def finished(diary: Diary, order_id: int) -> None:
     await asyncio.to_thread(diary.wait, *((part, order_id) for part in parts))
 
 
-async def show_dead_letter(manager: EventManager) -> None:
-    letter = await take_dead_letter(manager.provider, "shop.order-placed", "Warehouse")
+async def replay(manager: EventManager, diary: Diary, warehouse: Warehouse) -> None:
     print("\nWhere the unicorn went: queue dead-letters.shop.order-placed.Warehouse")
-    print(f"    event    {letter.get_body()}")
-    print(f"    session  {letter.get('session')}")
-    print(f"    cause    {letter.get('aspyx-cause-type')}: {letter.get('aspyx-cause-message')}")
-    print(f"    attempts {letter.get('aspyx-attempts')}, the last one at {letter.get('aspyx-failed-at')}")
+    letter = await newest_dead_letter(manager)
+    print(f"    event    {letter.body.decode()}")
+    print(f"    session  {letter.headers['session']}")
+    print(f"    cause    {letter.cause.type}: {letter.cause.message}")
+    print(f"    attempts {letter.attempts}")
+
+    print("\n4. A unicorn arrives. The dead letter is replayed, to the warehouse alone.")
+    warehouse.shelf.add("unicorn")
+    diary.forget("Warehouse", 3)
+    await manager.dead_letters.replay(letter.id)
+    await asyncio.to_thread(diary.wait, ("Warehouse", 3))
+
+
+async def newest_dead_letter(manager: EventManager) -> DeadLetter:
+    """The listener has given up; its event may still be on the way to the queue."""
+    for _ in range(500):
+        letters = await manager.dead_letters.list("Warehouse")
+        if letters:
+            return letters[-1]
+        await asyncio.sleep(0.02)
+    raise TimeoutError("there is no dead letter")
 
 
 if __name__ == "__main__":

@@ -29,6 +29,11 @@ class Diary:
                 self._notes.add((who, order_id))
                 self._changed.notify_all()
 
+    def forget(self, who: str, order_id: int) -> None:
+        """Wait for this one anew."""
+        with self._changed:
+            self._notes.discard((who, order_id))
+
     def wait(self, *expected: tuple[str, int], seconds: float = 30.0) -> None:
         """Block until each (who, order) of *expected* is done.
 

@@ -48,6 +48,7 @@ class Warehouse(EventListener[OrderPlaced]):
 
     def __init__(self, diary: Diary) -> None:
         self.diary = diary
+        self.shelf = {"coffee", "teapot"}
 
     async def on(self, event: OrderPlaced, context: EventContext) -> None:
         try:
@@ -61,8 +62,8 @@ class Warehouse(EventListener[OrderPlaced]):
     def pack(self, event: OrderPlaced, attempt: int) -> None:
         if event.article == "teapot" and attempt == 1:
             raise ScannerBusy("somebody else is scanning")
-        if event.article == "unicorn":
-            raise OutOfStock("no unicorn on the shelf")
+        if event.article not in self.shelf:
+            raise OutOfStock(f"no {event.article} on the shelf")
 
 
 @event_listener(OrderPaid)
