@@ -7,7 +7,7 @@ from typing import Any
 
 from ...engine import copies
 from ...policies import Retry
-from .processes import Plan
+from .processes import Plan, Process
 from .rig import Rig
 from .suite import ConformanceBase, contract
 
@@ -24,6 +24,15 @@ def _has_begun(number: int, times: int, items: list[dict[str, Any]]) -> bool:
 class ProcessContract(ConformanceBase):
     """What holds between processes."""
 
+    async def _kill(self, rig: Rig, doomed: Process) -> None:
+        """Kill a process whose handler hangs, once the broker has nothing more to do for it.
+
+        Artemis 2.44 withholds, now and then, what a STOMP client holds whose last frames cross the end of its
+        connection, until the broker is restarted. The fault tests kill in the middle of traffic and look behind that.
+        """
+        await rig.round_trips(await rig.provider("quiet"))
+        await doomed.kill()
+
     @contract("durable", "competing", "headers")
     async def test_ax_63_an_event_whose_process_is_killed_in_the_handler_comes_again(self, rig: Rig) -> None:
         """In another process, with all that was waiting behind it, in order."""
@@ -34,7 +43,7 @@ class ProcessContract(ConformanceBase):
         for receipt in receipts:
             await receipt
         await reports.when(lambda items: any(one["number"] == 3 for one in items), "event 3 at the first process")
-        await doomed.kill()
+        await self._kill(rig, doomed)
         await rig.process(Plan(rig.address(), True, listener), reports, "two")
         await reports.when(lambda items: any(one["number"] == 7 for one in items), "the last event")
         assert [one["number"] for one in reports.items if one["process"] == "one"] == [1, 2, 3]
@@ -58,7 +67,7 @@ class ProcessContract(ConformanceBase):
                 for number in range(1, 6):
                     await manager.send_event(order(number))
             await reports.when(partial(_has_begun, 3, deaths), f"event 3 at process {deaths}")
-            await doomed.kill()
+            await self._kill(rig, doomed)
         await rig.process(plan, reports, "one")
         await reports.when(lambda items: _starts(items, 5) == 1, "the last event")
         [letter] = await dead.until(1)
