@@ -68,7 +68,7 @@ async def test_nothing_confirmed_is_lost_when_connections_fall_silent(rig, size)
 async def test_nothing_is_lost_or_sent_twice_over_a_slow_network(rig, size):
     proxies = [await rig.proxy(), await rig.proxy()]
     await rig.consume(Listening(name="one"), proxy=proxies[0])
-    await rig.produce(proxy=proxies[1], padding=200)
+    await rig.produce(proxy=proxies[1], padding=200, rate=50)
     await rig.flow(10)
     before = [proxy.connections for proxy in proxies]
     for _ in range(size(1, 10)):
@@ -76,7 +76,7 @@ async def test_nothing_is_lost_or_sent_twice_over_a_slow_network(rig, size):
             for proxy in proxies:
                 proxy.shape(**shape)
             rig.fault()
-            await rig.flow(size(150, 500), str(shape))
+            await rig.flow(size(20, 60), str(shape))
     for proxy in proxies:
         proxy.shape()
     rig.over()
