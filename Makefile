@@ -49,6 +49,11 @@ test-fast: ## Run the tests that need no broker
 	$(SETUP) test
 	@$(BIN)/python -m pytest -m "not broker" $(ARGS)
 
+.PHONY: faults
+faults: ## Run the long set of fault tests, half an hour; ends with a table of what was lost: nothing
+	$(SETUP) test
+	@FAULTS=long $(BIN)/python -m pytest -m faults_long $(ARGS)
+
 .PHONY: lint
 lint: ## Check format, style and types
 	$(SETUP) test lint

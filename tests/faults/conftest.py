@@ -117,7 +117,8 @@ async def rig(
     figures = Figures(mark.args[0] if mark else request.node.name, protocol, SEED)
     event = f"{mark.kwargs.get('prefix', '') if mark else ''}faults-{os.getpid()}-{time.monotonic_ns() % 10**9}"
     own = Rig(fault_broker, fault_management, event, folder, figures)
-    request.config.stash[_ROWS].append(figures)
+    if mark:
+        request.config.stash[_ROWS].append(figures)
     yield own
     await own.close()
     figures.passed = request.node.stash.get(_PASSED, False)

@@ -36,11 +36,11 @@ class Handling:
     firsts: defaultdict[str, dict[int, float]] = field(default_factory=lambda: defaultdict(dict))
     #: When each event was handled for the first time.
     finished: dict[str, float] = field(default_factory=dict)
-    attempts: Counter[str] = field(default_factory=Counter)
+    attempts: Counter[tuple[str, int]] = field(default_factory=Counter)
 
     @property
     def redelivered(self) -> int:
-        """Handlings after the first one of an event; attempts of one delivery count once."""
+        """Attempts at an event that had the same number as an earlier one."""
         return sum(self.attempts.values()) - len(self.attempts)
 
     def inversions(self) -> list[str]:
@@ -95,7 +95,7 @@ class Ledger:
     def _take_handling(self, one: Handling, kind, event_id, key, seq, attempt, at) -> None:
         if kind == BEGUN:
             one.begun[event_id] += 1
-            one.attempts[event_id] += attempt == 1
+            one.attempts[event_id, attempt] += 1
             one.firsts[key].setdefault(seq, at)
             # Two processes' files are not read in the order of time.
             one.firsts[key][seq] = min(one.firsts[key][seq], at)

@@ -58,6 +58,7 @@ class Listening:
     """One listener and how badly it behaves. Shares are of the events, chosen by their id and the seed.
 
     Attributes:
+        delayed: Retries are copies that the broker delivers later, so the order is given up.
         work: Seconds of every handling, at least.
         work_more: Seconds more, at most.
         fails: Share that fails at every attempt.
@@ -71,6 +72,7 @@ class Listening:
     prefetch: int = 100
     attempts: int = 1
     delay: float = 0.02
+    delayed: bool = False
     work: float = 0.0
     work_more: float = 0.0
     fails: float = 0.0

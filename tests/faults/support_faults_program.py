@@ -16,7 +16,7 @@ import support_faults_sabotage as sabotage
 from support_faults_ledger import ACCEPTED, BEGUN, HANDLED, RAISED, READY, REFUSED, SENT, Pen
 from support_faults_plan import Listening, Plan, tick_event
 
-from aspyx_event import EventManager, Retry
+from aspyx_event import EventManager, Retry, RetryMode
 
 logger = logging.getLogger("faults")
 
@@ -104,7 +104,11 @@ async def run(plan: Plan) -> None:
     await manager.start()
     for one in plan.listening:
         handler = Handler(one, plan.seed, pen)
-        retry = Retry(attempts=one.attempts, delay=one.delay)
+        retry = Retry(
+            attempts=one.attempts,
+            delay=one.delay,
+            mode=RetryMode.DELAYED if one.delayed else RetryMode.IN_ORDER,
+        )
         await manager.subscribe(
             tick_event(plan.event) if one is plan.listening[0] else plan.event,
             handler.on,

@@ -1,37 +1,174 @@
-"""Bugs put in on purpose, in a process of the tests: to see that the fault tests notice them, and a failing driver."""
+"""Bugs put in on purpose, in a process of the tests: to see that the fault tests notice them, and a failing driver.
+
+Each names private parts of the package, because that is where such bugs live. A part that is gone makes the sabotage fail
+at its start, and one that is not used any more makes its proof fail.
+"""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from typing import Any
 
 
-def decode_raises(every: int) -> Callable[[], None]:
-    def apply() -> None:
-        from aspyx_event.providers.amqp import receiver
-        from aspyx_event.providers.stomp import consumers
+def replace_method(owner: type, name: str, make: Callable[[Any], Any]) -> None:
+    """Put what *make* returns for the original in the place of a method."""
+    setattr(owner, name, make(getattr(owner, name)))
 
-        numbers = itertools.count(1)
 
-        def failing(original):
-            def call(*arguments):
-                if next(numbers) % every == 0:
-                    raise RuntimeError("injected: the receiving code failed")
-                return original(*arguments)
+def decode_raises() -> None:
+    """Every 60th message cannot be read, the first time."""
+    from aspyx_event.providers.amqp import receiver
+    from aspyx_event.providers.stomp import consumers
 
-            return call
+    numbers = itertools.count(1)
 
-        receiver.decode = failing(receiver.decode)
-        consumers.read_headers = failing(consumers.read_headers)
+    def failing(original):
+        def call(*arguments):
+            if next(numbers) % 60 == 0:
+                raise RuntimeError("injected: the receiving code failed")
+            return original(*arguments)
 
-    return apply
+        return call
+
+    receiver.decode = failing(receiver.decode)
+    consumers.read_headers = failing(consumers.read_headers)
+
+
+def settle_first() -> None:
+    """Deliveries are acknowledged before their handler runs."""
+    from aspyx_event.engine.dispatch import Dispatcher
+
+    def early(original):
+        async def dispatch(self, delivery):
+            delivery.ack()
+            await original(self, delivery)
+
+        return dispatch
+
+    replace_method(Dispatcher, "dispatch", early)
+
+
+def no_resend() -> None:
+    """What was unconfirmed when the connection was lost is not sent again."""
+    from aspyx_event.providers.amqp.sender import Sender
+    from aspyx_event.providers.stomp.client import StompClient
+
+    def forget(original):
+        def requeue(self):
+            self._flying.clear()
+
+        return requeue
+
+    def start_afresh(original):
+        def up(self, wire):
+            ledger, self._ledger = self._ledger, {}
+            original(self, wire)
+            self._ledger = ledger
+
+        return up
+
+    replace_method(Sender, "_requeue", forget)
+    replace_method(StompClient, "_up", start_afresh)
+
+
+def no_second_subscription() -> None:
+    """After a reconnect no credit is given (AMQP), no queue joined again (STOMP)."""
+    from aspyx_event.providers.amqp.receiver import Receiver
+    from aspyx_event.providers.stomp.consumers import StompConsumer
+
+    attached = set()
+
+    def once(original):
+        def on_attached(self):
+            if self in attached:
+                self._paused = True
+            attached.add(self)
+            original(self)
+
+        return on_attached
+
+    def once_async(original):
+        async def attach(self):
+            if self not in attached:
+                attached.add(self)
+                await original(self)
+
+        return attach
+
+    replace_method(Receiver, "on_attached", once)
+    replace_method(StompConsumer, "attach", once_async)
+
+
+def nack() -> None:
+    """What is released is refused with the protocol's own word: NACK (STOMP), rejected (AMQP)."""
+    import cproton
+
+    from aspyx_event.providers.amqp.receiver import AMQPDelivery
+    from aspyx_event.providers.stomp.consumers import StompDelivery
+    from aspyx_event.providers.stomp.frames import encode
+
+    def rejecting(original):
+        def release(self):
+            self._settle(cproton.PN_REJECTED)
+
+        return release
+
+    def refusing(original):
+        def release(self):
+            if self._open:
+                self._attachment.wire.put(encode("NACK", {"id": self._frame.headers["ack"]}))
+                original(self)
+
+        return release
+
+    replace_method(AMQPDelivery, "release", rejecting)
+    replace_method(StompDelivery, "release", refusing)
+
+
+def no_duplicate_id() -> None:
+    """Every message has an id of its own each time it is sent: the broker cannot tell what it has."""
+    from aspyx_event.providers.amqp import sections
+    from aspyx_event.providers.stomp import provider
+
+    sections._DEDUP_KEY = sections._string("some-other-property")
+
+    def without(original):
+        def headers(message):
+            found = original(message)
+            del found["_AMQ_DUPL_ID"]
+            return found
+
+        return headers
+
+    provider._headers = without(provider._headers)
+
+
+def dead_letters_unconfirmed() -> None:
+    """A dead letter is thrown away and its event acknowledged."""
+    from aspyx_event.engine.dispatch import Dispatcher
+
+    def careless(original):
+        async def give_up(self, delivery, received, error, attempts):
+            delivery.ack()
+
+        return give_up
+
+    replace_method(Dispatcher, "_give_up", careless)
 
 
 SABOTAGES: dict[str, Callable[[], None]] = {
-    "": lambda: None,
-    "decode-raises": decode_raises(60),
+    "decode-raises": decode_raises,
+    "settle-first": settle_first,
+    "no-resend": no_resend,
+    "no-second-subscription": no_second_subscription,
+    "nack": nack,
+    "no-duplicate-id": no_duplicate_id,
+    "dead-letters-unconfirmed": dead_letters_unconfirmed,
 }
 
 
 def apply(name: str) -> None:
-    SABOTAGES[name]()
+    """Put a bug in; "" is none."""
+    if name:
+        SABOTAGES[name]()
