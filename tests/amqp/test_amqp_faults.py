@@ -113,12 +113,23 @@ async def test_what_is_published_while_the_broker_is_down_arrives_when_it_is_bac
     await until(lambda: [int(delivery.envelope.body) for delivery in got] == list(range(50)))
 
 
+async def confirmed_at_last(provider, message):
+    """Publish until it is confirmed: with a short time limit a busy machine may be too slow for the first one."""
+    end = asyncio.get_running_loop().time() + 30
+    while True:
+        try:
+            return await provider.publish(message)
+        except ConfirmTimeoutError:
+            if asyncio.get_running_loop().time() > end:
+                raise
+
+
 async def test_a_publish_the_broker_never_confirms_ends_with_the_timeout_counted_from_the_publish(
     own_broker, connect, unique, outgoing
 ):
     broker = own_broker()
     provider = await connect(broker, confirm_timeout=1.0, heartbeat=0)
-    await provider.publish(outgoing(unique))
+    await confirmed_at_last(provider, outgoing(unique))
     broker.freeze()
     try:
         with pytest.raises(ConfirmTimeoutError, match=f"'{unique}'.*may or may not"):
@@ -127,7 +138,7 @@ async def test_a_publish_the_broker_never_confirms_ends_with_the_timeout_counted
             await asyncio.wait_for(provider.publish(outgoing(f"{unique}.new")), 30)
     finally:
         broker.thaw()
-    await provider.publish(outgoing(unique))
+    await confirmed_at_last(provider, outgoing(unique))
 
 
 async def test_a_publish_times_out_while_the_broker_is_down(own_broker, connect, unique, outgoing, until):
