@@ -78,8 +78,9 @@ class Dispatcher:
         self._provider, self._clock, self._reporter, self._binding = provider, clock, reporter, binding
         self._attempts = Attempts(chain, retry.timeout, self._left_behind)
         self._limits, self._ledger = limits, ledger
-        #: Deliveries to come that may be survivors of a crash: what the broker had handed to the process that died.
-        self._suspects = binding.prefetch if ledger is not None else 0
+        #: Deliveries to come that may have been in hand when a process died: they are first in the queue, and no more
+        #: than were handled at once, here and in a few processes beside. Each costs a round trip to the broker.
+        self._suspects = min(binding.prefetch, max(10, 2 * descriptor.options.concurrency)) if ledger else 0
         self._policy = descriptor.options.ack
         self._stopping = asyncio.Event()
         self.stats = SubscriptionStats()
