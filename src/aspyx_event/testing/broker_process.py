@@ -8,6 +8,7 @@ import platform
 import shlex
 import signal
 import subprocess
+import time
 from pathlib import Path
 from typing import Protocol
 
@@ -18,6 +19,8 @@ CONTAINER_INSTANCE = "/var/lib/artemis-instance"
 
 # Artemis logs this line after the last acceptor is open.
 _ACTIVE = "AMQ221007"
+#: Seconds for all threads of a frozen broker to stand.
+_STANDSTILL = 5.0
 
 # Reads commands from its standard input and runs the last one when the input ends. It ends when the owner closes it or
 # dies of whatever cause, SIGKILL included: the kernel closes the pipe. A parent-death signal would not do: Linux sends
@@ -123,6 +126,14 @@ def clean_environment() -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if key not in ("JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS")}
 
 
+def _state(stat: Path) -> str:
+    """Return the state of a thread, of proc(5); "T" for one that has gone meanwhile."""
+    try:
+        return stat.read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[0]
+    except OSError:
+        return "T"
+
+
 class JavaRunner:
     """Runs the broker as a child process."""
 
@@ -163,6 +174,11 @@ class JavaRunner:
 
     def freeze(self) -> None:
         self._signal(signal.SIGSTOP)
+        # A signal stops the threads one after the other: until the last one stands, the broker may still answer.
+        tasks = Path(f"/proc/{self.pid()}/task")
+        end = time.monotonic() + _STANDSTILL
+        while any(_state(task) not in "Tt" for task in tasks.glob("*/stat")) and time.monotonic() < end:
+            time.sleep(0.005)
 
     def thaw(self) -> None:
         self._signal(signal.SIGCONT)
