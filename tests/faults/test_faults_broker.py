@@ -53,7 +53,9 @@ async def test_nothing_confirmed_is_lost_when_the_broker_freezes_under_load(rig,
         rig.over()
     await rig.flow(1000)
     figures = await rig.settle()
-    rig.check(redeliveries=2 * PREFETCH * figures.faults)
+    # Clients that gave the silent broker up are back before it has noticed that their old connections are gone: what
+    # comes after the messages it holds for those may be handed out first.
+    rig.check(redeliveries=2 * PREFETCH * figures.faults, ordered=False)
 
 
 @pytest.mark.fault("F4 connections closed by broker")
