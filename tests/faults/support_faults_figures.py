@@ -41,8 +41,8 @@ class Figures:
     def row(self) -> str:
         recovery = f"{median(self.recoveries):8.2f} {max(self.recoveries):8.2f}" if self.recoveries else f"{'':17}"
         return (
-            f"{self.fault:34} {self.provider:6} {self.faults:6} {self.accepted:9,} {self.refused:7} {self.handled:9,} "
-            f"{self.dead_letters:7,} {self.lost:5} {self.redelivered:7,} {recovery} {self.seconds:7.1f} "
+            f"{self.fault:38} {self.provider:6} {self.faults:6} {self.accepted:9,} {self.refused:7} {self.handled:9,} "
+            f"{self.dead_letters:7,} {self.lost:5} {self.stuck:5} {self.redelivered:7,} {recovery} {self.seconds:7.1f} "
             f"{'' if self.passed else 'FAILED'}"
         ).rstrip()
 
@@ -50,12 +50,22 @@ class Figures:
 def table(rows: list[Figures]) -> list[str]:
     """Return the lines of a table with a total."""
     head = (
-        f"{'fault':34} {'via':6} {'faults':>6} {'accepted':>9} {'refused':>7} {'handled':>9} {'dead':>7} {'lost':>5} "
-        f"{'redeliv':>7} {'rec p50':>8} {'rec max':>8} {'s':>7}"
+        f"{'fault':38} {'via':6} {'faults':>6} {'accepted':>9} {'refused':>7} {'handled':>9} {'dead':>7} {'lost':>5} "
+        f"{'stuck':>5} {'redeliv':>7} {'rec p50':>8} {'rec max':>8} {'s':>7}"
     )
     total = Figures("all", "", 0, passed=all(row.passed for row in rows))
     for row in rows:
-        for name in ("faults", "accepted", "refused", "handled", "dead_letters", "lost", "redelivered", "seconds"):
+        for name in (
+            "faults",
+            "accepted",
+            "refused",
+            "handled",
+            "dead_letters",
+            "lost",
+            "stuck",
+            "redelivered",
+            "seconds",
+        ):
             setattr(total, name, getattr(total, name) + getattr(row, name))
         total.recoveries += row.recoveries
     ordered = sorted(rows, key=lambda row: (int(row.fault.split()[0][1:]), row.fault, row.provider))

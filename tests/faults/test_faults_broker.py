@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 from support_faults_plan import Listening
-from support_faults_rig import in_thread
+from support_faults_process import in_thread
 
 PREFETCH = 100
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from support_faults_plan import Listening
-from support_faults_rig import in_thread
+from support_faults_process import in_thread
 
 PREFETCH = 100
 
@@ -22,7 +22,7 @@ async def test_what_always_fails_becomes_a_dead_letter_and_all_else_is_handled(r
     producer = await rig.produce(count=count, rate=size(200, 400))
     assert await producer.ended() == 0
     await rig.until(lambda: len(rig.ledger.listeners["none"].handled) == count, "the others are not disturbed")
-    await rig.until(lambda: len(rig.ledger.listeners["all"].raised) == count, "every event failed")
+    await rig.emptied()
     figures = await rig.settle()
     rig.check(redeliveries=0)
     for name, listening in rig.listening.items():
@@ -104,9 +104,10 @@ async def test_an_exception_in_the_receiving_code_makes_no_consumer_deaf(rig, si
         rig.fault(2)
         await rig.flow(150)
     assert await producer.stop() == 0
-    handled = rig.ledger.listeners["one"].handled
-    await rig.until(
-        lambda: len(handled) == len(rig.ledger.accepted), "nothing is withheld while the consumer lives", 30
-    )
+    if rig.provider == "amqp":  # over STOMP every such failure costs the connection, see the rig for what follows
+        handled = rig.ledger.listeners["one"].handled
+        await rig.until(
+            lambda: len(handled) == len(rig.ledger.accepted), "nothing is withheld while the consumer lives"
+        )
     await rig.settle()
     rig.check(redeliveries=10 * 20 * rig.figures.faults, ordered=False)

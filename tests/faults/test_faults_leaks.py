@@ -7,7 +7,7 @@ import json
 import pytest
 import support_faults_cycles
 from support_faults_plan import Plan
-from support_faults_rig import Program
+from support_faults_process import Program
 
 _MIB = 1024 * 1024
 

@@ -6,8 +6,8 @@ from collections import Counter
 
 import pytest
 from support_faults_plan import Listening
+from support_faults_process import in_thread
 from support_faults_raw import poisons, send_amqp, send_stomp
-from support_faults_rig import in_thread
 
 _MIB = 1024 * 1024
 

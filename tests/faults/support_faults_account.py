@@ -1,0 +1,138 @@
+"""The account at the end of a test: what was promised, what happened, and whether they agree."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from support_faults_figures import Figures
+from support_faults_ledger import Ledger
+from support_faults_plan import Listening
+
+#: Seconds from the end of a fault to events that flow: five on a quiet machine, and ours may have other things to do.
+RECOVERY = 15.0
+
+
+@dataclass
+class DeadLetter:
+    """What lies in a dead-letter queue."""
+
+    listener: str
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def event_id(self) -> str:
+        """The ledger's name for the event; "" for a body that is none of our events."""
+        try:
+            found = json.loads(self.body)["id"]
+        except (ValueError, TypeError, KeyError, RecursionError):
+            return ""
+        return found if isinstance(found, str) and "." in found else ""
+
+
+class Account:
+    """One test's ledger, dead letters and figures.
+
+    Attributes:
+        event: Name of the event; an address that no other test uses.
+        listening: Every listener that was there, by name.
+    """
+
+    def __init__(self, event: str, folder: Path, figures: Figures) -> None:
+        self.event, self.folder, self.figures = event, folder, figures
+        self.ledger = Ledger(folder)
+        self.listening: dict[str, Listening] = {}
+        self.dead_letters: list[DeadLetter] = []
+        self._overs: list[float] = []
+        self._began = time.monotonic()
+
+    def fault(self, times: int = 1) -> None:
+        """Count a fault."""
+        self.figures.faults += times
+
+    def over(self) -> None:
+        """Remember that a fault is over: what follows is recovery."""
+        self._overs.append(time.monotonic())
+
+    def queue(self, listener: str) -> str:
+        return f"{self.event}.{listener}"
+
+    def count(self) -> Figures:
+        figures, ledger = self.figures, self.ledger
+        figures.sent, figures.accepted, figures.refused = len(ledger.sent), len(ledger.accepted), len(ledger.refused)
+        figures.handled = sum(len(ledger.listeners[name].handled) for name in self.listening)
+        figures.dead_letters = len(self.dead_letters)
+        figures.redelivered = sum(ledger.listeners[name].redelivered for name in self.listening)
+        figures.lost = sum(len(lost) for lost in self.lost().values())
+        figures.recoveries = [seconds for seconds in map(self._recovery, self._overs) if seconds is not None]
+        figures.seconds = time.monotonic() - self._began
+        return figures
+
+    def dead(self, listener: str) -> set[str]:
+        """Ids of the listener's dead letters."""
+        return {letter.event_id for letter in self.dead_letters if letter.listener == listener and letter.event_id}
+
+    def lost(self) -> dict[str, set[str]]:
+        """Accepted events, by listener, that were neither handled nor kept (I1)."""
+        missing = self.ledger.missing(self.listening)
+        return {name: lost for name, ids in missing.items() if (lost := ids - self.dead(name))}
+
+    def _recovery(self, over: float) -> float | None:
+        """Seconds until an event was confirmed, and an event confirmed since then was handled by every listener."""
+        ledger, recovery = self.ledger, 0.0
+        after = sorted((at, event_id) for event_id, at in ledger.accepted.items() if at > over)[:1000]
+        if not after:
+            return None
+        for name in self.listening:
+            finished = ledger.listeners[name].finished
+            first = min((finished[event_id] for _, event_id in after if event_id in finished), default=None)
+            if first is None:
+                return None
+            recovery = max(recovery, first - over)
+        return max(recovery, after[0][0] - over)
+
+    # invariants
+
+    def check(self, *, redeliveries: int, ordered: bool = True, refusals: bool = False) -> None:
+        """Check I1, I2, I3, I5 and I7 after `settle`.
+
+        Args:
+            redeliveries: The bound of I3.
+            ordered: The order per key is promised here (I5).
+            refusals: Sends may have failed with a typed error.
+        """
+        ledger, figures = self.ledger, self.figures
+        lost = {name: sorted(ids)[:10] for name, ids in self.lost().items()}
+        assert not lost, f"I1: {figures.lost} lost, such as {lost}; ledger: {self.folder}"
+        for name in self.listening:
+            one = ledger.listeners[name]
+            invented = (one.begun.keys() | self.dead(name)) - ledger.sent.keys()
+            assert not invented, f"I2: never sent: {sorted(invented)[:10]}"
+            both = one.handled.keys() & self.dead(name)
+            assert not both, f"I2: handled and dead: {sorted(both)[:10]}"
+            # What the broker kept back until its restart comes late.
+            strict = ordered and not figures.stuck and not self.listening[name].delayed
+            assert not strict or not one.inversions(), f"I5: {one.inversions()[:10]}"
+        self._check_dead_letters()
+        assert figures.redelivered <= redeliveries, f"I3: {figures.redelivered} > {redeliveries}"
+        assert refusals or not ledger.refused, f"refused: {dict(list(ledger.refused.items())[:5])}"
+        slow = [seconds for seconds in figures.recoveries if seconds > RECOVERY]
+        assert not slow, f"I6: {slow} s until events flowed again"
+        unanswered = ledger.sent.keys() - ledger.accepted.keys() - ledger.refused.keys()
+        assert not unanswered, f"neither confirmed nor refused: {sorted(unanswered)[:10]}"
+
+    def _check_dead_letters(self) -> None:
+        """I7: each once, with what an operator needs."""
+        seen = set()
+        for letter in filter(lambda letter: letter.event_id, self.dead_letters):
+            once = (letter.listener, letter.event_id)
+            assert once not in seen, f"I7: twice in the dead letters: {once}"
+            seen.add(once)
+            headers = letter.headers
+            assert headers["aspyx-original-address"] == self.event
+            assert headers["aspyx-original-queue"] == self.queue(letter.listener)
+            assert headers["aspyx-attempts"] == str(self.listening[letter.listener].attempts)
+            assert headers["aspyx-cause-type"].endswith("InjectedError")
