@@ -11,9 +11,9 @@ from .codecs.json import JsonCodec
 from .context import EventContext, current_context
 from .di import EventModule
 from .engine.dead_letters import Cause, DeadLetter, DeadLetters
-from .engine.dispatch import SubscriptionStats
 from .engine.health import Health, SubscriptionHealth
 from .engine.receipts import Operation, Receipt
+from .engine.steps import SubscriptionStats
 from .engine.subscriptions import Subscription
 from .envelope import Envelope, SendOptions
 from .events import EventDescriptor, event
@@ -28,7 +28,9 @@ from .exceptions import (
     DecodeError,
     DuplicateEventError,
     EncodeError,
+    EntryPointError,
     EventException,
+    ForeignEventError,
     HandlerTimeoutError,
     HeaderError,
     InvalidNameError,
@@ -41,21 +43,30 @@ from .exceptions import (
     ProcessDiedError,
     ProviderError,
     QueueClashError,
+    RequirementError,
     StateError,
+    StopProcessing,
     UnknownDeadLetterError,
     UnregisteredEventTypeError,
+    UnregisteredTopicError,
     UnsupportedError,
 )
+from .filters import header, want
+from .free_form import FreeFormEvent, GenericEvent
 from .inbox import Deduplicate
-from .listeners import EventListener, EventListenerDescriptor, SubscriptionOptions, event_handler, event_listener
+from .listeners import EventListener, EventListenerDescriptor, event_handler, event_listener
 from .manager import EventManager
 from .observability.health_app import HealthApp
+from .options import SubscriptionHooks, SubscriptionOptions
+from .ordering import Requirement
 from .pipeline import AbstractEnvelopePipeline, EnvelopePipeline, envelope_pipeline
 from .policies import AckPolicy, Backoff, Limits, QueueNaming, Retry, RetryMode
 from .providers.base import AddressKind, Binding, Capabilities, ConnectionHooks, Consumer, Delivery, Outgoing, Provider
 from .providers.local import LocalBroker, LocalProvider
 from .store.base import InboxStore
 from .store.memory import MemoryInboxStore
+from .targets import ANY
+from .topics import Topic
 
 if TYPE_CHECKING:
     from .providers.amqp import AMQPProvider
@@ -72,6 +83,19 @@ _LAZY = {
 }
 
 __all__ = [
+    "EntryPointError",
+    "UnregisteredTopicError",
+    "ForeignEventError",
+    "RequirementError",
+    "StopProcessing",
+    "want",
+    "header",
+    "Topic",
+    "SubscriptionHooks",
+    "Requirement",
+    "GenericEvent",
+    "FreeFormEvent",
+    "ANY",
     "AMQPProvider",
     "AMQProvider",
     "AbstractEnvelopePipeline",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .envelope import CE_KEY, CE_SOURCE, CE_TIME, CE_TYPE, Envelope
 from .exceptions import StateError
+from .shared import Shared
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -25,7 +26,22 @@ class EventContext:
         redelivered: The broker says that the message was handed out before, to this or to another consumer.
     """
 
-    __slots__ = ("_ack", "_release", "attempt", "call", "envelope", "listener", "redelivered", "settled", "thread")
+    __slots__ = (
+        "_ack",
+        "_release",
+        "_shared",
+        "attempt",
+        "call",
+        "envelope",
+        "guard",
+        "listener",
+        "redelivered",
+        "returned",
+        "settled",
+        "skipped",
+        "stopped",
+        "thread",
+    )
 
     def __init__(
         self,
@@ -33,12 +49,21 @@ class EventContext:
         listener: EventListenerDescriptor,
         attempt: int = 1,
         redelivered: bool = False,
-        call: Callable[[Any, EventContext], Awaitable[Any] | None] | None = None,
+        call: Callable[[Envelope, EventContext], Awaitable[Any] | None] | None = None,
         settle: tuple[Callable[[], None], Callable[[], None]] | None = None,
     ) -> None:
         self.envelope, self.listener, self.attempt, self.redelivered = envelope, listener, attempt, redelivered
-        #: Calls the handler; used by the engine at the end of the interceptors.
+        #: Decodes, filters and calls the handler; used by the engine at the end of the interceptors.
         self.call = call
+        #: Raises where the order between handlers cannot be kept; called by the engine before the handler.
+        self.guard: Callable[[], None] | None = None
+        #: What the handler returned or yielded, until the engine has sent it.
+        self.returned: Any = None
+        #: The listener's conditions did not want the event.
+        self.skipped = False
+        #: The handler raised `StopProcessing`.
+        self.stopped = False
+        self._shared: Shared | None = None
         #: The worker thread of a sync handler, while it is called; used by the engine for time limits.
         self.thread: Future[Any] | None = None
         self._ack: Callable[[], None] | None = None
@@ -69,6 +94,19 @@ class EventContext:
         if not self.settled:
             self.settled = True
             settle()
+
+    @property
+    def shared(self) -> Shared:
+        """What the handlers of this delivery leave for each other: ``context.shared.<namespace>.<name>``. It does not
+        travel: a retry in another process begins without it.
+        """
+        if self._shared is None:
+            self._shared = Shared()
+        return self._shared
+
+    @shared.setter
+    def shared(self, shared: Shared) -> None:
+        self._shared = shared
 
     @property
     def headers(self) -> dict[str, str]:

@@ -8,6 +8,10 @@
     - ListenerError
     - QueueClashError
     - UnsupportedError
+    - RequirementError            the order asked for cannot be kept
+    - UnregisteredTopicError
+    - ForeignEventError
+    - EntryPointError
   + CodecError                  discard: bytes and event do not fit each other, a retry cannot help
     - EncodeError
     - DecodeError
@@ -27,9 +31,13 @@
     - BufferFullError
     - NotAcceptedError
     - NoRouteError
+
+`StopProcessing` is none of these: it is what a handler raises on purpose, and no `except EventException` takes it.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 
 class EventException(Exception):
@@ -69,6 +77,22 @@ class QueueClashError(DeclarationError):
 
 class UnsupportedError(DeclarationError):
     """A declaration or an option needs what the provider does not offer."""
+
+
+class RequirementError(DeclarationError):
+    """Handlers require each other in a ring, or one requires what is not there or does not want the event."""
+
+
+class UnregisteredTopicError(DeclarationError):
+    """A topic is not registered with the manager."""
+
+
+class ForeignEventError(DeclarationError):
+    """An event was sent on a topic that does not carry its class."""
+
+
+class EntryPointError(DeclarationError):
+    """What an installed distribution offers as a handler cannot be loaded; the message names both."""
 
 
 class CodecError(EventException):
@@ -145,3 +169,26 @@ class NotAcceptedError(ProviderError):
 
 class NoRouteError(ProviderError):
     """`require_route=True` was asked and no queue is bound to the address: the broker would drop the event."""
+
+
+class StopProcessing(Exception):
+    """Raised by a handler: no further handler of its chain gets this event. Not an error: the delivery succeeded.
+
+    Args:
+        value: What `EventManager.process` returns, at once: events returned by earlier handlers are dropped. Without a
+            value they are still processed.
+    """
+
+    def __init__(self, *value: Any) -> None:
+        if len(value) > 1:
+            raise TypeError(f"StopProcessing takes one value at most, {len(value)} were given")
+        super().__init__(*value)
+
+    @property
+    def has_value(self) -> bool:
+        """True if a value was given, also None."""
+        return bool(self.args)
+
+    @property
+    def value(self) -> Any:
+        return self.args[0] if self.args else None

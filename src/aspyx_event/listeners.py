@@ -10,17 +10,19 @@ from typing import Any, Generic, TypeVar
 
 from aspyx.di import ClassInstanceProvider, Providers, injectable
 from aspyx.reflection import Decorators
+from typing_extensions import Unpack
 
 from .context import EventContext
 from .events import EventDescriptor
 from .exceptions import DeclarationError, ListenerError
 from .names import check_name
-from .policies import AckPolicy, Retry
+from .options import SubscriptionKeywords, SubscriptionOptions, make_options
+from .ordering import Requirement
+from .targets import OneTarget, Source, Target, check_target
 
 E = TypeVar("E")
 C = TypeVar("C", bound=type)
 F = TypeVar("F", bound=Callable[..., Any])
-Target = "type | str"
 _REGISTERED = "__aspyx_event_registered__"
 _HANDLES = "__aspyx_event_handles__"
 
@@ -38,65 +40,15 @@ class EventListener(ABC, Generic[E]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SubscriptionOptions:
-    """The keywords that `event_listener`, `event_handler` and `EventManager.subscribe` share.
-
-    Attributes:
-        name: Name of the listener, part of the queue name; "" takes the class or function name.
-        group: Replaces the name in the queue name, so that different listeners compete for one queue.
-        per_process: Every process gets every event, instead of the processes sharing them.
-        resumable: Keep the queue while the listener is away although the event is not durable, or the listener is
-            per process.
-        retry: What happens when the handler fails; None takes the manager's default.
-        ack: When a delivery is acknowledged.
-        concurrency: Deliveries handled at once. 1 keeps the order of the queue.
-        order_by: Field name (or function of the event) whose value keeps its order inside `concurrency`.
-        prefetch: Deliveries the broker may hand over before the first is settled; None derives it from
-            `concurrency`. A large one is fast, a small one shares better between processes.
-        inline: Run a sync handler on the event loop instead of in a worker thread.
-    """
-
-    name: str = ""
-    group: str = ""
-    per_process: bool = False
-    resumable: bool = False
-    retry: Retry | None = None
-    ack: AckPolicy = AckPolicy.AFTER
-    concurrency: int = 1
-    order_by: str | Callable[[Any], Any] | None = None
-    prefetch: int | None = None
-    inline: bool = False
-
-    def __post_init__(self) -> None:
-        who = f"listener {self.name!r}"
-        if not isinstance(self.concurrency, int) or self.concurrency < 1:
-            raise DeclarationError(f"{who}: concurrency={self.concurrency} must be at least 1, a whole number")
-        if self.prefetch is not None and (not isinstance(self.prefetch, int) or self.prefetch < self.concurrency):
-            raise DeclarationError(
-                f"{who}: prefetch={self.prefetch} is less than concurrency={self.concurrency}, "
-                "which could then never be reached"
-            )
-        if self.retry is not None and not isinstance(self.retry, Retry):
-            raise DeclarationError(f"{who}: retry={self.retry!r} is no policy; write Retry(attempts={self.retry!r})")
-        if not isinstance(self.ack, AckPolicy):
-            raise DeclarationError(f"{who}: ack={self.ack!r} is neither AckPolicy.AFTER nor AckPolicy.BEFORE")
-        if self.order_by is not None and not (isinstance(self.order_by, str) or callable(self.order_by)):
-            raise DeclarationError(f"{who}: order_by={self.order_by!r} is neither a field name nor a function")
-        if self.name:
-            check_name(self.name, "listener name")
-        if self.group:
-            check_name(self.group, "listener group")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class EventListenerDescriptor:
     """One event bound to one listener or handler: what a pipeline's `handle` is told.
 
     Attributes:
         type: The listener class, or the handler's function.
-        event: Descriptor of the event.
+        event: Descriptor of the event; of a pattern or a topic one that carries its name.
         name: Name of the listener.
         options: All keywords of the declaration.
+        sources: What is consumed; the first is that of `event`.
         qualified: The queue name carries the event name, because the plain one belongs to another event of the
             same listener class.
     """
@@ -105,6 +57,7 @@ class EventListenerDescriptor:
     event: EventDescriptor
     name: str
     options: SubscriptionOptions
+    sources: tuple[Source, ...] = ()
     qualified: bool = False
 
     @property
@@ -113,36 +66,42 @@ class EventListenerDescriptor:
 
     @property
     def per_process(self) -> bool:
-        return self.options.per_process or self.event.broadcast
+        return self.options.per_process or any(source.descriptor.broadcast for source in self.sources)
+
+    @property
+    def requires(self) -> tuple[Requirement, ...]:
+        return self.options.requires or ()
+
+    @property
+    def required_by(self) -> tuple[Requirement, ...]:
+        return self.options.required_by or ()
 
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
     """One use of a decorator on a class, a function or a method."""
 
-    target: Any
+    target: Target
     options: SubscriptionOptions
     qualified: bool = False
 
-    def describe(self, type_: Any, event: EventDescriptor) -> EventListenerDescriptor:
+    def describe(self, type_: Any, sources: tuple[Source, ...]) -> EventListenerDescriptor:
         return EventListenerDescriptor(
-            type=type_, event=event, name=self.options.name, options=self.options, qualified=self.qualified
+            type=type_,
+            event=sources[0].descriptor,
+            name=self.options.name,
+            options=self.options,
+            sources=sources,
+            qualified=self.qualified,
         )
 
 
 def event_listener(
-    event: type | str,
+    event: Target,
     name: str = "",
     group: str = "",
     per_process: bool = False,
-    *,
-    resumable: bool = False,
-    retry: Retry | None = None,
-    ack: AckPolicy = AckPolicy.AFTER,
-    concurrency: int = 1,
-    order_by: str | Callable[[Any], Any] | None = None,
-    prefetch: int | None = None,
-    inline: bool = False,
+    **keywords: Unpack[SubscriptionKeywords],
 ) -> Callable[[C], C]:
     """Declare a class to be an injectable listener of *event*; stack it for several events.
 
@@ -150,25 +109,16 @@ def event_listener(
     below this decorator or not at all. The keywords are those of `SubscriptionOptions`.
 
     Args:
-        event: An event class, or the name of an event that another class of the environment declares.
+        event: An event class, the name of an event, a pattern (``"shop.*"``, ``"shop.#"``), `ANY`, a `Topic`, or a
+            tuple of these, which then share the listener's workers.
 
     Raises:
         DeclarationError: no parentheses, no class, or impossible options.
         ListenerError: the class has no `on`.
     """
-    options = SubscriptionOptions(
-        name=name,
-        group=group,
-        per_process=per_process,
-        resumable=resumable,
-        retry=retry,
-        ack=ack,
-        concurrency=concurrency,
-        order_by=order_by,
-        prefetch=prefetch,
-        inline=inline,
-    )
-    _check_target(event, "event_listener")
+    options = make_options("@event_listener", name, group, per_process, keywords)
+    _check_parentheses(event, "event_listener")
+    check_target(event, "@event_listener")
 
     def decorate(cls: C) -> C:
         if not isinstance(cls, type):
@@ -186,20 +136,13 @@ def event_listener(
 
 
 def event_handler(
-    target: type | str,
+    *targets: OneTarget,
     name: str = "",
     group: str = "",
     per_process: bool = False,
-    *,
-    resumable: bool = False,
-    retry: Retry | None = None,
-    ack: AckPolicy = AckPolicy.AFTER,
-    concurrency: int = 1,
-    order_by: str | Callable[[Any], Any] | None = None,
-    prefetch: int | None = None,
-    inline: bool = False,
+    **keywords: Unpack[SubscriptionKeywords],
 ) -> Callable[[F], F]:
-    """Declare a function, or a method of any injectable, to handle *target*. May be stacked.
+    """Declare a function, or a method of any injectable, to handle one or several *targets*. May be stacked.
 
     The keywords are those of `SubscriptionOptions`; "" as name takes the function's name, for a method
     ``<Class>.<method>``. A marked method is found by the environment of its class. A marked function belongs to
@@ -208,19 +151,11 @@ def event_handler(
     Raises:
         DeclarationError: no parentheses, not a function, or impossible options.
     """
-    options = SubscriptionOptions(
-        name=name,
-        group=group,
-        per_process=per_process,
-        resumable=resumable,
-        retry=retry,
-        ack=ack,
-        concurrency=concurrency,
-        order_by=order_by,
-        prefetch=prefetch,
-        inline=inline,
-    )
-    _check_target(target, "event_handler")
+    options = make_options("@event_handler", name, group, per_process, keywords)
+    for one in targets:
+        _check_parentheses(one, "event_handler")
+    check_target(targets, "@event_handler")
+    target: Target = targets[0] if len(targets) == 1 else targets
 
     def decorate(function: F) -> F:
         if not inspect.isfunction(function):
@@ -275,11 +210,9 @@ def register_injectable(cls: type, *, eager: bool) -> None:
     setattr(cls, _REGISTERED, True)
 
 
-def _check_target(target: object, decorator: str) -> None:
+def _check_parentheses(target: object, decorator: str) -> None:
     if inspect.isfunction(target) or (isinstance(target, type) and hasattr(target, "on")):
         raise DeclarationError(f"write @{decorator}(EventClass) with the event in parentheses, not @{decorator}")
-    if not isinstance(target, (type, str)):
-        raise DeclarationError(f"@{decorator}({target!r}): the target is an event class or the name of an event")
 
 
 def _check_on(cls: type) -> None:

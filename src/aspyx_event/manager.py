@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
 from aspyx.di import Environment, inject_environment, on_destroy, on_running
+from typing_extensions import Unpack
 
 from .codecs.base import Codec
 from .codecs.json import JsonCodec
@@ -24,10 +26,13 @@ from .engine.subscriptions import Subscription, default_name
 from .envelope import NO_OPTIONS, Envelope, SendOptions
 from .events import EventDescriptor
 from .exceptions import DeclarationError
-from .listeners import EventListenerDescriptor, SubscriptionOptions
+from .listeners import EventListenerDescriptor
+from .options import SubscriptionKeywords, make_options
 from .pipeline import EnvelopePipeline
-from .policies import AckPolicy, Limits, Retry
+from .policies import Limits, Retry
 from .providers.base import ConnectionHooks, Provider
+from .targets import Target, check_target
+from .topics import TopicBag
 
 logger = logging.getLogger("aspyx.event")
 
@@ -199,7 +204,7 @@ class EventManager(_EarlierNames):
             ProviderError: without a running loop only, else from the receipt: not confirmed.
         """
         self._residence.check_usable()
-        descriptor = self._engine.events.add(type(event))
+        descriptor = self._engine.events.of(event)
         # Inside a handler nobody may wait for handlers: it could wait for itself.
         wait_handled = running_loop() is None and current_context() is None
         options = NO_OPTIONS
@@ -218,54 +223,43 @@ class EventManager(_EarlierNames):
 
     def subscribe(
         self,
-        target: type | str,
+        target: Target,
         callback: Callable[..., Any],
         name: str = "",
         group: str = "",
         per_process: bool = False,
-        *,
-        resumable: bool = False,
-        retry: Retry | None = None,
-        ack: AckPolicy = AckPolicy.AFTER,
-        concurrency: int = 1,
-        order_by: str | Callable[[Any], Any] | None = None,
-        prefetch: int | None = None,
-        inline: bool = False,
+        **keywords: Unpack[SubscriptionKeywords],
     ) -> Subscription:
         """Let *callback* handle events from now on; starts the manager if need be.
 
         Args:
-            target: An event class, or the name of an event that this manager knows.
-            callback: ``(event)`` or ``(event, context)``, sync or async.
+            target: An event class, the name of an event, a pattern (``"shop.*"``, ``"shop.#"``), `ANY`, a `Topic`, or a
+                tuple of these.
+            callback: ``(event)`` or ``(event, context)``, sync or async. What it returns or yields is sent.
             name: Part of the queue name; "" takes the function's name, made unique in this manager.
 
-        The other keywords are those of `SubscriptionOptions`.
+        The other keywords are those of `SubscriptionOptions`. Of a name that no class here has, the events come as
+        `GenericEvent`, or as the class that annotates the callback's event.
 
         Returns:
             The subscription; await it to know that its queue is attached. Without a running loop it is.
 
         Raises:
-            DeclarationError: unknown target, impossible options, or a queue that serves another event here.
+            DeclarationError: a target that is none, impossible options, or a queue that serves another event here.
             ProviderError: without a running loop only, else when it is awaited: not attached.
         """
         self._residence.check_usable()
-        event = self._engine.events.by_name(target) if isinstance(target, str) else self._engine.events.add(target)
-        options = SubscriptionOptions(
-            name=name or default_name(callback, event, self._engine.subscriptions),
-            group=group,
-            per_process=per_process,
-            resumable=resumable,
-            retry=retry,
-            ack=ack,
-            concurrency=concurrency,
-            order_by=order_by,
-            prefetch=prefetch,
-            inline=inline,
+        options = make_options("subscribe", name, group, per_process, keywords)
+        check_target(target, "subscribe")
+        sources = self._engine.sources_of(target, options, callback)
+        if not name:
+            options = replace(options, name=default_name(callback, sources[0], self._engine.subscriptions))
+        descriptor = EventListenerDescriptor(
+            type=callback, event=sources[0].descriptor, name=options.name, options=options, sources=sources
         )
-        descriptor = EventListenerDescriptor(type=callback, event=event, name=options.name, options=options)
         subscription = self._engine.add_subscription(descriptor, callback)
         subscription.attaching = self._residence.started(
-            lambda: self._engine.attach(subscription), undo=lambda: self._engine.subscriptions.remove(subscription)
+            lambda: self._engine.attach(subscription), undo=lambda: self._engine.forget(subscription)
         )
         return subscription
 
@@ -273,6 +267,33 @@ class EventManager(_EarlierNames):
         """Detach a subscription, given itself or its id. Awaited: False if it was gone already."""
         found = self._engine.subscriptions.get(subscription)
         return self._residence.control(lambda: self._engine.remove(found))
+
+    def process(self, event: Any) -> Any:
+        """Run the matching handlers here and now, in this thread, in the order they ask for; no provider is involved.
+
+        What they return is processed after the event at hand, breadth first. Interceptors see nothing of it. An async
+        handler is run on the manager's loop and waited for.
+
+        Returns:
+            The value of the `StopProcessing` that ended it, else None.
+
+        Raises:
+            RequirementError: handlers that belong together do not fit; none has run for this event.
+            StateError: a handler is async and an event loop runs here; await `process_async` then.
+            Exception: what a handler raises; the handlers and events after it are not run.
+        """
+        self._engine.prepare()
+        return self._engine.processor.process(event)
+
+    async def process_async(self, event: Any) -> Any:
+        """`process` for programs with an event loop: async handlers are awaited, sync ones run on the loop."""
+        self._engine.prepare()
+        return await self._engine.processor.process_async(event)
+
+    @property
+    def topics(self) -> TopicBag:
+        """The topics of this manager."""
+        return self._engine.topics
 
     def list_subscriptions(self, event_name: str | None = None) -> list[Subscription]:
         """Return the subscriptions to one event, or all, in the order they were made."""

@@ -1,4 +1,8 @@
-"""What a name may look like: event names are addresses, listener names are queues on a broker."""
+"""What a name may look like: event names are addresses, listener names are queues on a broker.
+
+A pattern stands for many names: ``*`` for one word between dots, ``#`` for any number of them, none included, as in
+the wildcard syntax of Artemis.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,45 @@ FRAMEWORK_ADDRESS_PREFIX = "aspyx."
 # Artemis reads * and # as wildcards, ? as the start of options and :: as "queue of an address".
 _FORBIDDEN = ("*", "#", "?", "::")
 _MAX_LENGTH = 255
+
+
+def is_pattern(name: str) -> bool:
+    """True for a name with a wildcard in it."""
+    return "*" in name or "#" in name
+
+
+def check_pattern(pattern: str, kind: str) -> str:
+    """Return *pattern* if it can stand for names.
+
+    Raises:
+        InvalidNameError: a wildcard is not a word of its own, or the rest is no name.
+    """
+    words = pattern.split(".")
+    for word in words:
+        if word not in ("*", "#") and is_pattern(word):
+            raise InvalidNameError(
+                f"{kind} {pattern!r}: '*' and '#' stand for whole words between dots, as in 'shop.*'"
+            )
+    check_name(".".join("any" if is_pattern(word) else word for word in words), kind)
+    return pattern
+
+
+def pattern_matches(pattern: str, name: str) -> bool:
+    """Tell whether *pattern* stands for *name*; a pattern without wildcards stands for itself."""
+    return _words_match(pattern.split("."), name.split(".")) if is_pattern(pattern) else pattern == name
+
+
+def _words_match(pattern: list[str], words: list[str]) -> bool:
+    if not pattern:
+        return not words
+    if pattern[0] == "#":
+        return any(_words_match(pattern[1:], words[taken:]) for taken in range(len(words) + 1))
+    return bool(words) and pattern[0] in ("*", words[0]) and _words_match(pattern[1:], words[1:])
+
+
+def literal(name: str) -> str:
+    """Return *name* with its wildcards escaped, for the names of queues and addresses, where brokers would read them."""
+    return name.replace("*", "%2A").replace("#", "%23") if is_pattern(name) else name
 
 
 def check_name(name: object, kind: str) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from .events import EventDescriptor
 from .exceptions import DuplicateEventError, UnregisteredEventTypeError
+from .free_form import FreeFormEvent
 
 
 class EventRegistry:
@@ -32,6 +34,27 @@ class EventRegistry:
         self._by_name[descriptor.name] = self._by_type[cls] = descriptor
         return descriptor
 
+    def of(self, event: object) -> EventDescriptor:
+        """Return the descriptor of an event that is to be sent; its class is registered by that.
+
+        Raises:
+            UnregisteredEventTypeError: it is no event.
+            DuplicateEventError: see `add`.
+        """
+        if isinstance(event, FreeFormEvent):
+            return self.free_form(event)
+        return self._by_type.get(type(event)) or self.add(type(event))
+
+    def free_form(self, event: FreeFormEvent) -> EventDescriptor:
+        """Return the descriptor of an event that has no class: what a class of its name declares, holds for it too.
+        Where there is none, it is sent as a durable one, because a queue that keeps it may be there.
+        """
+        name = event.event_name
+        known = self._by_name.get(name)
+        if known is None:
+            return EventDescriptor(type(event), name, durable=True)
+        return replace(known, type=type(event), key=None)
+
     def by_name(self, name: str) -> EventDescriptor:
         """Return the descriptor of the event called *name*.
 
@@ -43,6 +66,10 @@ class EventRegistry:
         except KeyError:
             known = ", ".join(sorted(self._by_name)) or "none yet"
             raise UnregisteredEventTypeError(f"No event found with name {name!r}; known: {known}") from None
+
+    def find(self, name: str) -> EventDescriptor | None:
+        """Return the descriptor of the event called *name*, None where no class here has the name."""
+        return self._by_name.get(name)
 
     def __contains__(self, target: object) -> bool:
         return target in self._by_name or target in self._by_type

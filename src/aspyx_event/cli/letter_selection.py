@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from ..engine.dead_letters import DeadLetter
+from ..engine.subscriptions import Subscription
 from ..exceptions import DeclarationError
 from ..manager import EventManager
 
@@ -42,8 +43,8 @@ class Selection:
         if not named:
             known = ", ".join(sorted({one.name for one in here})) or "none"
             raise DeclarationError(f"no subscription is called {subscription!r}; known: {known}")
-        self._named = {(one.event_name, one.group or one.name) for one in named}
-        self._nameless = {(one.event_name, one.group or one.name) for one in here if to_replay and not one.queue}
+        self._named = {where for one in named for where in _letters_of(one)}
+        self._nameless = {where for one in here if to_replay and not one.queue for where in _letters_of(one)}
         self._left_out: Counter[str] = Counter()
 
     def accepts(self, letter: DeadLetter) -> bool:
@@ -75,3 +76,8 @@ class Selection:
             f"left {number} of {name!r}: it is per_process, its queue has no name to which an event could go back"
             for name, number in self._left_out.items()
         ]
+
+
+def _letters_of(subscription: Subscription) -> list[tuple[str, str]]:
+    """Return what the letters of a subscription state as their address and subscription."""
+    return [(source.address, subscription.letter_name) for source in subscription.descriptor.sources]

@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from typing import Any
 
 from ..context import EventContext, _current
-from ..exceptions import EventException, HandlerTimeoutError
+from ..exceptions import EventException, HandlerTimeoutError, StopProcessing
 from ..pipeline import Link
 
 logger = logging.getLogger("aspyx.event")
@@ -24,10 +24,17 @@ class Attempts:
         chain: Interceptors, ending in the handler.
         timeout: Seconds for one attempt; None does not limit it.
         left_behind: Called with 1 for a handler that ignores its time limit, and with -1 when it ends at last.
+        pass_on: Sends the events that a handler returned.
     """
 
-    def __init__(self, chain: Link, timeout: float | None, left_behind: Callable[[int], None]) -> None:
-        self._chain, self._timeout, self._left_behind = chain, timeout, left_behind
+    def __init__(
+        self,
+        chain: Link,
+        timeout: float | None,
+        left_behind: Callable[[int], None],
+        pass_on: Callable[[EventContext], Awaitable[None]],
+    ) -> None:
+        self._chain, self._timeout, self._left_behind, self._pass_on = chain, timeout, left_behind, pass_on
         #: A reference to each handler that is left behind.
         self._running: set[object] = set()
 
@@ -42,6 +49,10 @@ class Attempts:
             handled = self._chain.handle(context.envelope, context.listener)
             if handled is not None:
                 await (handled if self._timeout is None else self._within(handled, self._timeout, context))
+            if context.returned is not None:
+                await self._pass_on(context)
+        except StopProcessing:
+            context.stopped = True
         except Exception as error:  # noqa: BLE001  every failure of a listener is a failed attempt
             return error
         except asyncio.CancelledError as error:

@@ -7,13 +7,15 @@ again has the same `dedup_id`, by which a broker that can tell drops it.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
 from hashlib import blake2b
+from urllib.parse import quote, unquote
 from uuid import uuid4
 
 from ..envelope import ATTEMPT, CE_EXPIRY, CE_KEY, FRAMEWORK_PREFIX, Envelope
-from ..names import DEAD_LETTER_PREFIX
+from ..listeners import EventListenerDescriptor
+from ..names import DEAD_LETTER_PREFIX, literal
 from ..providers.base import AddressKind, Binding, Outgoing
 from .failures import users_part
 
@@ -26,6 +28,10 @@ FAILED_AT = FRAMEWORK_PREFIX + "failed-at"
 ORIGINAL_ADDRESS = FRAMEWORK_PREFIX + "original-address"
 ORIGINAL_QUEUE = FRAMEWORK_PREFIX + "original-queue"
 SUBSCRIPTION = FRAMEWORK_PREFIX + "subscription"
+#: Handlers of a chain that are done with the event: a further attempt begins behind them.
+FINISHED = FRAMEWORK_PREFIX + "finished"
+#: The handler of a chain that the attempts of a copy are counted for.
+FAILED_HANDLER = FRAMEWORK_PREFIX + "failed-handler"
 REPLAY_OF = FRAMEWORK_PREFIX + "replay-of"
 
 #: What a dead letter says about its failure; a replay takes it off again.
@@ -48,7 +54,30 @@ _MESSAGE_LIMIT, _TRACEBACK_LIMIT = 1_000, 4_000
 
 def dead_letter_address(event_name: str, subscription: str) -> str:
     """Return the address, and queue, of the dead letters of one subscription."""
-    return f"{DEAD_LETTER_PREFIX}{event_name}.{subscription}"
+    return f"{DEAD_LETTER_PREFIX}{literal(event_name)}.{subscription}"
+
+
+def letter_name(listener: EventListenerDescriptor, *, alone: bool) -> str:
+    """Return the name under which the dead letters of a listener are kept.
+
+    Args:
+        listener: Its descriptor.
+        alone: No other handler takes the events of its queue after it.
+    """
+    return (listener.group or listener.name) if alone else listener.name
+
+
+def finished_handlers(headers: Mapping[str, str]) -> list[str]:
+    """Return the names of the handlers that are done with an event."""
+    stated = headers.get(FINISHED)
+    return [unquote(name) for name in stated.split(",")] if stated else []
+
+
+def with_finished(headers: dict[str, str], finished: Iterable[str]) -> dict[str, str]:
+    """Return *headers* that say which handlers are done with the event."""
+    names = ",".join(quote(name, safe="") for name in finished)
+    kept = {name: value for name, value in headers.items() if name != FINISHED}
+    return {**kept, FINISHED: names} if names else kept
 
 
 def dead_letter(
@@ -89,7 +118,7 @@ def dead_letter(
         ORIGINAL_QUEUE: queue,
         SUBSCRIPTION: subscription,
     }
-    kept = {name: value for name, value in headers.items() if name != ATTEMPT}
+    kept = {name: value for name, value in headers.items() if name not in (ATTEMPT, FAILED_HANDLER)}
     return Outgoing(
         address=address,
         envelope=Envelope(body, {**kept, **notes}),
@@ -102,7 +131,7 @@ def dead_letter(
 def retry_copy(received: Envelope, binding: Binding, attempt: int, delay: float) -> Outgoing:
     """Return the copy of a delivery that comes to the same queue, and no other, in *delay* seconds."""
     headers = {**received.headers, ATTEMPT: str(attempt)}
-    queue = f"{binding.address}::{binding.queue}|{attempt}"
+    queue = f"{binding.address}::{binding.queue}|{headers.get(FAILED_HANDLER, '')}|{attempt}"
     return Outgoing(
         address=binding.address,
         envelope=Envelope(received.body, headers),

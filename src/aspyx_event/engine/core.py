@@ -6,26 +6,38 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 from aspyx.di import Environment
 
 from ..codecs.base import Codec
-from ..events import check_field
+from ..events import check_field, is_event
+from ..filters import Filter, Want, wants_of
 from ..listeners import EventListenerDescriptor
+from ..options import SubscriptionOptions
 from ..pipeline import Chain, EnvelopePipeline
 from ..policies import Limits, Retry
 from ..providers.base import Provider
 from ..registry import EventRegistry
+from ..targets import Source, Target, free_form_of, sources_of, targets_in
+from ..topics import Topic, TopicBag
+from .bindings import bindings_of, lane_key
 from .crashes import CrashLedger
 from .dead_letters import DeadLetterBox
+from .decoding import Decoder, Handling
 from .discovery import Reaction, build_pipelines, pipelines_of, reactions_in, reactions_of
 from .dispatch import Dispatcher
 from .failures import FailureReporter
 from .health import Health, check_health
-from .invocation import Invoke, compile_call
+from .intake import Intake
+from .invocation import Handler, Invoke, event_annotation
+from .joining import Joining
+from .processing import Processor
+from .returned import PassOn
 from .sending import EarlySends, EnvelopeFactory, Publish, Sending
-from .subscriptions import Control, Subscription, SubscriptionBag, binding_of, detach_all, lane_key
+from .steps import Step
+from .subscriptions import Control, Subscription, SubscriptionBag, detach_all
 
 logger = logging.getLogger("aspyx.event")
 # As many as there are sync handlers at work at one moment; their number is bounded by each listener's concurrency.
@@ -67,12 +79,19 @@ class Engine:
         self.stop_timeout = stop_timeout
         #: Attach the subscriptions at start; without, the engine sends and works on dead letters.
         self.listens = True
-        self.events, self.subscriptions = EventRegistry(), SubscriptionBag()
+        self.events, self.subscriptions, self.topics = EventRegistry(), SubscriptionBag(), TopicBag()
         self.factory = EnvelopeFactory(codec, source, passes_objects=provider.passes_objects)
-        self._invoke = Invoke(codec)
-        self._chain = Chain(Publish(provider, limits).send, self._invoke.handle)
+        self._chain = Chain(Publish(provider, limits).send, Invoke().handle)
         self.sending = Sending(self._chain)
         self.early = EarlySends(self.sending)
+        self._pass_on = PassOn(self.events, self.factory, self.sending)
+        self._joining = Joining(self.subscriptions, self._make_intake)
+        self.processor = Processor(
+            self.events,
+            self.subscriptions,
+            self.factory,
+            lambda work: control(work).result(),  # type: ignore[arg-type]
+        )
         self._given_pipelines, self._reactions = list(pipelines), reactions_in(listeners)
         self._pipeline_types: list[type] = []
         self._pipelines: list[EnvelopePipeline] = []
@@ -97,13 +116,13 @@ class Engine:
             DeclarationError: a listener or pipeline is wrong or cannot be built; the message names it.
             ProviderError: no connection, no right, no queue.
         """
-        self._prepare()
+        self.prepare()
         self._chain.build(self._pipelines)
         attaching: list[asyncio.Future[None]] = []
         try:
             await self._provider.start()
             if self.listens:
-                attaching += [asyncio.ensure_future(self.attach(one)) for one in self.subscriptions]
+                attaching += [asyncio.ensure_future(one.attach(self._provider)) for one in self.subscriptions.intakes]
             await asyncio.gather(*attaching)
         except BaseException:
             await asyncio.gather(*attaching, return_exceptions=True)
@@ -113,7 +132,7 @@ class Engine:
             raise
         # The last step: nothing may be sent between these and the events that find the manager started.
         self.early.flush()
-        logger.info("started: %d subscriptions on the %s provider", len(attaching), self._provider.name)
+        logger.info("started: %d subscriptions on the %s provider", len(self.subscriptions), self._provider.name)
 
     async def listen(self) -> None:
         """Attach what a start without listening left out; what is attached stays as it is.
@@ -122,7 +141,7 @@ class Engine:
             ProviderError: no right, no queue.
         """
         if not self.listens:
-            await asyncio.gather(*(self.attach(one) for one in self.subscriptions))
+            await asyncio.gather(*(one.attach(self._provider) for one in self.subscriptions.intakes))
             self.listens = True
 
     async def stop(self) -> None:
@@ -139,39 +158,57 @@ class Engine:
 
     def hurry(self) -> None:
         """Let a stop under way wait no longer for handlers."""
-        for subscription in self.subscriptions:
-            subscription.hurry()
+        for intake in self.subscriptions.intakes:
+            intake.hurry()
 
-    def add_subscription(self, descriptor: EventListenerDescriptor, function: Callable[..., Any]) -> Subscription:
-        """Bind *function* to an event; not attached yet.
+    def sources_of(
+        self, target: Target, options: SubscriptionOptions, function: Callable[..., Any]
+    ) -> tuple[Source, ...]:
+        """Return what a declared target means here.
 
         Raises:
-            DeclarationError: the function cannot be called with an event, the provider lacks a feature, or the queue
-                serves another event here.
+            DeclarationError: an unknown class or topic.
         """
-        options = descriptor.options
-        check_field(descriptor.event.type, options.order_by, f"listener {descriptor.name!r}: order_by")
-        call = compile_call(function, f"listener {descriptor.name!r}", inline=options.inline, executor=self._threads)
-        binding = binding_of(descriptor, self._provider)
-        dispatcher = Dispatcher(
-            descriptor,
-            call,
-            self._chain,
-            options.retry or self._retry,
-            self._provider,
-            self._provider.clock,
-            self._reporter,
-            binding,
-            self._limits,
-            self._ledger if binding.durable else None,
+        return sources_of(
+            target,
+            self.events,
+            subtypes=options.subtypes,
+            free_form=free_form_of(event_annotation(function)),
+            find_topic=self.find_topic,
         )
-        subscription = Subscription(descriptor, binding, dispatcher, self._control, self.remove)
-        self.subscriptions.add(subscription)
+
+    def find_topic(self, topic: Topic | str) -> Topic:
+        """Return a topic of this manager; one that is given as itself is registered by that.
+
+        Raises:
+            UnregisteredTopicError: it is not known by its name.
+            DeclarationError: another topic has its name.
+        """
+        return self.topics.register(topic) if isinstance(topic, Topic) else self.topics.get(topic)
+
+    def add_subscription(self, descriptor: EventListenerDescriptor, function: Callable[..., Any]) -> Subscription:
+        """Bind *function* to what a descriptor says; not attached yet.
+
+        Raises:
+            DeclarationError: the function cannot be called with an event, the provider lacks a feature, the queue
+                serves another event here, or the order asked for cannot be kept.
+        """
+        options, label = descriptor.options, f"listener {descriptor.name!r}"
+        for source in descriptor.sources:
+            for event in source.events:
+                check_field(event.type, options.order_by, f"{label}: order_by")
+        handler = Handler(function, label)
+        wanted = Filter.of(_when(options), wants_of(descriptor.type))
+        call = handler.compile(inline=options.inline, executor=self._threads)
+        handling = Handling(self._decoder(descriptor), wanted, call)
+        step = Step(descriptor, handler, wanted, handling, self._chain, options.retry or self._retry, self._pass_on)
+        subscription = Subscription(step, self._control, self.remove)
+        self._joining.join(subscription)
         return subscription
 
     async def attach(self, subscription: Subscription) -> None:
         """Attach a subscription's queue; again is no error."""
-        await subscription.attach(self._provider, lane_key(subscription.descriptor, self._invoke))
+        await subscription.intake.attach(self._provider)
 
     async def health(self, running: bool, timeout: float, stalled_after: float | None) -> Health:
         """Look at provider and subscriptions; see `check_health`."""
@@ -181,18 +218,25 @@ class Engine:
 
     async def remove(self, subscription: Subscription | None) -> bool:
         """Detach and forget a subscription; False if it was gone."""
-        if subscription is None or not self.subscriptions.remove(subscription):
+        if subscription is None or self.subscriptions.get(subscription) is None:
             return False
-        await subscription.detach(self.stop_timeout)
+        unused = self.forget(subscription)
+        if unused is not None:
+            await unused.detach(self.stop_timeout)
         return True
 
-    def _prepare(self) -> None:
+    def forget(self, subscription: Subscription) -> Intake | None:
+        """Take a subscription out; return its intake, attached as it is, if nobody uses it any more."""
+        return self._joining.leave(subscription)
+
+    def prepare(self) -> None:
         """Build interceptors and listeners, once. What is wrong with a declaration shows here."""
         if self._prepared:
             return
         for reaction in self._reactions:
-            if isinstance(reaction.declaration.target, type):
-                self.events.add(reaction.declaration.target)
+            for target in targets_in(reaction.declaration.target):
+                if is_event(target):
+                    self.events.add(target)
         for descriptor in self.events:
             self._codec.prepare(descriptor)
         self._pipelines = list(self._given_pipelines)
@@ -203,18 +247,47 @@ class Engine:
             # One by one: what was made before a failure must be taken back.
             for reaction in self._reactions:
                 made.append(self._declared(reaction))  # noqa: PERF401
+            self._joining.check_complete()
         except BaseException:
             for subscription in made:
-                self.subscriptions.remove(subscription)
+                self.forget(subscription)
             raise
         self._prepared = True
 
     def _declared(self, reaction: Reaction) -> Subscription:
-        target = reaction.declaration.target
-        event = self.events.by_name(target) if isinstance(target, str) else self.events.add(target)
-        return self.add_subscription(reaction.declaration.describe(reaction.type, event), reaction.resolve())
+        function = reaction.resolve()
+        sources = self.sources_of(reaction.declaration.target, reaction.declaration.options, function)
+        return self.add_subscription(reaction.declaration.describe(reaction.type, sources), function)
+
+    def _decoder(self, descriptor: EventListenerDescriptor) -> Decoder:
+        return Decoder(self._codec, self.events, descriptor.sources)
+
+    def _make_intake(self, descriptor: EventListenerDescriptor) -> Intake:
+        options, bindings = descriptor.options, bindings_of(descriptor, self._provider)
+        dispatcher = Dispatcher(
+            self._provider,
+            self._provider.clock,
+            self._reporter,
+            bindings,
+            self._limits,
+            self._ledger if any(one.durable for one in bindings) else None,
+            policy=options.ack,
+            concurrency=options.concurrency,
+            rest=options.delay_per_message,
+        )
+        return Intake(
+            bindings, dispatcher, options.concurrency, lane_key(descriptor, self._decoder(descriptor)), descriptor.name
+        )
 
     def _threads(self) -> Executor:
         if self._executor is None:
             self._executor = ThreadPoolExecutor(_MAX_THREADS, thread_name_prefix="aspyx-event")
         return self._executor
+
+
+def _when(options: SubscriptionOptions) -> Want | None:
+    """Return the conditions of `when` and `selector` together."""
+    if options.selector is None:
+        return options.when  # type: ignore[no-any-return]
+    when = options.when or Want()
+    return replace(when, headers=(*options.selector, *when.headers))

@@ -11,7 +11,7 @@ from hashlib import blake2b
 
 from ..envelope import Envelope
 from ..exceptions import DeclarationError, UnknownDeadLetterError
-from ..providers.base import Delivery, Provider
+from ..providers.base import Binding, Delivery, Provider
 from .copies import (
     ATTEMPTS,
     CAUSE_MESSAGE,
@@ -23,7 +23,6 @@ from .copies import (
     ORIGINAL_ADDRESS,
     ORIGINAL_QUEUE,
     SUBSCRIPTION,
-    dead_letter_address,
     replay_copy,
 )
 from .reading import WINDOW, reading
@@ -44,6 +43,15 @@ class Cause:
     type: str
     message: str
     traceback: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where the letters of one dead-letter queue come from."""
+
+    address: str
+    subscription: Subscription
+    binding: Binding
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +83,15 @@ class DeadLetter:
     failed_at: datetime | None = None
 
     @staticmethod
-    def of(envelope: Envelope, subscription: Subscription) -> DeadLetter:
+    def of(envelope: Envelope, origin: Origin) -> DeadLetter:
         """Read a message of a dead-letter queue. Never fails: what it does not say stays empty."""
         headers, attempts = envelope.headers, envelope.get(ATTEMPTS)
         return DeadLetter(
             id=envelope.get(LETTER_ID) or envelope.id or _id_of(envelope.body),
             event_id=envelope.id,
-            subscription=envelope.get(SUBSCRIPTION) or subscription.group or subscription.name,
-            address=envelope.get(ORIGINAL_ADDRESS) or subscription.event_name,
-            queue=envelope.get(ORIGINAL_QUEUE) or subscription.queue,
+            subscription=envelope.get(SUBSCRIPTION) or origin.subscription.letter_name,
+            address=envelope.get(ORIGINAL_ADDRESS) or origin.binding.address,
+            queue=envelope.get(ORIGINAL_QUEUE) or origin.binding.queue or "",
             cause=Cause(envelope.get(CAUSE_TYPE), envelope.get(CAUSE_MESSAGE), envelope.get(CAUSE_TRACEBACK)),
             attempts=int(attempts) if attempts.isascii() and attempts.isdigit() else 0,
             headers={name: value for name, value in headers.items() if name not in LETTER_HEADERS},
@@ -124,12 +132,13 @@ class DeadLetterBox:
     async def replay(self, wanted: Filter, rate: float | None, progress: Progress | None) -> int:
         """Send letters back to the subscriptions they failed in, *rate* a second; return how many."""
 
-        async def back(delivery: Delivery, letter: DeadLetter, subscription: Subscription) -> None:
-            if subscription.binding.queue is None:
+        async def back(delivery: Delivery, letter: DeadLetter, origin: Origin) -> None:
+            if origin.binding.queue is None:
+                name = origin.subscription.name
                 raise DeclarationError(
-                    f"listener {subscription.name!r} is per_process: its queue has no name to which the event could go back"
+                    f"listener {name!r} is per_process: its queue has no name to which the event could go back"
                 )
-            await self._provider.publish(replay_copy(letter.body, letter.headers, letter.id, subscription.binding))
+            await self._provider.publish(replay_copy(letter.body, letter.headers, letter.id, origin.binding))
             delivery.ack()
 
         return await self._each(wanted, back, rate, progress)
@@ -137,7 +146,7 @@ class DeadLetterBox:
     async def purge(self, wanted: Filter, progress: Progress | None) -> int:
         """Delete letters; return how many."""
 
-        async def forget(delivery: Delivery, _letter: DeadLetter, _subscription: Subscription) -> None:
+        async def forget(delivery: Delivery, _letter: DeadLetter, _origin: Origin) -> None:
             delivery.ack()
 
         return await self._each(wanted, forget, None, progress)
@@ -148,8 +157,8 @@ class DeadLetterBox:
         Raises:
             UnknownDeadLetterError: there is none of this id.
         """
-        for subscription in self._of(None):
-            async with self._reading(subscription) as letters:
+        for origin in self._of(None):
+            async with self._reading(origin) as letters:
                 async for _, letter in letters:
                     if letter.id == letter_id:
                         return letter
@@ -158,18 +167,18 @@ class DeadLetterBox:
     async def _each(
         self,
         wanted: Filter,
-        work: Callable[[Delivery, DeadLetter, Subscription], Awaitable[None]],
+        work: Callable[[Delivery, DeadLetter, Origin], Awaitable[None]],
         rate: float | None,
         progress: Progress | None,
     ) -> int:
         done, loop = 0, asyncio.get_running_loop()
         due = loop.time()
-        for subscription in self._of(None):
-            async with self._reading(subscription) as letters:
+        for origin in self._of(None):
+            async with self._reading(origin) as letters:
                 async for delivery, letter in letters:
                     if not wanted(letter):
                         continue
-                    await work(delivery, letter, subscription)
+                    await work(delivery, letter, origin)
                     done += 1
                     if progress is not None:
                         progress(done)
@@ -178,16 +187,17 @@ class DeadLetterBox:
                         await asyncio.sleep(due - loop.time())
         return done
 
-    def _of(self, subscription: str | None) -> Iterable[Subscription]:
-        """Return one subscription for each dead-letter queue.
+    def _of(self, subscription: str | None) -> Iterable[Origin]:
+        """Return each dead-letter queue once.
 
         Raises:
             DeclarationError: no subscription has the name.
         """
-        queues: dict[str, Subscription] = {}
+        queues: dict[str, Origin] = {}
         for one in self._subscriptions:
             if subscription is None or subscription in (one.name, one.group, one.id, f"{one.event_name}.{one.name}"):
-                queues.setdefault(_address(one), one)
+                for address, binding in one.letter_queues.items():
+                    queues.setdefault(address, Origin(address, one, binding))
         if subscription is not None and not queues:
             known = ", ".join(sorted({one.name for one in self._subscriptions})) or "none"
             raise DeclarationError(f"no subscription is called {subscription!r}; known: {known}")
@@ -195,11 +205,11 @@ class DeadLetterBox:
 
     @asynccontextmanager
     async def _reading(
-        self, subscription: Subscription, limit: int = WINDOW
+        self, origin: Origin, limit: int = WINDOW
     ) -> AsyncIterator[AsyncIterator[tuple[Delivery, DeadLetter]]]:
-        label = f"the dead letters of {subscription.name!r}"
-        async with reading(self._provider, _address(subscription), label=label, window=limit + 1) as found:
-            yield ((delivery, DeadLetter.of(delivery.envelope, subscription)) async for delivery in found)
+        label = f"the dead letters of {origin.subscription.name!r}"
+        async with reading(self._provider, origin.address, label=label, window=limit + 1) as found:
+            yield ((delivery, DeadLetter.of(delivery.envelope, origin)) async for delivery in found)
 
 
 class DeadLetters:
@@ -263,10 +273,6 @@ class DeadLetters:
         if not count:
             raise UnknownDeadLetterError(f"no dead letter {letter_id!r} in the subscriptions of this manager")
         return count
-
-
-def _address(subscription: Subscription) -> str:
-    return dead_letter_address(subscription.event_name, subscription.group or subscription.name)
 
 
 def _id_of(body: bytes) -> str:

@@ -4,94 +4,121 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
-from datetime import datetime, timezone
+from functools import partial
 
 from ..clock import Clock
 from ..context import EventContext
 from ..envelope import ATTEMPT, CE_PREFIX, Envelope
-from ..exceptions import CodecError, HeaderError, LimitExceededError, ProcessDiedError, ProviderError
-from ..listeners import EventListenerDescriptor
-from ..pipeline import Link
-from ..policies import AckPolicy, Limits, Retry, RetryMode
+from ..exceptions import (
+    CodecError,
+    HeaderError,
+    LimitExceededError,
+    ProcessDiedError,
+    ProviderError,
+    RequirementError,
+)
+from ..policies import AckPolicy, Limits, RetryMode
 from ..providers.base import Binding, Delivery, Outgoing, Provider
-from .attempts import Attempts
-from .copies import dead_letter, retry_copy
+from ..shared import Shared
+from .copies import FAILED_HANDLER, dead_letter, finished_handlers, letter_name, retry_copy, with_finished
 from .crashes import CrashLedger
 from .failures import FailureReporter
-from .invocation import Call
+from .steps import Step, check_requirements
 
 logger = logging.getLogger("aspyx.event")
 
 
-@dataclass(slots=True)
-class SubscriptionStats:
-    """What a subscription has done since it was made.
+class Passage:
+    """One delivery on its way through the handlers of its queue.
 
     Attributes:
-        count: Deliveries handled with success.
-        failures: Attempts that failed.
-        dead_letters: Deliveries given up.
-        left_behind: Handlers past their time limit that still run.
-        last_event_id: Id of the event handled last, with or without success; "" before the first.
-        last_time: When that was, in UTC; None before the first.
+        settle: Given to the handler that settles itself.
+        shared: What the handlers leave for each other; None where there is one alone.
+        finished: Names of the handlers that are done with it, in earlier attempts or now.
+        skipped: Names of those whose conditions do not want it.
     """
 
-    count: int = 0
-    failures: int = 0
-    dead_letters: int = 0
-    left_behind: int = 0
-    last_event_id: str = ""
-    last_time: datetime | None = None
+    __slots__ = ("binding", "delivery", "finished", "settle", "shared", "skipped", "steps")
+
+    def __init__(self, delivery: Delivery, binding: Binding, steps: tuple[Step, ...], manual: bool) -> None:
+        self.delivery, self.binding, self.steps = delivery, binding, steps
+        self.settle = (delivery.ack, delivery.release) if manual else None
+        self.shared: Shared | None = None
+        self.finished: list[str] = []
+        self.skipped: set[str] = set()
+        if len(steps) > 1:
+            self.shared = Shared()
+            self.finished = finished_handlers(delivery.envelope.headers)
+
+    @property
+    def kept(self) -> list[str]:
+        """The finished handlers that a copy need not begin with again: none, once they left data for the others,
+        which does not travel.
+        """
+        return [] if self.shared else self.finished
+
+    def attempt_of(self, step: Step) -> int:
+        """Return which attempt of this handler it is, by what the message states."""
+        headers = self.delivery.envelope.headers
+        stated = headers.get(ATTEMPT)
+        if stated is None or (len(self.steps) > 1 and headers.get(FAILED_HANDLER) != step.name):
+            return 1
+        return int(stated) if stated.isascii() and stated.isdigit() and len(stated) < 6 else 1
+
+    def context(self, step: Step, attempt: int) -> EventContext:
+        """Return the context of one attempt."""
+        delivery = self.delivery
+        # Interceptors change what they are given; each attempt and the dead letter start from what was received.
+        context = EventContext(
+            delivery.envelope.fork(), step.descriptor, attempt, delivery.redelivered, step.handling, self.settle
+        )
+        if self.shared is not None:
+            context.shared = self.shared
+            context.guard = partial(check_requirements, step, self.steps, self.skipped)
+        return context
 
 
 class Dispatcher:
-    """Takes the deliveries of one subscription through the chain and settles each of them once.
+    """Takes the deliveries of one queue, or of several with the same handlers, through the chain and settles each once.
 
     Args:
-        descriptor: The event and the listener.
-        call: Calls the handler.
-        chain: Interceptors, ending in `Invoke`.
-        retry: What happens after a failure.
         provider: Takes dead letters.
         clock: Times the waits between attempts.
         reporter: Gets the error of the last attempt.
-        binding: The queue that the deliveries come from.
+        bindings: The queues that the deliveries come from.
         limits: What is too large to be handled.
         ledger: Counts the deaths of the process; None does not.
+        policy: When a delivery is acknowledged.
+        concurrency: Deliveries handled at once.
+        rest: Seconds to wait after each delivery.
     """
 
     def __init__(
         self,
-        descriptor: EventListenerDescriptor,
-        call: Call,
-        chain: Link,
-        retry: Retry,
         provider: Provider,
         clock: Clock,
         reporter: FailureReporter,
-        binding: Binding,
+        bindings: tuple[Binding, ...],
         limits: Limits,
         ledger: CrashLedger | None,
+        *,
+        policy: AckPolicy,
+        concurrency: int,
+        rest: float,
     ) -> None:
-        self._descriptor, self._call, self._retry = descriptor, call, retry
-        self._provider, self._clock, self._reporter, self._binding = provider, clock, reporter, binding
-        self._attempts = Attempts(chain, retry.timeout, self._left_behind)
-        self._limits, self._ledger = limits, ledger
+        self._provider, self._clock, self._reporter, self._bindings = provider, clock, reporter, bindings
+        self._limits, self._ledger, self._policy, self._rest = limits, ledger, policy, rest
         #: Deliveries to come that may have been in hand when a process died: they are first in the queue, and no more
         #: than were handled at once, here and in a few processes beside. Each costs a round trip to the broker.
-        self._suspects = min(binding.prefetch, max(10, 2 * descriptor.options.concurrency)) if ledger else 0
-        self._policy = descriptor.options.ack
+        self._suspects = min(bindings[0].prefetch, max(10, 2 * concurrency)) if ledger else 0
         self._stopping = asyncio.Event()
-        self.stats = SubscriptionStats()
+        #: The handlers, in their order. Replaced as a whole.
+        self.steps: tuple[Step, ...] = ()
 
     def begin(self) -> None:
         """Undo `stop`, before the first delivery."""
         # A new one, because the first wait binds it to its loop, and a restart may be on another.
         self._stopping = asyncio.Event()
-
-    def _left_behind(self, change: int) -> None:
-        self.stats.left_behind += change
 
     def stop(self) -> None:
         """End waits for a further attempt; their deliveries are released and come again."""
@@ -99,85 +126,123 @@ class Dispatcher:
 
     async def dispatch(self, delivery: Delivery) -> None:
         """Handle one delivery; settle it when it is done, dead, or to be handed back."""
+        binding = self._bindings[0] if len(self._bindings) == 1 else delivery.binding
         if self._policy is AckPolicy.BEFORE:
             delivery.ack()
         if self._ledger is None or not self._suspects:
-            await self._handle(delivery)
-            return
+            await self._handle(delivery, binding)
+        else:
+            await self._handle_noted(self._ledger, delivery, binding)
+        if self._rest:
+            await self._wait(self._rest)
+
+    async def _handle_noted(self, ledger: CrashLedger, delivery: Delivery, binding: Binding) -> None:
         self._suspects -= 1
+        first = self.steps[0]
         try:
-            hold = await self._ledger.enter(self._binding.queue or "", delivery.envelope, self._retry.crashes)
+            hold = await ledger.enter(binding.queue or "", delivery.envelope, first.retry.crashes)
         except ProcessDiedError as error:
-            await self._give_up(delivery, delivery.envelope, error, self._retry.crashes)
+            passage = Passage(delivery, binding, self.steps, manual=False)
+            await self._give_up(first, passage, error, first.retry.crashes)
             return
         try:
-            await self._handle(delivery)
+            await self._handle(delivery, binding)
         finally:
             if hold is not None:
                 hold.release()
 
-    async def _handle(self, delivery: Delivery) -> None:
-        received = delivery.envelope
-        attempt = _attempt_of(received)
+    async def _handle(self, delivery: Delivery, binding: Binding) -> None:
+        received, steps = delivery.envelope, self.steps
+        passage = Passage(delivery, binding, steps, manual=self._policy is AckPolicy.MANUAL)
         exceeded = self._limits.exceeded(received.body if received.encoded else b"", received.headers)
         if exceeded:
-            too_large = LimitExceededError(f"event {self._descriptor.event.name!r}: too large: {exceeded}")
-            context = EventContext(received, self._descriptor, attempt, delivery.redelivered)
-            await self._note(too_large, context)
-            await self._give_up(delivery, received, too_large, attempt)
+            await self._refuse(passage, exceeded)
             return
-        settle = (delivery.ack, delivery.release) if self._policy is AckPolicy.MANUAL else None
         try:
-            while True:
-                # Interceptors change what they are given; each attempt and the dead letter start from what was received.
-                context = EventContext(
-                    received.fork(), self._descriptor, attempt, delivery.redelivered, self._call, settle
-                )
-                error = await self._attempts.run(context)
-                self.stats.last_event_id, self.stats.last_time = received.id, datetime.now(timezone.utc)
-                if error is None:
-                    self.stats.count += 1
-                    if settle is None:
-                        delivery.ack()
+            for step in steps:
+                if passage.finished and step.name in passage.finished:
+                    continue
+                if not await self._through(step, passage):
                     return
-                await self._note(error, context)
-                if context.settled:
-                    return
-                delay = self._delay(error, attempt)
-                if delay is None:
-                    await self._give_up(delivery, received, error, attempt)
-                    return
-                attempt += 1
-                if self._retry.mode is RetryMode.DELAYED:
-                    await self._replace(delivery, retry_copy(received, self._binding, attempt, delay))
-                    return
-                if await self._wait(delay):
-                    delivery.release()
-                    return
+            if passage.settle is None:
+                delivery.ack()
         except BaseException:  # cancelled by a stop, or the process ends: the event must come again
             delivery.release()
             raise
 
-    async def _note(self, error: Exception, context: EventContext) -> None:
-        self.stats.failures += 1
-        if self._delay(error, context.attempt) is None:
-            await self._reporter.report(error, f"listener {self._descriptor.name!r}", context)
+    async def _refuse(self, passage: Passage, exceeded: str) -> None:
+        first, delivery = passage.steps[0], passage.delivery
+        too_large = LimitExceededError(f"event {first.descriptor.event.name!r}: too large: {exceeded}")
+        context = EventContext(delivery.envelope, first.descriptor, passage.attempt_of(first), delivery.redelivered)
+        await self._note(first, too_large, context)
+        await self._give_up(first, passage, too_large, context.attempt)
+
+    async def _through(self, step: Step, passage: Passage) -> bool:
+        """Take a delivery through one handler; True if it is the next one's turn, False if it is settled."""
+        delivery, attempt = passage.delivery, passage.attempt_of(step)
+        while True:
+            context = passage.context(step, attempt)
+            error = await step.attempts.run(context)
+            if error is None:
+                return self._passed(step, passage, context)
+            step.stats.note(context.event_id)
+            await self._note(step, error, context)
+            if context.settled:
+                return False
+            delay = self._delay(step, error, attempt)
+            if delay is None:
+                await self._give_up(step, passage, error, attempt)
+                return False
+            attempt += 1
+            if step.retry.mode is RetryMode.DELAYED:
+                await self._replace(delivery, self._next_try(step, passage, attempt, delay))
+                return False
+            if await self._wait(delay):
+                delivery.release()
+                return False
+
+    def _next_try(self, step: Step, passage: Passage, attempt: int, delay: float) -> Outgoing:
+        received = passage.delivery.envelope
+        if len(passage.steps) > 1:
+            headers = {**with_finished(received.headers, passage.kept), FAILED_HANDLER: step.name}
+            received = Envelope(received.body, headers)
+        return retry_copy(received, passage.binding, attempt, delay)
+
+    def _passed(self, step: Step, passage: Passage, context: EventContext) -> bool:
+        if context.skipped:
+            step.stats.skipped += 1
+            passage.skipped.add(step.name)
+            return True
+        step.stats.count += 1
+        step.stats.note(context.event_id)
+        if len(passage.steps) > 1:
+            passage.finished.append(step.name)
+        if context.stopped:
+            if passage.settle is None:
+                passage.delivery.ack()
+            return False
+        return True
+
+    async def _note(self, step: Step, error: Exception, context: EventContext) -> None:
+        step.stats.failures += 1
+        if self._delay(step, error, context.attempt) is None:
+            await self._reporter.report(error, f"listener {step.name!r}", context)
             return
         logger.warning(
             "listener %r failed on event %r (id %s), attempt %d of %d: %s: %s",
-            self._descriptor.name,
-            self._descriptor.event.name,
+            step.name,
+            step.descriptor.event.name,
             context.event_id,
             context.attempt,
-            self._retry.attempts,
+            step.retry.attempts,
             type(error).__name__,
             error,
         )
 
-    def _delay(self, error: BaseException, attempt: int) -> float | None:
-        if self._policy is AckPolicy.BEFORE or isinstance(error, CodecError):
+    def _delay(self, step: Step, error: BaseException, attempt: int) -> float | None:
+        if self._policy is AckPolicy.BEFORE or isinstance(error, (CodecError, RequirementError)):
             return None
-        return self._retry.next_delay(attempt, error)
+        return step.retry.next_delay(attempt, error)
 
     async def _wait(self, delay: float) -> bool:
         """Wait *delay* seconds by the clock; True if a stop ended the wait, or was there before."""
@@ -194,29 +259,33 @@ class Dispatcher:
                 wait.cancel()
         return not due.is_set()
 
-    async def _give_up(self, delivery: Delivery, received: Envelope, error: Exception, attempts: int) -> None:
+    async def _give_up(self, step: Step, passage: Passage, error: Exception, attempts: int) -> None:
         """Keep the event as a dead letter, then forget the delivery."""
-        self.stats.dead_letters += 1
+        step.stats.dead_letters += 1
+        if step.given_up is not None:
+            await step.given_up(error)
+        delivery, received = passage.delivery, passage.delivery.envelope
         if self._policy is AckPolicy.BEFORE:
             return
-        if not self._retry.dead_letter:
+        if not step.retry.dead_letter:
             delivery.ack()
             return
-        for headers in (received.headers, _main(received.headers)):
+        headers = with_finished(received.headers, passage.kept) if passage.finished else received.headers
+        for kept in (headers, _main(headers)):
             letter = dead_letter(
                 received.body,
-                headers,
+                kept,
                 error,
-                event_name=self._descriptor.event.name,
-                subscription=self._descriptor.group or self._descriptor.name,
-                queue=self._binding.queue or "",
+                event_name=passage.binding.address,
+                subscription=letter_name(step.descriptor, alone=len(passage.steps) == 1),
+                queue=passage.binding.queue or "",
                 attempts=attempts,
                 event_id=received.id,
             )
             try:
                 await self._replace(delivery, letter)
             except HeaderError as refused:  # a foreign sender's, too large for this protocol beside the cause
-                logger.warning("dead letter of event %r loses headers: %s", self._descriptor.event.name, refused)
+                logger.warning("dead letter of event %r loses headers: %s", step.descriptor.event.name, refused)
             else:
                 return
 
@@ -227,9 +296,7 @@ class Dispatcher:
             try:
                 await self._provider.publish(copy)
             except ProviderError as refused:
-                logger.error(
-                    "a copy of event %r for %s was not stored: %s", self._descriptor.event.name, copy.address, refused
-                )
+                logger.error("a copy of event %r for %s was not stored: %s", copy.envelope.id, copy.address, refused)
                 if await self._wait(pause):
                     delivery.release()
                     return
@@ -237,11 +304,6 @@ class Dispatcher:
             else:
                 delivery.ack()
                 return
-
-
-def _attempt_of(received: Envelope) -> int:
-    stated = received.headers.get(ATTEMPT, "")
-    return int(stated) if stated.isascii() and stated.isdigit() and len(stated) < 6 else 1
 
 
 def _main(headers: dict[str, str]) -> dict[str, str]:

@@ -9,55 +9,136 @@ from concurrent.futures import Executor
 from contextvars import copy_context
 from typing import Any
 
-from ..codecs.base import Codec
 from ..context import EventContext, _current
-from ..envelope import CE_TYPE, Envelope
-from ..events import EventDescriptor
-from ..exceptions import DecodeError, ListenerError
+from ..envelope import Envelope
+from ..events import is_event
+from ..exceptions import ListenerError
+from ..free_form import FreeFormEvent
 from ..listeners import EventListenerDescriptor
 
+#: Calls a handler; what it returns or yields is left in `EventContext.returned`.
 Call = Callable[[Any, EventContext], "Awaitable[Any] | None"]
 
 
-def compile_call(function: Callable[..., Any], label: str, *, inline: bool, executor: Callable[[], Executor]) -> Call:
-    """Return a function that calls *function* with an event and its context, the way its signature asks for.
+class Handler:
+    """A handler function, and how its signature asks to be called.
 
     Args:
-        function: ``(event)`` or ``(event, context)``, sync or async; a bound method for listeners.
+        function: ``(event)`` or ``(event, context)``, sync or async, may yield; a bound method for listeners.
         label: Names it in errors.
-        inline: Call a sync function on the loop instead of in a worker thread.
-        executor: Gives the worker threads when the first call needs one.
 
     Raises:
         ListenerError: it cannot be called with one or two arguments.
     """
-    arity = _arity(function, label)
 
-    def arguments(event: Any, context: EventContext) -> tuple[Any, ...]:
-        return (event, context)[:arity]
+    def __init__(self, function: Callable[..., Any], label: str) -> None:
+        self.label = label
+        self._takes_context = _arity(function, label) == 2
+        inner = function if inspect.isroutine(function) else getattr(function, "__call__", function)  # noqa: B004
+        if inspect.isasyncgenfunction(inner):
+            self.function = _collecting_async(function)
+        elif inspect.isgeneratorfunction(inner):
+            self.function = _collecting(function)
+        else:
+            self.function = function
+        self.is_async = inspect.iscoroutinefunction(inner) or inspect.isasyncgenfunction(inner)
 
-    if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None)):  # noqa: B004
-        if arity == 1:
-            return lambda event, _context: function(event)
-        return function
+    def call(self, event: Any, context: EventContext) -> Any:
+        """Call it here and now; an async one gives its coroutine."""
+        return self.function(event, context) if self._takes_context else self.function(event)
 
-    if inline:
+    def compile(self, *, inline: bool, executor: Callable[[], Executor]) -> Call:
+        """Return a function that calls it the way a delivery does.
 
-        def call_here(event: Any, context: EventContext) -> Awaitable[Any] | None:
-            result = function(*arguments(event, context))
-            return result if inspect.isawaitable(result) else None
+        Args:
+            inline: Call a sync function on the loop instead of in a worker thread.
+            executor: Gives the worker threads when the first call needs one.
+        """
+        function, call = self.function, self.call
+        if self.is_async and self._takes_context:
 
-        return call_here
+            async def call_both(event: Any, context: EventContext) -> None:
+                context.returned = await function(event, context)
 
-    async def call_in_thread(event: Any, context: EventContext) -> None:
-        # The thread sees the context variables that interceptors set around this delivery.
-        variables = copy_context()
-        context.thread = executor().submit(variables.run, function, *arguments(event, context))
-        result = await asyncio.wrap_future(context.thread)
-        if inspect.isawaitable(result):
-            await result
+            return call_both
 
-    return call_in_thread
+        if self.is_async:
+
+            async def call_one(event: Any, context: EventContext) -> None:
+                context.returned = await function(event)
+
+            return call_one
+
+        if inline:
+
+            def call_here(event: Any, context: EventContext) -> Awaitable[Any] | None:
+                result = call(event, context)
+                if result is None:
+                    return None
+                if inspect.isawaitable(result):
+                    return _keep(result, context)
+                context.returned = result
+                return None
+
+            return call_here
+
+        async def call_in_thread(event: Any, context: EventContext) -> None:
+            # The thread sees the context variables that interceptors set around this delivery.
+            variables = copy_context()
+            context.thread = executor().submit(variables.run, call, event, context)
+            result = await asyncio.wrap_future(context.thread)
+            context.returned = await result if inspect.isawaitable(result) else result
+
+        return call_in_thread
+
+
+def returned_events(result: Any, label: str) -> list[Any]:
+    """Return the events that a handler gave back: one, several, or none for whatever is false.
+
+    Raises:
+        ListenerError: it gave back something else.
+    """
+    if _is_event(result):
+        return [result]
+    if not result:
+        return []
+    # A text or a mapping is iterable and never meant.
+    many = None if isinstance(result, (str, bytes, dict)) else _listed(result)
+    if many is None or not all(_is_event(one) for one in many):
+        raise ListenerError(
+            f"{label} returned {type(result).__name__}: a handler returns an event, several, or None; its event counts "
+            "as failed"
+        )
+    return many
+
+
+def _is_event(value: Any) -> bool:
+    return isinstance(value, FreeFormEvent) or is_event(type(value))
+
+
+def _listed(result: Any) -> list[Any] | None:
+    try:
+        return list(result)
+    except TypeError:
+        return None
+
+
+async def _keep(result: Awaitable[Any], context: EventContext) -> None:
+    context.returned = await result
+
+
+def _collecting(function: Callable[..., Any]) -> Callable[..., Any]:
+    def collect(*arguments: Any) -> list[Any]:
+        return list(function(*arguments))
+
+    return collect
+
+
+def _collecting_async(function: Callable[..., Any]) -> Callable[..., Any]:
+    async def collect(*arguments: Any) -> list[Any]:
+        return [one async for one in function(*arguments)]
+
+    return collect
 
 
 def _arity(function: Callable[..., Any], label: str) -> int:
@@ -82,27 +163,20 @@ def _arity(function: Callable[..., Any], label: str) -> int:
     return 2 if len(required) == 2 or any(parameter.name == "context" for parameter in positional[1:2]) else 1
 
 
-class Invoke:
-    """Receiving end of a chain: decodes the body and calls the handler of the delivery under way."""
+def event_annotation(function: Callable[..., Any]) -> object:
+    """Return the annotation of a handler's first parameter, None where there is none or it cannot be resolved."""
+    try:
+        parameters = list(inspect.signature(function, eval_str=True).parameters.values())
+    except (TypeError, ValueError, NameError, AttributeError):
+        return None
+    return parameters[0].annotation if parameters else None
 
-    def __init__(self, codec: Codec) -> None:
-        self._codec = codec
+
+class Invoke:
+    """Receiving end of a chain: hands the envelope to the handler of the delivery under way."""
 
     def handle(self, envelope: Envelope, _listener: EventListenerDescriptor, /) -> Awaitable[Any] | None:
         context = _current.get()
         if context is None or context.call is None:
             raise RuntimeError("proceed_handle() was called outside of the handling of a delivery")
-        if envelope.event is None:
-            envelope.event = self.decode(envelope, context.listener.event)
-        return context.call(envelope.event, context)
-
-    def decode(self, envelope: Envelope, descriptor: EventDescriptor) -> Any:
-        """Return the event of *envelope*.
-
-        Raises:
-            DecodeError: the body is not of the described class, or the message says that it is another event.
-        """
-        stated = envelope.headers.get(CE_TYPE)
-        if stated and stated != descriptor.name:
-            raise DecodeError(f"event {descriptor.name!r}: the message says that it is a {stated!r}, unknown here")
-        return self._codec.decode(envelope.body, descriptor)
+        return context.call(envelope, context)

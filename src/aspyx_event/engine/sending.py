@@ -31,6 +31,7 @@ from ..envelope import (
 )
 from ..events import EventDescriptor
 from ..exceptions import LimitExceededError, UnsupportedError
+from ..free_form import FreeFormEvent
 from ..pipeline import Chain
 from ..policies import Limits
 from ..providers.base import Outgoing, Provider
@@ -105,7 +106,11 @@ class EnvelopeFactory:
         if headers:
             check_headers(headers)
             all_headers.update(headers)
-        if self._passes_objects:
+        if isinstance(event, FreeFormEvent):
+            body, own = event.write()
+            all_headers.update(own)
+            envelope = Envelope(body, all_headers)
+        elif self._passes_objects:
             envelope = Envelope.lazy(event, all_headers, lambda value: self._codec.encode(value, descriptor))
         else:
             envelope = Envelope(self._codec.encode(event, descriptor), all_headers, event)

@@ -43,6 +43,7 @@ class Capabilities:
         require_route: A message for an address without a queue can be refused instead of dropped.
         deduplicates: A second message of one `dedup_id` for one address is confirmed and dropped.
         headers: Headers travel unchanged.
+        patterns: A queue can be bound to a pattern of addresses.
         remote: Messages reach other processes.
     """
 
@@ -56,6 +57,7 @@ class Capabilities:
     require_route: bool = False
     deduplicates: bool = False
     headers: bool = True
+    patterns: bool = False
     remote: bool = False
 
 
@@ -112,12 +114,14 @@ class Binding:
     """The queue that a subscription consumes, created by the provider if it is missing.
 
     Attributes:
-        address: The event name (TOPIC) or the queue (QUEUE).
+        address: The event name, a pattern of names (`names.pattern_matches`) or a topic (TOPIC), or the queue (QUEUE).
         queue: Name of the queue; None for one that belongs to this consumer alone and vanishes with it.
         kind: TOPIC or QUEUE.
         durable: The queue outlives its consumers and keeps messages for them; otherwise it vanishes with the last.
         prefetch: Deliveries handed over and not yet settled, at most.
         label: Names the subscription in errors and logs.
+        selector: Header names with the values of which a message must have one; given only for a queue that belongs
+            to this consumer alone. A provider that cannot have the broker look ignores it: the engine looks, too.
     """
 
     address: str
@@ -126,6 +130,7 @@ class Binding:
     durable: bool = False
     prefetch: int = 100
     label: str = ""
+    selector: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 class Delivery(ABC):
@@ -136,12 +141,14 @@ class Delivery(ABC):
     Attributes:
         envelope: Headers and body of this delivery alone; the consumer may change it.
         redelivered: The transport says that it was handed out before.
+        binding: Set by the engine where it must know which of its queues a delivery came from.
     """
 
-    __slots__ = ("envelope", "redelivered")
+    __slots__ = ("binding", "envelope", "redelivered")
 
     envelope: Envelope
     redelivered: bool
+    binding: Binding
 
     @abstractmethod
     def ack(self) -> None:

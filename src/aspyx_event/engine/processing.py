@@ -1,0 +1,168 @@
+"""Running the handlers of an event here and now: no provider, no queue, in the order that they ask for."""
+
+from __future__ import annotations
+
+import inspect
+from collections import deque
+from collections.abc import Awaitable, Callable, Generator
+from typing import Any
+
+from ..context import EventContext, _current
+from ..envelope import NO_OPTIONS
+from ..events import EventDescriptor
+from ..exceptions import RequirementError, StateError, StopProcessing
+from ..filters import Filter
+from ..names import is_pattern
+from ..options import unmet_requirement
+from ..ordering import predecessors, sequence
+from ..registry import EventRegistry
+from ..shared import Shared
+from .host import running_loop
+from .invocation import returned_events
+from .sending import EnvelopeFactory
+from .steps import incompatible
+from .subscriptions import Subscription, SubscriptionBag
+
+
+class Processor:
+    """Takes events through the matching handlers of a manager, breadth first: what they return is processed after the
+    event at hand. Interceptors are about messages and see nothing of it.
+
+    Args:
+        registry: Knows the classes.
+        subscriptions: Whose handlers.
+        factory: Makes envelopes, for the context.
+        await_now: Runs an awaitable on the manager's loop and waits for it; for async handlers where no loop runs.
+    """
+
+    def __init__(
+        self,
+        registry: EventRegistry,
+        subscriptions: SubscriptionBag,
+        factory: EnvelopeFactory,
+        await_now: Callable[[Callable[[], Awaitable[Any]]], Any],
+    ) -> None:
+        self._registry, self._subscriptions, self._factory = registry, subscriptions, factory
+        self._await_now = await_now
+
+    def process(self, event: Any) -> Any:
+        """Process *event* in this thread.
+
+        Returns:
+            The value of the `StopProcessing` that ended it, else None.
+
+        Raises:
+            StateError: a handler is async and an event loop runs in this thread.
+            RequirementError: handlers that belong together do not fit.
+            Exception: what a handler raises; the rest is not run.
+        """
+        work = self._steps(event)
+        answer: Any = None
+        try:
+            while True:
+                waiting = work.send(answer)
+                if running_loop() is not None:
+                    waiting.close()
+                    raise StateError(
+                        "a handler is async and an event loop runs here: await manager.process_async(event)"
+                    )
+                answer = self._await_now(_once(waiting))
+        except StopIteration as end:
+            return end.value
+
+    async def process_async(self, event: Any) -> Any:
+        """The same where an event loop runs: async handlers are awaited, sync ones run on the loop."""
+        work = self._steps(event)
+        answer: Any = None
+        try:
+            while True:
+                answer = await work.send(answer)
+        except StopIteration as end:
+            return end.value
+
+    def _steps(self, first: Any) -> Generator[Any, Any, Any]:
+        """Run everything; yield what is to be awaited, and get its result."""
+        events = deque([first])
+        while events:
+            event = events.popleft()
+            envelope = self._factory.make(event, self._registry.of(event), None, NO_OPTIONS)
+            envelope.event = event
+            shared = Shared()
+            for subscription in self._in_order(event, envelope.headers):
+                context = EventContext(envelope, subscription.descriptor)
+                context.shared = shared
+                try:
+                    result = self._call(subscription, event, context)
+                    if inspect.isawaitable(result):
+                        result = yield _in_context(result, context)
+                    more = returned_events(result, f"listener {subscription.name!r}")
+                except StopProcessing as stop:
+                    subscription.stats.count += 1
+                    subscription.stats.note(context.event_id)
+                    if stop.has_value:
+                        return stop.value
+                    break
+                except BaseException:
+                    subscription.stats.failures += 1
+                    raise
+                subscription.stats.count += 1
+                subscription.stats.note(context.event_id)
+                events.extend(more)
+        return None
+
+    def _call(self, subscription: Subscription, event: Any, context: EventContext) -> Any:
+        token = _current.set(context)
+        try:
+            return subscription.step.handler.call(event, context)
+        finally:
+            _current.reset(token)
+
+    def _in_order(self, event: Any, headers: dict[str, str]) -> list[Subscription]:
+        """Return the subscriptions that want *event*; those to patterns first, then as they were made.
+
+        Raises:
+            RequirementError: a ring, or a handler that wants it requires one that is missing or does not want it.
+        """
+        descriptor = self._registry.of(event)
+        meant = [
+            one
+            for one in self._subscriptions
+            if any(source.takes(descriptor.name) for source in one.descriptor.sources)
+        ]
+        meant.sort(key=lambda one: not any(is_pattern(source.address) for source in one.descriptor.sources))
+        wanted = [one for one in meant if _wants(one, event, descriptor, headers)]
+        for one in wanted:
+            self._check(one, meant, wanted)
+        descriptors = [one.descriptor for one in wanted]
+        return [wanted[index] for index in sequence(descriptors, predecessors(descriptors)[0])]
+
+    def _check(self, subscription: Subscription, meant: list[Subscription], wanted: list[Subscription]) -> None:
+        for required in subscription.descriptor.requires:
+            if required.optional or any(required.names(one.descriptor) for one in wanted):
+                continue
+            if any(required.names(one.descriptor) for one in meant):
+                raise RequirementError(incompatible(subscription.name, required))
+            raise RequirementError(unmet_requirement(required, subscription.name))
+
+
+def _wants(subscription: Subscription, event: Any, descriptor: EventDescriptor, headers: dict[str, str]) -> bool:
+    condition: Filter | None = subscription.step.filter
+    if condition is None:
+        return True
+    left = condition.before_decoding(descriptor.name, headers)
+    return left is not None and condition.after_decoding(event, left)
+
+
+async def _in_context(work: Awaitable[Any], context: EventContext) -> Any:
+    token = _current.set(context)
+    try:
+        return await work
+    finally:
+        _current.reset(token)
+
+
+def _once(work: Awaitable[Any]) -> Callable[[], Any]:
+    async def run() -> Any:
+        return await work
+
+    return run

@@ -1,0 +1,77 @@
+"""Events without a class of their own, for programs that exchange names and JSON."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from .exceptions import DecodeError, EncodeError
+from .names import check_name
+
+S = TypeVar("S", bound="FreeFormEvent")
+
+
+class FreeFormEvent(ABC):
+    """Base of events whose name belongs to the instance, not to the class.
+
+    A handler gets one for every message of a name that no event class known to its manager has.
+    """
+
+    @property
+    @abstractmethod
+    def event_name(self) -> str:
+        """Name on the wire, which is also the address on a broker."""
+
+    @abstractmethod
+    def write(self) -> tuple[bytes, dict[str, str]]:
+        """Return the body, and headers that replace those which every event gets (id, source, time, content type).
+
+        Raises:
+            EncodeError: it holds a value that cannot be written.
+        """
+
+    @classmethod
+    @abstractmethod
+    def read(cls: type[S], name: str, body: bytes, headers: Mapping[str, str]) -> S:
+        """Return the event of a message.
+
+        Raises:
+            DecodeError: the message is not such an event.
+        """
+
+
+@dataclass
+class GenericEvent(FreeFormEvent):
+    """A name and a payload of JSON values: what is sent and received where no class is declared.
+
+    Attributes:
+        name: Name of the event.
+        payload: Any JSON value; usually a dict.
+    """
+
+    name: str
+    payload: Any = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_name(self.name, "event name")
+
+    @property
+    def event_name(self) -> str:
+        return self.name
+
+    def write(self) -> tuple[bytes, dict[str, str]]:
+        try:
+            return json.dumps(self.payload, ensure_ascii=False, allow_nan=False).encode(), {}
+        except (TypeError, ValueError) as error:
+            raise EncodeError(f"event {self.name!r}: its payload cannot be written as JSON: {error}") from error
+
+    @classmethod
+    def read(cls, name: str, body: bytes, headers: Mapping[str, str]) -> GenericEvent:
+        del headers
+        try:
+            return cls(name, json.loads(body) if body else None)
+        except (ValueError, RecursionError) as error:
+            raise DecodeError(f"event {name!r}: its body is no JSON: {error}") from error

@@ -1,0 +1,141 @@
+"""The order between handlers of one event: what must run before what, and the sequence that follows from it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from .exceptions import DeclarationError, RequirementError
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """A handler that another one is bound to.
+
+    Attributes:
+        handler: The name of a listener or handler, a listener class, or a handler function.
+        optional: Run also where the handler is missing, or does not want the event.
+    """
+
+    handler: str | type | Callable[..., Any]
+    optional: bool = False
+
+    def __post_init__(self) -> None:
+        if isinstance(self.handler, str):
+            if not self.handler:
+                raise DeclarationError("requires='': name a handler")
+        elif not callable(self.handler):
+            raise DeclarationError(f"requires={self.handler!r}: the name of a handler, its class or its function")
+
+    def names(self, handler: Named) -> bool:
+        """Tell whether *handler* is meant."""
+        if isinstance(self.handler, str):
+            return self.handler == handler.name
+        return _plain(self.handler) is _plain(handler.type)
+
+    def __str__(self) -> str:
+        return (
+            self.handler if isinstance(self.handler, str) else getattr(self.handler, "__qualname__", repr(self.handler))
+        )
+
+
+RequirementLike = str | type | Callable[..., Any] | Requirement
+
+
+class Named(Protocol):
+    """What can be ordered: an `EventListenerDescriptor`."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def type(self) -> Any: ...
+
+    @property
+    def requires(self) -> tuple[Requirement, ...]: ...
+
+    @property
+    def required_by(self) -> tuple[Requirement, ...]: ...
+
+
+def requirements(given: object, keyword: str) -> tuple[Requirement, ...]:
+    """Return what a keyword `requires` or `required_by` was given, as requirements.
+
+    Raises:
+        DeclarationError: it is empty, or holds what names no handler.
+    """
+    if given is None:
+        return ()
+    many: Iterable[Any] = given if isinstance(given, (tuple, list, set, frozenset)) else (given,)
+    found = tuple(one if isinstance(one, Requirement) else Requirement(one) for one in many)
+    if not found:
+        raise DeclarationError(f"{keyword}=(): name at least one handler, or leave the keyword out")
+    return found
+
+
+def predecessors(handlers: Sequence[Named]) -> tuple[list[set[int]], list[tuple[Named, Requirement]]]:
+    """Return for each handler the indices of those that run before it, and the requirements that nobody meets.
+
+    What a `required_by` names need not be there.
+    """
+    before: list[set[int]] = [set() for _ in handlers]
+    missing: list[tuple[Named, Requirement]] = []
+    for index, handler in enumerate(handlers):
+        for required in handler.requires:
+            met = [other for other, candidate in enumerate(handlers) if required.names(candidate)]
+            before[index].update(met)
+            if not met and not required.optional:
+                missing.append((handler, required))
+        for required in handler.required_by:
+            for other, candidate in enumerate(handlers):
+                if required.names(candidate):
+                    before[other].add(index)
+    return before, missing
+
+
+def sequence(handlers: Sequence[Named], before: Sequence[set[int]]) -> list[int]:
+    """Return the indices in an order that puts every handler behind what it requires; ties as they came.
+
+    Raises:
+        RequirementError: some require each other in a ring; the message names it.
+    """
+    left, order = list(range(len(handlers))), list[int]()
+    done: set[int] = set()
+    while left:
+        ready = next((index for index in left if before[index] <= done), None)
+        if ready is None:
+            ring = " -> ".join(handlers[index].name for index in _ring(left[0], before, done))
+            raise RequirementError(f"handlers require each other in a ring: {ring}; take one requirement out")
+        left.remove(ready)
+        done.add(ready)
+        order.append(ready)
+    return order
+
+
+def bound_together(before: Sequence[set[int]]) -> list[list[int]]:
+    """Return the groups that the bonds make of the handlers; a handler without a bond is a group of its own."""
+    group = list(range(len(before)))
+    for index, required in enumerate(before):
+        for other in required:
+            old, new = group[index], group[other]
+            group = [new if one == old else one for one in group]
+    members: dict[int, list[int]] = {}
+    for index, one in enumerate(group):
+        members.setdefault(one, []).append(index)
+    return list(members.values())
+
+
+def _ring(start: int, before: Sequence[set[int]], done: set[int]) -> list[int]:
+    """Follow requirements that are not met until one comes again."""
+    seen: list[int] = []
+    here = start
+    while here not in seen:
+        seen.append(here)
+        here = min(before[here] - done)
+    return [*seen[seen.index(here) :], here]
+
+
+def _plain(handler: Any) -> Any:
+    return handler.__func__ if inspect.ismethod(handler) else handler
