@@ -5,12 +5,15 @@
     - UnregisteredEventTypeError
     - DuplicateEventError
     - InvalidNameError
+    - InvalidSchemaError
     - ListenerError
     - QueueClashError
     - UnsupportedError
   + CodecError                  discard: bytes and event do not fit each other, a retry cannot help
     - EncodeError
+      * InvalidEventSchemaError
     - DecodeError
+      * SchemaVersionError
     - LimitExceededError
   + UnknownDeadLetterError      there is no such dead letter (any more)
   + ProcessDiedError            find out why the event kills its process
@@ -27,9 +30,16 @@
     - BufferFullError
     - NotAcceptedError
     - NoRouteError
+  + EventStoreError             the store of events did not do what it was asked
+    - StoreUnavailableError     try again: it is locked, lost, full or too slow
+    - StoreRefusedError         look at the database or the event; trying again does not help
+      * DuplicateStoredEventError
+      * UnknownStoredEventError
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 class EventException(Exception):
@@ -59,6 +69,10 @@ class InvalidNameError(DeclarationError):
     """A name has characters that the brokers read as syntax."""
 
 
+class InvalidSchemaError(DeclarationError):
+    """`@event(schema=...)` is no JSON Schema; the message names the event, the place in the schema and the reason."""
+
+
 class ListenerError(DeclarationError):
     """A listener has no `on`, or cannot be built by the container."""
 
@@ -81,6 +95,24 @@ class EncodeError(CodecError):
 
 class DecodeError(CodecError):
     """A body is not what its event class says; the message names event, field and reason."""
+
+
+class InvalidEventSchemaError(EncodeError, ValueError):
+    """An event that was to be sent is not what its class or its JSON Schema says.
+
+    Attributes:
+        event_name: Name of the event.
+        errors: One line for each thing that is wrong: the place in the payload, and why.
+    """
+
+    def __init__(self, event_name: str, errors: Sequence[str], against: str = "its class") -> None:
+        shown = "; ".join(errors[:3]) + (f" (and {len(errors) - 3} more)" if len(errors) > 3 else "")
+        super().__init__(f"event {event_name!r} is not what {against} says: {shown}")
+        self.event_name, self.errors = event_name, list(errors)
+
+
+class SchemaVersionError(DecodeError):
+    """A payload has a version that this program does not read: newer than its class, or too old for its upcasters."""
 
 
 class LimitExceededError(CodecError):
@@ -145,3 +177,23 @@ class NotAcceptedError(ProviderError):
 
 class NoRouteError(ProviderError):
     """`require_route=True` was asked and no queue is bound to the address: the broker would drop the event."""
+
+
+class EventStoreError(EventException):
+    """A store of events did not do what it was asked. An event that was to be stored before it is sent was not sent."""
+
+
+class StoreUnavailableError(EventStoreError):
+    """The store is locked, lost, full or too slow. Trying again later may help; nothing was sent that is not stored."""
+
+
+class StoreRefusedError(EventStoreError):
+    """The store refuses, and will again: a wrong password, tables of another program, a value it cannot hold."""
+
+
+class DuplicateStoredEventError(StoreRefusedError):
+    """The store has an event of this id."""
+
+
+class UnknownStoredEventError(StoreRefusedError, LookupError):
+    """The store has no event of this id."""
