@@ -7,11 +7,10 @@ from collections import deque
 from collections.abc import Mapping
 from contextvars import Context, copy_context
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
 from functools import partial
+from time import time_ns
 from typing import Any, cast
 from urllib.parse import quote
-from uuid import uuid4
 
 from ..codecs.base import Codec
 from ..envelope import (
@@ -34,6 +33,7 @@ from ..exceptions import LimitExceededError, UnsupportedError
 from ..pipeline import Chain
 from ..policies import Limits
 from ..providers.base import Outgoing, Provider
+from .stamps import new_id, timestamp
 
 
 class Publish:
@@ -86,12 +86,13 @@ class EnvelopeFactory:
             EncodeError: the event cannot be written.
             HeaderError: a header cannot be sent.
         """
+        now = time_ns()
         all_headers = {
             CE_SPECVERSION: SPECVERSION,
-            CE_ID: str(uuid4()),
+            CE_ID: new_id(),
             CE_SOURCE: self._source,
             CE_TYPE: descriptor.name,
-            CE_TIME: datetime.now(timezone.utc).isoformat().replace("+00:00", "Z"),
+            CE_TIME: timestamp(now),
             CONTENT_TYPE: self._codec.content_type,
         }
         key = options.key if options.key is not None else descriptor.key_of(event)
@@ -100,8 +101,7 @@ class EnvelopeFactory:
             if key != options.key:
                 options = replace(options, key=key)
         if options.ttl is not None:
-            end = datetime.now(timezone.utc) + timedelta(seconds=options.ttl)
-            all_headers[CE_EXPIRY] = end.isoformat().replace("+00:00", "Z")
+            all_headers[CE_EXPIRY] = timestamp(now + round(options.ttl * 1e9))
         if headers:
             check_headers(headers)
             all_headers.update(headers)
