@@ -14,6 +14,8 @@
       * InvalidEventSchemaError
     - DecodeError
       * SchemaVersionError
+      * InvalidCloudEventError
+      * UnknownFormatError
     - LimitExceededError
   + UnknownDeadLetterError      there is no such dead letter (any more)
   + ProcessDiedError            find out why the event kills its process
@@ -113,6 +115,22 @@ class InvalidEventSchemaError(EncodeError, ValueError):
 
 class SchemaVersionError(DecodeError):
     """A payload has a version that this program does not read: newer than its class, or too old for its upcasters."""
+
+
+class InvalidCloudEventError(DecodeError):
+    """What came in is no CloudEvent of version 1.0.
+
+    Attributes:
+        attribute: Name of the attribute or member that is wrong; "" where it is none of them.
+    """
+
+    def __init__(self, message: str, attribute: str = "") -> None:
+        super().__init__(message)
+        self.attribute = attribute
+
+
+class UnknownFormatError(DecodeError):
+    """A CloudEvent came in a format, or a number of them in a batch format, that nobody reads here."""
 
 
 class LimitExceededError(CodecError):
