@@ -6,9 +6,10 @@ from importlib import import_module, metadata
 from typing import TYPE_CHECKING, Any
 
 from .clock import Clock, ManualClock, SystemClock
-from .codecs.base import Codec
+from .codecs.base import Codec, UpcastingCodec
 from .codecs.json import JsonCodec
 from .context import EventContext, current_context
+from .contracts.upcasters import upcaster
 from .di import EventModule
 from .engine.dead_letters import Cause, DeadLetter, DeadLetters
 from .engine.dispatch import SubscriptionStats
@@ -31,7 +32,9 @@ from .exceptions import (
     EventException,
     HandlerTimeoutError,
     HeaderError,
+    InvalidEventSchemaError,
     InvalidNameError,
+    InvalidSchemaError,
     LimitExceededError,
     ListenerError,
     MissingDriverError,
@@ -41,6 +44,7 @@ from .exceptions import (
     ProcessDiedError,
     ProviderError,
     QueueClashError,
+    SchemaVersionError,
     StateError,
     UnknownDeadLetterError,
     UnregisteredEventTypeError,
@@ -113,7 +117,9 @@ __all__ = [
     "Health",
     "HealthApp",
     "InboxStore",
+    "InvalidEventSchemaError",
     "InvalidNameError",
+    "InvalidSchemaError",
     "JsonCodec",
     "LimitExceededError",
     "Limits",
@@ -136,6 +142,7 @@ __all__ = [
     "Receipt",
     "Retry",
     "RetryMode",
+    "SchemaVersionError",
     "SendOptions",
     "StateError",
     "StompProvider",
@@ -147,12 +154,14 @@ __all__ = [
     "UnknownDeadLetterError",
     "UnregisteredEventTypeError",
     "UnsupportedError",
+    "UpcastingCodec",
     "__version__",
     "current_context",
     "envelope_pipeline",
     "event",
     "event_handler",
     "event_listener",
+    "upcaster",
 ]
 
 

@@ -65,6 +65,7 @@ class EventManager(_EarlierNames):
         limits: What is refused on sending, and becomes a dead letter on receiving.
         source: CloudEvents source of what is sent; "" takes the provider's server name.
         stop_timeout: Seconds that running handlers have to finish when the manager stops.
+        validate_schema: Check sent events against the JSON Schema of their ``@event(schema=...)``.
 
     Raises:
         DeclarationError: the provider is none, or a listener is none.
@@ -83,6 +84,7 @@ class EventManager(_EarlierNames):
         limits: Limits | None = None,
         source: str = "",
         stop_timeout: float = 10.0,
+        validate_schema: bool = True,
     ) -> None:
         if not isinstance(provider, Provider):
             raise DeclarationError(f"EventManager({provider!r}): the provider does not derive from Provider")
@@ -103,6 +105,7 @@ class EventManager(_EarlierNames):
             stop_timeout,
             self._residence.control,
         )
+        self.validate_schema = validate_schema
         self._residence.furnish(self._engine)
 
     @inject_environment()  # type: ignore[untyped-decorator]
@@ -150,6 +153,15 @@ class EventManager(_EarlierNames):
     @stop_timeout.setter
     def stop_timeout(self, seconds: float) -> None:
         self._engine.stop_timeout = seconds
+
+    @property
+    def validate_schema(self) -> bool:
+        """Whether sent events are checked against the JSON Schema of their ``@event(schema=...)``."""
+        return self._engine.factory.schemas.enabled
+
+    @validate_schema.setter
+    def validate_schema(self, on: bool) -> None:
+        self._engine.factory.schemas.enabled = on
 
     async def __aenter__(self) -> EventManager:
         await self.start()
@@ -308,3 +320,13 @@ class EventManager(_EarlierNames):
             UnregisteredEventTypeError: no event of this name is known here.
         """
         return self._engine.events.by_name(name)
+
+    def schema_of(self, event_type: type | str) -> dict[str, Any]:
+        """Return the JSON Schema of an event's payload, given its class or its name.
+
+        Raises:
+            UnregisteredEventTypeError: it is no event, or no event of this name is known here.
+            DeclarationError: its class has fields that JSON Schema cannot tell.
+        """
+        events = self._engine.events
+        return (events.by_name(event_type) if isinstance(event_type, str) else events.add(event_type)).schema

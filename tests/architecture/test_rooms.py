@@ -19,6 +19,8 @@ ROOMS = {
     "topics": 1,
     "registry": 1,
     "codecs": 1,
+    "contracts.upcasters": 1,
+    "contracts.schemas": 1,
     # ports
     "pipeline": 2,
     "providers.base": 2,
@@ -32,13 +34,14 @@ ROOMS = {
     "reactions": 4,
     "observability": 4,
     "inbox": 4,
+    "contracts": 4,
+    "asyncapi": 4,
     # the manager
     "manager": 5,
     # edges
     "di": 6,
     "testing": 6,
     "cli": 6,
-    "asyncapi": 6,
     "console": 6,
     "": 6,
 }

@@ -151,6 +151,7 @@ class Engine:
         """
         options = descriptor.options
         check_field(descriptor.event.type, options.order_by, f"listener {descriptor.name!r}: order_by")
+        self._invoke.prepare(descriptor.event)
         call = compile_call(function, f"listener {descriptor.name!r}", inline=options.inline, executor=self._threads)
         binding = binding_of(descriptor, self._provider)
         dispatcher = Dispatcher(

@@ -11,7 +11,8 @@ from typing import Any
 
 from ..codecs.base import Codec
 from ..context import EventContext, _current
-from ..envelope import CE_TYPE, Envelope
+from ..contracts.upcasters import VersionedDecoding
+from ..envelope import CE_TYPE, CE_VERSION, Envelope
 from ..events import EventDescriptor
 from ..exceptions import DecodeError, ListenerError
 from ..listeners import EventListenerDescriptor
@@ -86,7 +87,7 @@ class Invoke:
     """Receiving end of a chain: decodes the body and calls the handler of the delivery under way."""
 
     def __init__(self, codec: Codec) -> None:
-        self._codec = codec
+        self._codec, self._versions = codec, VersionedDecoding(codec)
 
     def handle(self, envelope: Envelope, _listener: EventListenerDescriptor, /) -> Awaitable[Any] | None:
         context = _current.get()
@@ -105,4 +106,15 @@ class Invoke:
         stated = envelope.headers.get(CE_TYPE)
         if stated and stated != descriptor.name:
             raise DecodeError(f"event {descriptor.name!r}: the message says that it is a {stated!r}, unknown here")
+        version = envelope.headers.get(CE_VERSION, "1")
+        if version != descriptor.wire_version:
+            return self._versions.decode(envelope.body, version, descriptor)
         return self._codec.decode(envelope.body, descriptor)
+
+    def prepare(self, descriptor: EventDescriptor) -> None:
+        """Check what older payloads of an event are read with.
+
+        Raises:
+            DeclarationError: its upcasters do not lead to its version.
+        """
+        self._versions.prepare(descriptor)

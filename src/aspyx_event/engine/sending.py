@@ -13,7 +13,11 @@ from typing import Any, cast
 from urllib.parse import quote
 
 from ..codecs.base import Codec
+from ..context import lineage
+from ..contracts.schemas import SchemaValidation
 from ..envelope import (
+    CE_CAUSATION,
+    CE_CORRELATION,
     CE_EXPIRY,
     CE_ID,
     CE_KEY,
@@ -21,6 +25,7 @@ from ..envelope import (
     CE_SPECVERSION,
     CE_TIME,
     CE_TYPE,
+    CE_VERSION,
     CONTENT_TYPE,
     NO_OPTIONS,
     SPECVERSION,
@@ -75,6 +80,8 @@ class EnvelopeFactory:
 
     def __init__(self, codec: Codec, source: str, *, passes_objects: bool = False) -> None:
         self._codec, self._passes_objects = codec, passes_objects
+        #: Checks what has a JSON Schema of its own; `process` and whatever else brings events in asks it too.
+        self.schemas = SchemaValidation()
         self._source = quote(source, safe="/:@-._~?#[]!$&'()*+,;=%")
 
     def make(
@@ -84,22 +91,31 @@ class EnvelopeFactory:
 
         Raises:
             EncodeError: the event cannot be written.
+            InvalidEventSchemaError: the event is not what its JSON Schema says.
             HeaderError: a header cannot be sent.
         """
-        now = time_ns()
+        if descriptor.declared_schema is not None:
+            self.schemas.check(event, descriptor)
+        event_id, now = new_id(), time_ns()
+        correlation_id, causation_id = lineage(event_id)
         all_headers = {
             CE_SPECVERSION: SPECVERSION,
-            CE_ID: new_id(),
+            CE_ID: event_id,
             CE_SOURCE: self._source,
             CE_TYPE: descriptor.name,
             CE_TIME: timestamp(now),
+            CE_CORRELATION: correlation_id,
             CONTENT_TYPE: self._codec.content_type,
         }
+        if causation_id:
+            all_headers[CE_CAUSATION] = causation_id
         key = options.key if options.key is not None else descriptor.key_of(event)
         if key is not None:
             all_headers[CE_KEY] = key
             if key != options.key:
                 options = replace(options, key=key)
+        if descriptor.version != 1:
+            all_headers[CE_VERSION] = descriptor.wire_version
         if options.ttl is not None:
             all_headers[CE_EXPIRY] = timestamp(now + round(options.ttl * 1e9))
         if headers:
