@@ -25,6 +25,7 @@ from .envelope import NO_OPTIONS, Envelope, SendOptions
 from .events import EventDescriptor
 from .exceptions import DeclarationError
 from .listeners import EventListenerDescriptor, SubscriptionOptions
+from .observing import Observer
 from .pipeline import EnvelopePipeline
 from .policies import AckPolicy, Limits, Retry
 from .providers.base import ConnectionHooks, Provider
@@ -65,6 +66,7 @@ class EventManager(_EarlierNames):
         limits: What is refused on sending, and becomes a dead letter on receiving.
         source: CloudEvents source of what is sent; "" takes the provider's server name.
         stop_timeout: Seconds that running handlers have to finish when the manager stops.
+        observers: Told of everything that happens to events, such as `observability.OpenTelemetry()`.
         validate_schema: Check sent events against the JSON Schema of their ``@event(schema=...)``.
 
     Raises:
@@ -84,6 +86,7 @@ class EventManager(_EarlierNames):
         limits: Limits | None = None,
         source: str = "",
         stop_timeout: float = 10.0,
+        observers: Iterable[Observer] = (),
         validate_schema: bool = True,
     ) -> None:
         if not isinstance(provider, Provider):
@@ -104,6 +107,7 @@ class EventManager(_EarlierNames):
             source or provider.server_name or "aspyx-event",
             stop_timeout,
             self._residence.control,
+            observers,
         )
         self.validate_schema = validate_schema
         self._residence.furnish(self._engine)

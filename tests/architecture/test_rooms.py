@@ -7,6 +7,7 @@ ROOMS = {
     # values
     "exceptions": 0,
     "names": 0,
+    "log_fields": 0,
     "clock": 0,
     "envelope": 0,
     "policies": 0,
@@ -23,6 +24,7 @@ ROOMS = {
     "contracts.schemas": 1,
     # ports
     "pipeline": 2,
+    "observing": 2,
     "providers.base": 2,
     "store.base": 2,
     # engine

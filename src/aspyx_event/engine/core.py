@@ -13,6 +13,7 @@ from aspyx.di import Environment
 from ..codecs.base import Codec
 from ..events import check_field
 from ..listeners import EventListenerDescriptor
+from ..observing import Observer, observer_for
 from ..pipeline import Chain, EnvelopePipeline
 from ..policies import Limits, Retry
 from ..providers.base import Provider
@@ -46,6 +47,7 @@ class Engine:
         source: CloudEvents source of what is sent.
         stop_timeout: Seconds that running handlers have to finish.
         control: Runs the work of a subscription's methods on the manager's loop.
+        observers: Told of everything.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Engine:
         source: str,
         stop_timeout: float,
         control: Control,
+        observers: Iterable[Observer] = (),
     ) -> None:
         self._provider, self._codec, self._retry, self._reporter = provider, codec, retry, reporter
         self._limits, self._control = limits, control
@@ -68,16 +71,17 @@ class Engine:
         #: Attach the subscriptions at start; without, the engine sends and works on dead letters.
         self.listens = True
         self.events, self.subscriptions = EventRegistry(), SubscriptionBag()
-        self.factory = EnvelopeFactory(codec, source, passes_objects=provider.passes_objects)
+        self._observer = observer_for(observers, provider, self.subscriptions)
+        self.factory = EnvelopeFactory(codec, source, passes_objects=provider.passes_objects, observer=self._observer)
         self._invoke = Invoke(codec)
-        self._chain = Chain(Publish(provider, limits).send, self._invoke.handle)
+        self._chain = Chain(Publish(provider, limits, self._observer).send, self._invoke.handle)
         self.sending = Sending(self._chain)
         self.early = EarlySends(self.sending)
         self._given_pipelines, self._reactions = list(pipelines), reactions_in(listeners)
         self._pipeline_types: list[type] = []
         self._pipelines: list[EnvelopePipeline] = []
         self._environment: Environment | None = None
-        self.dead_letters = DeadLetterBox(provider, self.subscriptions)
+        self.dead_letters = DeadLetterBox(provider, self.subscriptions, self._observer)
         # Only a broker keeps what a dead process had in hand, and only under a name that comes back.
         counts = provider.capabilities.remote and bool(provider.server_name)
         self._ledger = CrashLedger(provider) if counts else None
@@ -111,6 +115,8 @@ class Engine:
             await self._provider.stop()
             self._chain.release()
             raise
+        if self._observer is not None:
+            self._observer.started()
         # The last step: nothing may be sent between these and the events that find the manager started.
         self.early.flush()
         logger.info("started: %d subscriptions on the %s provider", len(attaching), self._provider.name)
@@ -132,6 +138,8 @@ class Engine:
         if self._ledger is not None:
             await self._ledger.close()
         await self._provider.stop()
+        if self._observer is not None:
+            self._observer.stopped()
         self._chain.release()
         executor, self._executor = self._executor, None
         if executor is not None:
@@ -165,6 +173,7 @@ class Engine:
             binding,
             self._limits,
             self._ledger if binding.durable else None,
+            self._observer,
         )
         subscription = Subscription(descriptor, binding, dispatcher, self._control, self.remove)
         self.subscriptions.add(subscription)

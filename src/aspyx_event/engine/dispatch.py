@@ -12,14 +12,17 @@ from ..context import EventContext
 from ..envelope import ATTEMPT, CE_PREFIX, Envelope
 from ..exceptions import CodecError, HeaderError, LimitExceededError, ProcessDiedError, ProviderError
 from ..listeners import EventListenerDescriptor
+from ..log_fields import log_fields
+from ..observing import Observer, Settlement
 from ..pipeline import Link
 from ..policies import AckPolicy, Limits, Retry, RetryMode
-from ..providers.base import Binding, Delivery, Outgoing, Provider
+from ..providers.base import Binding, Consume, Delivery, Outgoing, Provider
 from .attempts import Attempts
 from .copies import dead_letter, retry_copy
 from .crashes import CrashLedger
 from .failures import FailureReporter
 from .invocation import Call
+from .observation import ObservedDelivery, observed_consume
 
 logger = logging.getLogger("aspyx.event")
 
@@ -59,6 +62,7 @@ class Dispatcher:
         binding: The queue that the deliveries come from.
         limits: What is too large to be handled.
         ledger: Counts the deaths of the process; None does not.
+        observer: Told of every stage.
     """
 
     def __init__(
@@ -73,11 +77,12 @@ class Dispatcher:
         binding: Binding,
         limits: Limits,
         ledger: CrashLedger | None,
+        observer: Observer | None = None,
     ) -> None:
         self._descriptor, self._call, self._retry = descriptor, call, retry
         self._provider, self._clock, self._reporter, self._binding = provider, clock, reporter, binding
-        self._attempts = Attempts(chain, retry.timeout, self._left_behind)
-        self._limits, self._ledger = limits, ledger
+        self._attempts = Attempts(chain, retry.timeout, self._left_behind, observer)
+        self._limits, self._ledger, self._observer = limits, ledger, observer
         #: Deliveries to come that may have been in hand when a process died: they are first in the queue, and no more
         #: than were handled at once, here and in a few processes beside. Each costs a round trip to the broker.
         self._suspects = min(binding.prefetch, max(10, 2 * descriptor.options.concurrency)) if ledger else 0
@@ -90,6 +95,10 @@ class Dispatcher:
         # A new one, because the first wait binds it to its loop, and a restart may be on another.
         self._stopping = asyncio.Event()
 
+    def observed(self, consume: Consume) -> Consume:
+        """Return what brings deliveries to *consume* in a form that tells the observer what becomes of them."""
+        return observed_consume(consume, self._descriptor, self._observer)
+
     def _left_behind(self, change: int) -> None:
         self.stats.left_behind += change
 
@@ -99,6 +108,8 @@ class Dispatcher:
 
     async def dispatch(self, delivery: Delivery) -> None:
         """Handle one delivery; settle it when it is done, dead, or to be handed back."""
+        if isinstance(delivery, ObservedDelivery):
+            delivery.take()
         if self._policy is AckPolicy.BEFORE:
             delivery.ack()
         if self._ledger is None or not self._suspects:
@@ -149,6 +160,8 @@ class Dispatcher:
                     return
                 attempt += 1
                 if self._retry.mode is RetryMode.DELAYED:
+                    if isinstance(delivery, ObservedDelivery):
+                        delivery.begin(Settlement.RETRY)
                     await self._replace(delivery, retry_copy(received, self._binding, attempt, delay))
                     return
                 if await self._wait(delay):
@@ -160,9 +173,12 @@ class Dispatcher:
 
     async def _note(self, error: Exception, context: EventContext) -> None:
         self.stats.failures += 1
-        if self._delay(error, context.attempt) is None:
+        delay = self._delay(error, context.attempt)
+        if delay is None:
             await self._reporter.report(error, f"listener {self._descriptor.name!r}", context)
             return
+        if self._observer is not None and not context.settled:
+            self._observer.retrying(context, error, delay)
         logger.warning(
             "listener %r failed on event %r (id %s), attempt %d of %d: %s: %s",
             self._descriptor.name,
@@ -172,6 +188,7 @@ class Dispatcher:
             self._retry.attempts,
             type(error).__name__,
             error,
+            extra=log_fields(context.envelope, self._descriptor.name),
         )
 
     def _delay(self, error: BaseException, attempt: int) -> float | None:
@@ -197,8 +214,13 @@ class Dispatcher:
     async def _give_up(self, delivery: Delivery, received: Envelope, error: Exception, attempts: int) -> None:
         """Keep the event as a dead letter, then forget the delivery."""
         self.stats.dead_letters += 1
+        observed = delivery if isinstance(delivery, ObservedDelivery) else None
         if self._policy is AckPolicy.BEFORE:
+            if observed is not None:
+                observed.dropped()
             return
+        if observed is not None:
+            observed.begin(Settlement.DEAD_LETTER if self._retry.dead_letter else Settlement.DROPPED)
         if not self._retry.dead_letter:
             delivery.ack()
             return
@@ -216,7 +238,12 @@ class Dispatcher:
             try:
                 await self._replace(delivery, letter)
             except HeaderError as refused:  # a foreign sender's, too large for this protocol beside the cause
-                logger.warning("dead letter of event %r loses headers: %s", self._descriptor.event.name, refused)
+                logger.warning(
+                    "dead letter of event %r loses headers: %s",
+                    self._descriptor.event.name,
+                    refused,
+                    extra=log_fields(received, self._descriptor.name),
+                )
             else:
                 return
 
@@ -228,8 +255,14 @@ class Dispatcher:
                 await self._provider.publish(copy)
             except ProviderError as refused:
                 logger.error(
-                    "a copy of event %r for %s was not stored: %s", self._descriptor.event.name, copy.address, refused
+                    "a copy of event %r for %s was not stored: %s",
+                    self._descriptor.event.name,
+                    copy.address,
+                    refused,
+                    extra=log_fields(delivery.envelope, self._descriptor.name),
                 )
+                if self._observer is not None:
+                    self._observer.not_stored(delivery.envelope, self._descriptor, refused)
                 if await self._wait(pause):
                     delivery.release()
                     return

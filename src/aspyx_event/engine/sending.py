@@ -35,17 +35,19 @@ from ..envelope import (
 )
 from ..events import EventDescriptor
 from ..exceptions import LimitExceededError, UnsupportedError
+from ..observing import Observer
 from ..pipeline import Chain
 from ..policies import Limits
 from ..providers.base import Outgoing, Provider
+from .observation import observed_publish
 from .stamps import new_id, timestamp
 
 
 class Publish:
     """Sending end of a chain: hands the envelope to the provider."""
 
-    def __init__(self, provider: Provider, limits: Limits) -> None:
-        self._provider, self._limits = provider, limits
+    def __init__(self, provider: Provider, limits: Limits, observer: Observer | None = None) -> None:
+        self._provider, self._limits, self._observer = provider, limits, observer
 
     def send(self, envelope: Envelope, descriptor: EventDescriptor, /) -> asyncio.Future[None]:
         options = envelope.options
@@ -53,20 +55,21 @@ class Publish:
         exceeded = self._limits.exceeded(envelope.body if envelope.encoded else b"", envelope.headers)
         if exceeded:
             raise LimitExceededError(f"event {descriptor.name!r} (id {envelope.id}): too large: {exceeded}")
-        return self._provider.publish(
-            Outgoing(
-                address=descriptor.name,
-                envelope=envelope,
-                dedup_id=envelope.id,
-                durable=descriptor.durable,
-                key=options.key,
-                delay=options.delay,
-                ttl=options.ttl,
-                priority=options.priority,
-                require_route=options.require_route,
-                wait_handled=options.wait_handled,
-            )
+        message = Outgoing(
+            address=descriptor.name,
+            envelope=envelope,
+            dedup_id=envelope.id,
+            durable=descriptor.durable,
+            key=options.key,
+            delay=options.delay,
+            ttl=options.ttl,
+            priority=options.priority,
+            require_route=options.require_route,
+            wait_handled=options.wait_handled,
         )
+        if self._observer is not None:
+            return observed_publish(self._observer, self._provider, message, descriptor)
+        return self._provider.publish(message)
 
 
 class EnvelopeFactory:
@@ -76,10 +79,13 @@ class EnvelopeFactory:
         codec: Writes the body.
         source: CloudEvents source of all events of this manager, a URI reference.
         passes_objects: The provider can carry the event object: encode only if an interceptor reads the body.
+        observer: Told of each envelope.
     """
 
-    def __init__(self, codec: Codec, source: str, *, passes_objects: bool = False) -> None:
-        self._codec, self._passes_objects = codec, passes_objects
+    def __init__(
+        self, codec: Codec, source: str, *, passes_objects: bool = False, observer: Observer | None = None
+    ) -> None:
+        self._codec, self._passes_objects, self._observer = codec, passes_objects, observer
         #: Checks what has a JSON Schema of its own; `process` and whatever else brings events in asks it too.
         self.schemas = SchemaValidation()
         self._source = quote(source, safe="/:@-._~?#[]!$&'()*+,;=%")
@@ -126,6 +132,8 @@ class EnvelopeFactory:
         else:
             envelope = Envelope(self._codec.encode(event, descriptor), all_headers, event)
         envelope.options = options
+        if self._observer is not None:
+            self._observer.created(envelope, descriptor)
         return envelope
 
 

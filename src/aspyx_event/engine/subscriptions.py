@@ -13,6 +13,7 @@ from ..envelope import CE_KEY
 from ..events import EventDescriptor
 from ..exceptions import CodecError, DeclarationError, QueueClashError, UnsupportedError
 from ..listeners import EventListenerDescriptor
+from ..log_fields import log_fields
 from ..policies import QueueNaming, RetryMode
 from ..providers.base import Binding, Consumer, Delivery, Provider
 from .concurrency import Lanes
@@ -99,7 +100,11 @@ def lane_key(descriptor: EventListenerDescriptor, invoke: Invoke) -> Callable[[D
         try:
             value = value_of(event)
         except Exception:  # whatever the user's function raises must not reach the provider
-            logger.exception("listener %r: order_by failed: the event waits for others like it", descriptor.name)
+            logger.exception(
+                "listener %r: order_by failed: the event waits for others like it",
+                descriptor.name,
+                extra=log_fields(envelope, descriptor.name),
+            )
             return _NO_KEY
         return value if _hashable(value) else repr(value)
 
@@ -225,7 +230,7 @@ class Subscription:
             concurrency = self.descriptor.options.concurrency
             lanes = Lanes(self._dispatcher.dispatch, concurrency, key_of, name=f"handle {self.name}")
             try:
-                self._consumer = await provider.subscribe(self.binding, lanes.put)
+                self._consumer = await provider.subscribe(self.binding, self._dispatcher.observed(lanes.put))
             except BaseException:
                 await lanes.close(0.0)
                 raise
