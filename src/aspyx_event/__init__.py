@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from .clock import Clock, ManualClock, SystemClock
 from .codecs.base import Codec, UpcastingCodec
 from .codecs.json import JsonCodec
-from .context import EventContext, current_context
+from .context import EventContext, correlated, current_context
 from .contracts.upcasters import upcaster
 from .di import EventModule
 from .engine.dead_letters import Cause, DeadLetter, DeadLetters
@@ -54,6 +54,7 @@ from .inbox import Deduplicate
 from .listeners import EventListener, EventListenerDescriptor, SubscriptionOptions, event_handler, event_listener
 from .manager import EventManager
 from .observability.health_app import HealthApp
+from .observing import Observer, Settlement
 from .pipeline import AbstractEnvelopePipeline, EnvelopePipeline, envelope_pipeline
 from .policies import AckPolicy, Backoff, Limits, QueueNaming, Retry, RetryMode
 from .providers.base import AddressKind, Binding, Capabilities, ConnectionHooks, Consumer, Delivery, Outgoing, Provider
@@ -131,6 +132,7 @@ __all__ = [
     "MissingDriverError",
     "NoRouteError",
     "NotAcceptedError",
+    "Observer",
     "Operation",
     "Outgoing",
     "PermissionDeniedError",
@@ -144,6 +146,7 @@ __all__ = [
     "RetryMode",
     "SchemaVersionError",
     "SendOptions",
+    "Settlement",
     "StateError",
     "StompProvider",
     "Subscription",
@@ -156,6 +159,7 @@ __all__ = [
     "UnsupportedError",
     "UpcastingCodec",
     "__version__",
+    "correlated",
     "current_context",
     "envelope_pipeline",
     "event",
