@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 from pydantic import BaseModel
 
 from .exceptions import DeclarationError, UnregisteredEventTypeError
-from .names import check_name
+from .names import check_name, uri_reference
 
 C = TypeVar("C", bound=type)
 _DECLARATION = "__aspyx_event__"
@@ -30,6 +30,7 @@ class EventDeclaration:
     owner: str = ""
     tags: frozenset[str] = frozenset()
     schema: dict[str, Any] | None = None
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class EventDescriptor:
         key: Field name or function that gives the partition key of an event; None where it has none.
         description, owner, tags: For people and documents.
         declared_schema: The JSON Schema that ``@event`` was given; None where the class is all there is.
+        source: Where events of this class happen, a URI reference; "" is the manager's.
         wire_version: The version as it travels.
     """
 
@@ -58,6 +60,7 @@ class EventDescriptor:
     owner: str = ""
     tags: frozenset[str] = frozenset()
     declared_schema: dict[str, Any] | None = field(default=None, compare=False, repr=False)
+    source: str = ""
     wire_version: str = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -134,6 +137,7 @@ def _describe(cls: Any) -> EventDescriptor:
         declaration.owner,
         declaration.tags,
         declaration.schema,
+        declaration.source,
     )
 
 
@@ -168,6 +172,7 @@ def event(
     owner: str = "",
     tags: tuple[str, ...] | frozenset[str] = (),
     schema: Mapping[str, Any] | str | None = None,
+    source: str = "",
 ) -> Callable[[C], C]:
     """Declare a dataclass or a pydantic model to be an event. Stands over or under ``@dataclass``.
 
@@ -183,6 +188,7 @@ def event(
         tags: Words to find it by.
         schema: JSON Schema of the payload, as a mapping or as JSON text, which every event is checked against when it
             is sent (extra ``schema``); None: the class says it all.
+        source: CloudEvents source of these events, a URI reference; "" takes the manager's.
 
     Raises:
         InvalidNameError: the name has characters that brokers read as syntax.
@@ -208,6 +214,7 @@ def event(
             owner=owner,
             tags=frozenset(tags),
             schema=None if schema is None else _checked_schema(schema, name or cls.__name__),
+            source=uri_reference(source),
         )
         # On the class itself and nowhere else: no registry of the process knows it.
         setattr(cls, _DECLARATION, declaration)

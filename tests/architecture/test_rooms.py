@@ -19,6 +19,7 @@ ROOMS = {
     "ordering": 1,
     "topics": 1,
     "registry": 1,
+    "cloudevents": 1,
     "codecs": 1,
     "contracts.upcasters": 1,
     "contracts.schemas": 1,
@@ -32,8 +33,8 @@ ROOMS = {
     # adapters
     "providers": 4,
     "store": 4,
-    "cloudevents": 4,
     "reactions": 4,
+    "http": 4,
     "observability": 4,
     "inbox": 4,
     "contracts": 4,
