@@ -10,7 +10,6 @@ from dataclasses import replace
 from functools import partial
 from time import time_ns
 from typing import Any, cast
-from urllib.parse import quote
 
 from ..codecs.base import Codec
 from ..context import lineage
@@ -35,6 +34,7 @@ from ..envelope import (
 )
 from ..events import EventDescriptor
 from ..exceptions import LimitExceededError, UnsupportedError
+from ..names import uri_reference
 from ..observing import Observer
 from ..pipeline import Chain
 from ..policies import Limits
@@ -88,7 +88,7 @@ class EnvelopeFactory:
         self._codec, self._passes_objects, self._observer = codec, passes_objects, observer
         #: Checks what has a JSON Schema of its own; `process` and whatever else brings events in asks it too.
         self.schemas = SchemaValidation()
-        self._source = quote(source, safe="/:@-._~?#[]!$&'()*+,;=%")
+        self._source = uri_reference(source)
 
     def make(
         self, event: Any, descriptor: EventDescriptor, headers: Mapping[str, str] | None, options: SendOptions
@@ -107,7 +107,7 @@ class EnvelopeFactory:
         all_headers = {
             CE_SPECVERSION: SPECVERSION,
             CE_ID: event_id,
-            CE_SOURCE: self._source,
+            CE_SOURCE: descriptor.source or self._source,
             CE_TYPE: descriptor.name,
             CE_TIME: timestamp(now),
             CE_CORRELATION: correlation_id,
