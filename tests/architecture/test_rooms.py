@@ -23,11 +23,13 @@ ROOMS = {
     "codecs": 1,
     "contracts.upcasters": 1,
     "contracts.schemas": 1,
+    "contracts.senders": 1,
     # ports
     "pipeline": 2,
     "observing": 2,
     "providers.base": 2,
     "store.base": 2,
+    "store.records": 2,
     # engine
     "engine": 3,
     # adapters
@@ -53,7 +55,7 @@ ROOMS = {
 UPWARD_FOR_TYPES = {("context", "listeners")}
 
 # Shared by the adapters of a package; everything else of one adapter is its own business.
-SHARED = {"providers.base", "providers.connection", "providers.artemis", "store.base"}
+SHARED = {"providers.base", "providers.connection", "providers.artemis", "store.base", "store.records"}
 
 
 def local_name(module):
