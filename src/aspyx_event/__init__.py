@@ -9,6 +9,7 @@ from .clock import Clock, ManualClock, SystemClock
 from .codecs.base import Codec, UpcastingCodec
 from .codecs.json import JsonCodec
 from .context import EventContext, correlated, current_context
+from .contracts.senders import sends
 from .contracts.upcasters import upcaster
 from .di import EventModule
 from .engine.dead_letters import Cause, DeadLetter, DeadLetters
@@ -57,7 +58,17 @@ from .observability.health_app import HealthApp
 from .observing import Observer, Settlement
 from .pipeline import AbstractEnvelopePipeline, EnvelopePipeline, envelope_pipeline
 from .policies import AckPolicy, Backoff, Limits, QueueNaming, Retry, RetryMode
-from .providers.base import AddressKind, Binding, Capabilities, ConnectionHooks, Consumer, Delivery, Outgoing, Provider
+from .providers.base import (
+    AddressKind,
+    Binding,
+    Capabilities,
+    ConnectionHooks,
+    Consumer,
+    Delivery,
+    Outgoing,
+    Provider,
+    ServerDescription,
+)
 from .providers.local import LocalBroker, LocalProvider
 from .store.base import InboxStore
 from .store.memory import MemoryInboxStore
@@ -146,6 +157,7 @@ __all__ = [
     "RetryMode",
     "SchemaVersionError",
     "SendOptions",
+    "ServerDescription",
     "Settlement",
     "StateError",
     "StompProvider",
@@ -165,6 +177,7 @@ __all__ = [
     "event",
     "event_handler",
     "event_listener",
+    "sends",
     "upcaster",
 ]
 

@@ -12,6 +12,7 @@ from aspyx.di import Environment, inject_environment, on_destroy, on_running
 from .codecs.base import Codec
 from .codecs.json import JsonCodec
 from .context import current_context
+from .contracts.methods import ContractMethods
 from .engine.core import Engine
 from .engine.dead_letters import DeadLetters
 from .engine.failures import ExceptionHandling, FailureReporter
@@ -44,7 +45,7 @@ class _EarlierNames:
     Provider = Provider
 
 
-class EventManager(_EarlierNames):
+class EventManager(_EarlierNames, ContractMethods):
     """Sends events, and brings received ones to the listeners of its environment.
 
     In a container it is the bean that a module creates; the listeners and pipelines of that environment are its own.
@@ -157,15 +158,6 @@ class EventManager(_EarlierNames):
     @stop_timeout.setter
     def stop_timeout(self, seconds: float) -> None:
         self._engine.stop_timeout = seconds
-
-    @property
-    def validate_schema(self) -> bool:
-        """Whether sent events are checked against the JSON Schema of their ``@event(schema=...)``."""
-        return self._engine.factory.schemas.enabled
-
-    @validate_schema.setter
-    def validate_schema(self, on: bool) -> None:
-        self._engine.factory.schemas.enabled = on
 
     async def __aenter__(self) -> EventManager:
         await self.start()
@@ -324,13 +316,3 @@ class EventManager(_EarlierNames):
             UnregisteredEventTypeError: no event of this name is known here.
         """
         return self._engine.events.by_name(name)
-
-    def schema_of(self, event_type: type | str) -> dict[str, Any]:
-        """Return the JSON Schema of an event's payload, given its class or its name.
-
-        Raises:
-            UnregisteredEventTypeError: it is no event, or no event of this name is known here.
-            DeclarationError: its class has fields that JSON Schema cannot tell.
-        """
-        events = self._engine.events
-        return (events.by_name(event_type) if isinstance(event_type, str) else events.add(event_type)).schema

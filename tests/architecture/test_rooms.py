@@ -24,6 +24,7 @@ ROOMS = {
     "contracts.upcasters": 1,
     "contracts.schemas": 1,
     "contracts.senders": 1,
+    "contracts.examples": 1,
     # ports
     "pipeline": 2,
     "observing": 2,
@@ -32,6 +33,8 @@ ROOMS = {
     "store.records": 2,
     # engine
     "engine": 3,
+    "contracts": 3,
+    "asyncapi": 3,
     # adapters
     "providers": 4,
     "store": 4,
@@ -39,8 +42,6 @@ ROOMS = {
     "http": 4,
     "observability": 4,
     "inbox": 4,
-    "contracts": 4,
-    "asyncapi": 4,
     # the manager
     "manager": 5,
     # edges

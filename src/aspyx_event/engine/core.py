@@ -20,13 +20,13 @@ from ..providers.base import Provider
 from ..registry import EventRegistry
 from .crashes import CrashLedger
 from .dead_letters import DeadLetterBox
-from .discovery import Reaction, build_pipelines, pipelines_of, reactions_in, reactions_of
+from .discovery import Reaction, build_pipelines, pipelines_of, reactions_in, reactions_of, senders_of
 from .dispatch import Dispatcher
 from .failures import FailureReporter
 from .health import Health, check_health
 from .invocation import Invoke, compile_call
 from .sending import EarlySends, EnvelopeFactory, Publish, Sending
-from .subscriptions import Control, Subscription, SubscriptionBag, binding_of, detach_all, lane_key
+from .subscriptions import Control, Subscription, SubscriptionBag, binding_of, detach_all, lane_key, queue_name
 
 logger = logging.getLogger("aspyx.event")
 # As many as there are sync handlers at work at one moment; their number is bounded by each listener's concurrency.
@@ -188,6 +188,39 @@ class Engine:
         return await check_health(
             self._provider, self.subscriptions, running=running, timeout=timeout, stalled_after=stalled_after
         )
+
+    def listening(self) -> list[tuple[EventListenerDescriptor, str]]:
+        """Return all that listens, or will after a start, each with its queue ("" without a name). Builds nothing.
+
+        Raises:
+            DeclarationError: an event is not known.
+        """
+        pending = [] if self._prepared else self._reactions
+        for reaction in pending:
+            if isinstance(reaction.declaration.target, type):
+                self.events.add(reaction.declaration.target)
+        found = [(one.descriptor, one.queue) for one in self.subscriptions]
+        for reaction in pending:
+            target = reaction.declaration.target
+            event = self.events.by_name(target) if isinstance(target, str) else self.events.add(target)
+            descriptor = reaction.declaration.describe(reaction.type, event)
+            found.append((descriptor, queue_name(descriptor, self._provider) or ""))
+        return found
+
+    def senders(self) -> list[Any]:
+        """Return the classes and functions that may tell with ``@sends`` what they send."""
+        reacting = [one.type for one in self._reactions] + [one.descriptor.type for one in self.subscriptions]
+        return [*(senders_of(self._environment) if self._environment is not None else ()), *reacting]
+
+    @property
+    def codec(self) -> Codec:
+        """Writes and reads the bodies."""
+        return self._codec
+
+    @property
+    def environment(self) -> Environment | None:
+        """The container's environment; None without a container."""
+        return self._environment
 
     async def remove(self, subscription: Subscription | None) -> bool:
         """Detach and forget a subscription; False if it was gone."""
