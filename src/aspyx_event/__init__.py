@@ -6,9 +6,11 @@ from importlib import import_module, metadata
 from typing import TYPE_CHECKING, Any
 
 from .clock import Clock, ManualClock, SystemClock
-from .codecs.base import Codec
+from .codecs.base import Codec, UpcastingCodec
 from .codecs.json import JsonCodec
-from .context import EventContext, current_context
+from .context import EventContext, correlated, current_context
+from .contracts.senders import sends
+from .contracts.upcasters import upcaster
 from .di import EventModule
 from .engine.dead_letters import Cause, DeadLetter, DeadLetters
 from .engine.health import Health, SubscriptionHealth
@@ -33,7 +35,9 @@ from .exceptions import (
     ForeignEventError,
     HandlerTimeoutError,
     HeaderError,
+    InvalidEventSchemaError,
     InvalidNameError,
+    InvalidSchemaError,
     LimitExceededError,
     ListenerError,
     MissingDriverError,
@@ -44,6 +48,7 @@ from .exceptions import (
     ProviderError,
     QueueClashError,
     RequirementError,
+    SchemaVersionError,
     StateError,
     StopProcessing,
     UnknownDeadLetterError,
@@ -57,11 +62,22 @@ from .inbox import Deduplicate
 from .listeners import EventListener, EventListenerDescriptor, event_handler, event_listener
 from .manager import EventManager
 from .observability.health_app import HealthApp
+from .observing import Observer, Settlement
 from .options import SubscriptionHooks, SubscriptionOptions
 from .ordering import Requirement
 from .pipeline import AbstractEnvelopePipeline, EnvelopePipeline, envelope_pipeline
 from .policies import AckPolicy, Backoff, Limits, QueueNaming, Retry, RetryMode
-from .providers.base import AddressKind, Binding, Capabilities, ConnectionHooks, Consumer, Delivery, Outgoing, Provider
+from .providers.base import (
+    AddressKind,
+    Binding,
+    Capabilities,
+    ConnectionHooks,
+    Consumer,
+    Delivery,
+    Outgoing,
+    Provider,
+    ServerDescription,
+)
 from .providers.local import LocalBroker, LocalProvider
 from .store.base import InboxStore
 from .store.memory import MemoryInboxStore
@@ -137,7 +153,9 @@ __all__ = [
     "Health",
     "HealthApp",
     "InboxStore",
+    "InvalidEventSchemaError",
     "InvalidNameError",
+    "InvalidSchemaError",
     "JsonCodec",
     "LimitExceededError",
     "Limits",
@@ -149,6 +167,7 @@ __all__ = [
     "MissingDriverError",
     "NoRouteError",
     "NotAcceptedError",
+    "Observer",
     "Operation",
     "Outgoing",
     "PermissionDeniedError",
@@ -160,7 +179,10 @@ __all__ = [
     "Receipt",
     "Retry",
     "RetryMode",
+    "SchemaVersionError",
     "SendOptions",
+    "ServerDescription",
+    "Settlement",
     "StateError",
     "StompProvider",
     "Subscription",
@@ -171,12 +193,16 @@ __all__ = [
     "UnknownDeadLetterError",
     "UnregisteredEventTypeError",
     "UnsupportedError",
+    "UpcastingCodec",
     "__version__",
+    "correlated",
     "current_context",
     "envelope_pipeline",
     "event",
     "event_handler",
     "event_listener",
+    "sends",
+    "upcaster",
 ]
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-from .envelope import CE_KEY, CE_SOURCE, CE_TIME, CE_TYPE, Envelope
-from .exceptions import StateError
+from .envelope import CE_CAUSATION, CE_CORRELATION, CE_KEY, CE_SOURCE, CE_TIME, CE_TYPE, Envelope
+from .exceptions import DeclarationError, StateError
 from .shared import Shared
 
 if TYPE_CHECKING:
@@ -118,6 +119,16 @@ class EventContext:
         return self.envelope.id
 
     @property
+    def correlation_id(self) -> str:
+        """The same in all events that follow from one another; the event's own id where its sender gave none."""
+        return self.envelope.get(CE_CORRELATION) or self.envelope.id
+
+    @property
+    def causation_id(self) -> str:
+        """Id of the event in whose handling this one was sent; "" for one that no event caused."""
+        return self.envelope.get(CE_CAUSATION)
+
+    @property
     def event_name(self) -> str:
         return self.envelope.get(CE_TYPE)
 
@@ -144,3 +155,36 @@ _current: ContextVar[EventContext | None] = ContextVar("aspyx_event_context", de
 def current_context() -> EventContext | None:
     """Return the context of the delivery being handled here, also in its worker thread and its exception handlers."""
     return _current.get()
+
+
+#: An id given by `correlated`, and the delivery in whose handling it was: it is not for what is handled beneath, as by
+#: the workers of a manager that is started in the block.
+_correlation: ContextVar[tuple[EventContext | None, str] | None] = ContextVar("aspyx_event_correlation", default=None)
+
+
+@contextmanager
+def correlated(correlation_id: str) -> Iterator[None]:
+    """Give the events that are sent inside the block this correlation id, such as that of the HTTP request served.
+
+    Without it an event takes the correlation id of the event in whose handling it is sent, and otherwise its own id.
+
+    Raises:
+        DeclarationError: it is empty or no str.
+    """
+    if not isinstance(correlation_id, str) or not correlation_id:
+        raise DeclarationError(f"correlated({correlation_id!r}): give a str that is not empty")
+    token = _correlation.set((_current.get(), correlation_id))
+    try:
+        yield
+    finally:
+        _correlation.reset(token)
+
+
+def lineage(event_id: str) -> tuple[str, str]:
+    """Return correlation id and causation id ("" for none) of an event that is sent here."""
+    handled, given = _current.get(), _correlation.get()
+    if given is not None and given[0] is handled:
+        return given[1], "" if handled is None else handled.event_id
+    if handled is None:
+        return event_id, ""
+    return handled.correlation_id or event_id, handled.event_id

@@ -24,9 +24,14 @@ CE_TYPE = CE_PREFIX + "type"
 CE_TIME = CE_PREFIX + "time"
 #: CloudEvents partitioning extension: the key that keeps events in order.
 CE_KEY = CE_PREFIX + "partitionkey"
+#: Extension of this framework: version of the payload's shape, a whole number; absent is 1.
+CE_VERSION = CE_PREFIX + "schemaversion"
 CONTENT_TYPE = "content-type"
 SPECVERSION = "1.0"
 
+#: CloudEvents correlation extension: what an event belongs to, and the event that it was an answer to.
+CE_CORRELATION = CE_PREFIX + "correlationid"
+CE_CAUSATION = CE_PREFIX + "causationid"
 #: CloudEvents expiry time extension: when the event is of no use any more, RFC 3339.
 CE_EXPIRY = CE_PREFIX + "expirytime"
 #: Prefix of the headers this framework writes about a delivery (dead letters, replay).

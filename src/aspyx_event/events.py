@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields, is_dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
 from operator import attrgetter
 from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel
 
 from .exceptions import DeclarationError, UnregisteredEventTypeError
-from .names import check_name
+from .names import check_name, uri_reference
 
 C = TypeVar("C", bound=type)
 _DECLARATION = "__aspyx_event__"
@@ -29,6 +29,8 @@ class EventDeclaration:
     description: str = ""
     owner: str = ""
     tags: frozenset[str] = frozenset()
+    schema: dict[str, Any] | None = None
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,9 @@ class EventDescriptor:
         version: Version of the payload's shape.
         key: Field name or function that gives the partition key of an event; None where it has none.
         description, owner, tags: For people and documents.
+        declared_schema: The JSON Schema that ``@event`` was given; None where the class is all there is.
+        source: Where events of this class happen, a URI reference; "" is the manager's.
+        wire_version: The version as it travels.
     """
 
     type: type
@@ -54,6 +59,23 @@ class EventDescriptor:
     description: str = ""
     owner: str = ""
     tags: frozenset[str] = frozenset()
+    declared_schema: dict[str, Any] | None = field(default=None, compare=False, repr=False)
+    source: str = ""
+    wire_version: str = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "wire_version", str(self.version))
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """The JSON Schema of the payload: the one that ``@event`` was given, or else that of the class.
+
+        Raises:
+            DeclarationError: the class has fields that JSON Schema cannot tell.
+        """
+        from .contracts.schemas import schema_of
+
+        return schema_of(self)
 
     @staticmethod
     def of(event_class: Any) -> EventDescriptor:
@@ -114,6 +136,8 @@ def _describe(cls: Any) -> EventDescriptor:
         declaration.description or _docstring(cls),
         declaration.owner,
         declaration.tags,
+        declaration.schema,
+        declaration.source,
     )
 
 
@@ -147,6 +171,8 @@ def event(
     description: str = "",
     owner: str = "",
     tags: tuple[str, ...] | frozenset[str] = (),
+    schema: Mapping[str, Any] | str | None = None,
+    source: str = "",
 ) -> Callable[[C], C]:
     """Declare a dataclass or a pydantic model to be an event. Stands over or under ``@dataclass``.
 
@@ -154,19 +180,26 @@ def event(
         name: Name on the wire and address on the broker; "" takes the class name.
         broadcast: Treat every listener of this event as `per_process`.
         durable: Persistent messages and queues that keep them while no listener is there.
-        version: Version of the payload's shape.
+        version: Version of the payload's shape, from 1 up; travels with the event. `upcaster` reads older payloads.
         key: Name of the field (or a function of the event) whose value orders events: events of one key are
             handled one after the other, across processes too.
         description: For documents; "" takes the docstring.
         owner: Team or person answering for the event.
         tags: Words to find it by.
+        schema: JSON Schema of the payload, as a mapping or as JSON text, which every event is checked against when it
+            is sent (extra ``schema``); None: the class says it all.
+        source: CloudEvents source of these events, a URI reference; "" takes the manager's.
 
     Raises:
         InvalidNameError: the name has characters that brokers read as syntax.
-        DeclarationError: used without parentheses, or on something that is not a class.
+        InvalidSchemaError: the schema is none.
+        MissingDriverError: a schema is given and jsonschema is not installed.
+        DeclarationError: used without parentheses, on something that is not a class, or with a version below 1.
     """
     if isinstance(name, type):
         raise DeclarationError(f"write @event() with parentheses over {name.__qualname__}")
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise DeclarationError(f"event {name!r}: version={version!r} is no whole number from 1 up")
 
     def decorate(cls: C) -> C:
         if not isinstance(cls, type):
@@ -180,9 +213,17 @@ def event(
             description=description,
             owner=owner,
             tags=frozenset(tags),
+            schema=None if schema is None else _checked_schema(schema, name or cls.__name__),
+            source=uri_reference(source),
         )
         # On the class itself and nowhere else: no registry of the process knows it.
         setattr(cls, _DECLARATION, declaration)
         return cls
 
     return decorate
+
+
+def _checked_schema(schema: Mapping[str, Any] | str, name: str) -> dict[str, Any]:
+    from .contracts.schemas import checked
+
+    return checked(schema, name)

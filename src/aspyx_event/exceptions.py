@@ -5,6 +5,7 @@
     - UnregisteredEventTypeError
     - DuplicateEventError
     - InvalidNameError
+    - InvalidSchemaError
     - ListenerError
     - QueueClashError
     - UnsupportedError
@@ -14,7 +15,11 @@
     - EntryPointError
   + CodecError                  discard: bytes and event do not fit each other, a retry cannot help
     - EncodeError
+      * InvalidEventSchemaError
     - DecodeError
+      * SchemaVersionError
+      * InvalidCloudEventError
+      * UnknownFormatError
     - LimitExceededError
   + UnknownDeadLetterError      there is no such dead letter (any more)
   + ProcessDiedError            find out why the event kills its process
@@ -33,10 +38,16 @@
     - NoRouteError
 
 `StopProcessing` is none of these: it is what a handler raises on purpose, and no `except EventException` takes it.
+  + EventStoreError             the store of events did not do what it was asked
+    - StoreUnavailableError     try again: it is locked, lost, full or too slow
+    - StoreRefusedError         look at the database or the event; trying again does not help
+      * DuplicateStoredEventError
+      * UnknownStoredEventError
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 
@@ -65,6 +76,10 @@ class DuplicateEventError(DeclarationError):
 
 class InvalidNameError(DeclarationError):
     """A name has characters that the brokers read as syntax."""
+
+
+class InvalidSchemaError(DeclarationError):
+    """`@event(schema=...)` is no JSON Schema; the message names the event, the place in the schema and the reason."""
 
 
 class ListenerError(DeclarationError):
@@ -105,6 +120,40 @@ class EncodeError(CodecError):
 
 class DecodeError(CodecError):
     """A body is not what its event class says; the message names event, field and reason."""
+
+
+class InvalidEventSchemaError(EncodeError, ValueError):
+    """An event that was to be sent is not what its class or its JSON Schema says.
+
+    Attributes:
+        event_name: Name of the event.
+        errors: One line for each thing that is wrong: the place in the payload, and why.
+    """
+
+    def __init__(self, event_name: str, errors: Sequence[str], against: str = "its class") -> None:
+        shown = "; ".join(errors[:3]) + (f" (and {len(errors) - 3} more)" if len(errors) > 3 else "")
+        super().__init__(f"event {event_name!r} is not what {against} says: {shown}")
+        self.event_name, self.errors = event_name, list(errors)
+
+
+class SchemaVersionError(DecodeError):
+    """A payload has a version that this program does not read: newer than its class, or too old for its upcasters."""
+
+
+class InvalidCloudEventError(DecodeError):
+    """What came in is no CloudEvent of version 1.0.
+
+    Attributes:
+        attribute: Name of the attribute or member that is wrong; "" where it is none of them.
+    """
+
+    def __init__(self, message: str, attribute: str = "") -> None:
+        super().__init__(message)
+        self.attribute = attribute
+
+
+class UnknownFormatError(DecodeError):
+    """A CloudEvent came in a format, or a number of them in a batch format, that nobody reads here."""
 
 
 class LimitExceededError(CodecError):
@@ -192,3 +241,23 @@ class StopProcessing(Exception):
     @property
     def value(self) -> Any:
         return self.args[0] if self.args else None
+
+
+class EventStoreError(EventException):
+    """A store of events did not do what it was asked. An event that was to be stored before it is sent was not sent."""
+
+
+class StoreUnavailableError(EventStoreError):
+    """The store is locked, lost, full or too slow. Trying again later may help; nothing was sent that is not stored."""
+
+
+class StoreRefusedError(EventStoreError):
+    """The store refuses, and will again: a wrong password, tables of another program, a value it cannot hold."""
+
+
+class DuplicateStoredEventError(StoreRefusedError):
+    """The store has an event of this id."""
+
+
+class UnknownStoredEventError(StoreRefusedError, LookupError):
+    """The store has no event of this id."""

@@ -7,6 +7,7 @@ import logging
 
 from .envelope import Envelope
 from .listeners import EventListenerDescriptor
+from .log_fields import log_fields
 from .pipeline import AbstractEnvelopePipeline
 from .store.base import InboxStore
 from .store.memory import MemoryInboxStore
@@ -41,7 +42,12 @@ class Deduplicate(AbstractEnvelopePipeline):
         while (other := self._under_way.get(key)) is not None:
             await asyncio.wait({other})
         if await self.store.contains(*key):
-            logger.info("event %s was handled by %s before", event_id, key[0])
+            logger.info(
+                "event %s was handled by %s before",
+                event_id,
+                key[0],
+                extra=log_fields(envelope, event_listener_descriptor.name),
+            )
             return
         done = self._under_way[key] = asyncio.get_running_loop().create_future()
         try:

@@ -14,6 +14,7 @@ from typing_extensions import Unpack
 from .codecs.base import Codec
 from .codecs.json import JsonCodec
 from .context import current_context
+from .contracts.methods import ContractMethods
 from .engine.core import Engine
 from .engine.dead_letters import DeadLetters
 from .engine.failures import ExceptionHandling, FailureReporter
@@ -27,6 +28,7 @@ from .envelope import NO_OPTIONS, Envelope, SendOptions
 from .events import EventDescriptor
 from .exceptions import DeclarationError
 from .listeners import EventListenerDescriptor
+from .observing import Observer
 from .options import SubscriptionKeywords, make_options
 from .pipeline import EnvelopePipeline
 from .policies import Limits, Retry
@@ -48,7 +50,7 @@ class _EarlierNames:
     Provider = Provider
 
 
-class EventManager(_EarlierNames):
+class EventManager(_EarlierNames, ContractMethods):
     """Sends events, and brings received ones to the listeners of its environment.
 
     In a container it is the bean that a module creates; the listeners and pipelines of that environment are its own.
@@ -70,6 +72,8 @@ class EventManager(_EarlierNames):
         limits: What is refused on sending, and becomes a dead letter on receiving.
         source: CloudEvents source of what is sent; "" takes the provider's server name.
         stop_timeout: Seconds that running handlers have to finish when the manager stops.
+        observers: Told of everything that happens to events, such as `observability.OpenTelemetry()`.
+        validate_schema: Check sent events against the JSON Schema of their ``@event(schema=...)``.
 
     Raises:
         DeclarationError: the provider is none, or a listener is none.
@@ -88,6 +92,8 @@ class EventManager(_EarlierNames):
         limits: Limits | None = None,
         source: str = "",
         stop_timeout: float = 10.0,
+        observers: Iterable[Observer] = (),
+        validate_schema: bool = True,
     ) -> None:
         if not isinstance(provider, Provider):
             raise DeclarationError(f"EventManager({provider!r}): the provider does not derive from Provider")
@@ -107,7 +113,9 @@ class EventManager(_EarlierNames):
             source or provider.server_name or "aspyx-event",
             stop_timeout,
             self._residence.control,
+            observers,
         )
+        self.validate_schema = validate_schema
         self._residence.furnish(self._engine)
 
     @inject_environment()  # type: ignore[untyped-decorator]

@@ -6,6 +6,8 @@ the wildcard syntax of Artemis.
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from .exceptions import InvalidNameError
 
 #: Prefix of the addresses and queues of dead letters; nothing else may be called so.
@@ -81,3 +83,8 @@ def check_name(name: object, kind: str) -> str:
         if name.startswith(prefix):
             raise InvalidNameError(f"{kind} {name!r}: the prefix {prefix!r} is kept for {purpose}")
     return name
+
+
+def uri_reference(text: str) -> str:
+    """Return *text* with what has no place in a URI reference (RFC 3986) percent-encoded."""
+    return quote(text, safe="/:@-._~?#[]!$&'()*+,;=%")

@@ -7,6 +7,7 @@ ROOMS = {
     # values
     "exceptions": 0,
     "names": 0,
+    "log_fields": 0,
     "clock": 0,
     "envelope": 0,
     "policies": 0,
@@ -18,18 +19,27 @@ ROOMS = {
     "ordering": 1,
     "topics": 1,
     "registry": 1,
+    "cloudevents": 1,
     "codecs": 1,
+    "contracts.upcasters": 1,
+    "contracts.schemas": 1,
+    "contracts.senders": 1,
+    "contracts.examples": 1,
     # ports
     "pipeline": 2,
+    "observing": 2,
     "providers.base": 2,
     "store.base": 2,
+    "store.records": 2,
     # engine
     "engine": 3,
+    "contracts": 3,
+    "asyncapi": 3,
     # adapters
     "providers": 4,
     "store": 4,
-    "cloudevents": 4,
     "reactions": 4,
+    "http": 4,
     "observability": 4,
     "inbox": 4,
     # the manager
@@ -38,7 +48,6 @@ ROOMS = {
     "di": 6,
     "testing": 6,
     "cli": 6,
-    "asyncapi": 6,
     "console": 6,
     "": 6,
 }
@@ -47,7 +56,7 @@ ROOMS = {
 UPWARD_FOR_TYPES = {("context", "listeners")}
 
 # Shared by the adapters of a package; everything else of one adapter is its own business.
-SHARED = {"providers.base", "providers.connection", "providers.artemis", "store.base"}
+SHARED = {"providers.base", "providers.connection", "providers.artemis", "store.base", "store.records"}
 
 
 def local_name(module):

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from support_faults_figures import Figures
+from support_faults_health import WRONG, Cut, Lie, Truth
 from support_faults_ledger import Ledger
 from support_faults_plan import Listening
+from support_faults_trace import mark
 
 #: Seconds from the end of a fault to events that flow: five on a quiet machine, and ours may have other things to do.
 RECOVERY = 15.0
@@ -45,17 +47,28 @@ class Account:
         self.event, self.folder, self.figures = event, folder, figures
         self.ledger = Ledger(folder)
         self.listening: dict[str, Listening] = {}
+        #: Names of the listeners of each process; a producer has none.
+        self.members: dict[str, list[str]] = {}
         self.dead_letters: list[DeadLetter] = []
         self._overs: list[float] = []
+        self._cuts: list[Cut] = []
         self._began = time.monotonic()
 
     def fault(self, times: int = 1) -> None:
         """Count a fault."""
         self.figures.faults += times
 
+    def cut(self, *processes: str) -> None:
+        """Count a fault that, until it is over, keeps these processes, or all, from reaching a broker."""
+        self.fault()
+        self._cuts.append(Cut(time.monotonic(), None, frozenset(processes)))
+
     def over(self) -> None:
         """Remember that a fault is over: what follows is recovery."""
-        self._overs.append(time.monotonic())
+        now = time.monotonic()
+        self._overs.append(now)
+        for cut in self._cuts:
+            cut.end = cut.end or now
 
     def queue(self, listener: str) -> str:
         return f"{self.event}.{listener}"
@@ -68,8 +81,18 @@ class Account:
         figures.redelivered = sum(ledger.listeners[name].redelivered for name in self.listening)
         figures.lost = sum(len(lost) for lost in self.lost().values())
         figures.recoveries = [seconds for seconds in map(self._recovery, self._overs) if seconds is not None]
+        figures.wrong = max((lie.seconds for lie in self.lies()), default=0.0)
+        figures.samples = sum(map(len, ledger.health.values()))
+        figures.returns = list(self._truth().returns())
         figures.seconds = time.monotonic() - self._began
         return figures
+
+    def _truth(self) -> Truth:
+        return Truth(self.ledger, self.listening, self.members, self._cuts)
+
+    def lies(self) -> list[Lie]:
+        """Every time that a process was wrong about its readiness, however short (I9)."""
+        return list(self._truth().lies())
 
     def dead(self, listener: str) -> set[str]:
         """Ids of the listener's dead letters."""
@@ -96,13 +119,14 @@ class Account:
 
     # invariants
 
-    def check(self, *, redeliveries: int, ordered: bool = True, refusals: bool = False) -> None:
-        """Check I1, I2, I3, I5 and I7 after `settle`.
+    def check(self, *, redeliveries: int, ordered: bool = True, refusals: bool = False, readiness: bool = True) -> None:
+        """Check I1, I2, I3, I5, I6, I7, I9 and I12 after `settle`.
 
         Args:
             redeliveries: The bound of I3.
             ordered: The order per key is promised here (I5).
             refusals: Sends may have failed with a typed error.
+            readiness: What the processes said of theirs counts; not where they can send elsewhere, only not here.
         """
         ledger, figures = self.ledger, self.figures
         lost = {name: sorted(ids)[:10] for name, ids in self.lost().items()}
@@ -116,6 +140,8 @@ class Account:
             # What the broker kept back until its restart comes late.
             strict = ordered and not figures.stuck and not self.listening[name].delayed
             assert not strict or not one.inversions(), f"I5: {one.inversions()[:10]}"
+            changed = {event_id: marks for event_id, marks in one.marks.items() if not self._whole(marks)}
+            assert not changed, f"I12: changed on the way: {list(changed.items())[:5]}"
         self._check_dead_letters()
         assert figures.redelivered <= redeliveries, f"I3: {figures.redelivered} > {redeliveries}"
         assert refusals or not ledger.refused, f"refused: {dict(list(ledger.refused.items())[:5])}"
@@ -123,6 +149,14 @@ class Account:
         assert not slow, f"I6: {slow} s until events flowed again"
         unanswered = ledger.sent.keys() - ledger.accepted.keys() - ledger.refused.keys()
         assert not unanswered, f"neither confirmed nor refused: {sorted(unanswered)[:10]}"
+        lies = [lie for lie in self.lies() if lie.seconds > WRONG] if readiness else []
+        assert not lies, f"I9: {lies[:5]}"
+        late = [seconds for seconds in figures.returns if seconds > RECOVERY]
+        assert not late, f"I9: {late} s until a process said that it was ready"
+
+    @staticmethod
+    def _whole(marks: set[str]) -> bool:
+        return len(marks) == 1 and next(iter(marks)).endswith("/whole")
 
     def _check_dead_letters(self) -> None:
         """I7: each once, with what an operator needs."""
@@ -136,3 +170,5 @@ class Account:
             assert headers["aspyx-original-queue"] == self.queue(letter.listener)
             assert headers["aspyx-attempts"] == str(self.listening[letter.listener].attempts)
             assert headers["aspyx-cause-type"].endswith("InjectedError")
+            marks = self.ledger.listeners[letter.listener].marks[letter.event_id]
+            assert marks == {mark(letter.event_id, headers)}, f"I12: {marks} has become {headers}"

@@ -18,6 +18,11 @@ class Figures:
         recoveries: Seconds from the end of each fault to the moment confirmations and handlings flow again.
         stuck: Messages that the broker kept for a connection it had closed, until it was restarted.
         dropped: Accepted events that a broker was told to drop.
+        samples: How often processes said whether they were ready.
+        wrong: Longest time in seconds that one of them was wrong.
+        returns: Seconds from the end of each outage until each process said that it was ready.
+        grown: Bytes by which a consumer's memory grew.
+        broker_losses: Times that the broker could not be started any more with the data it had.
         lost: Accepted events that were neither handled nor kept as dead letters, over all listeners.
     """
 
@@ -34,15 +39,22 @@ class Figures:
     redelivered: int = 0
     dropped: int = 0
     stuck: int = 0
+    samples: int = 0
+    wrong: float = 0.0
+    grown: int = 0
+    broker_losses: int = 0
     seconds: float = 0.0
+    returns: list[float] = field(default_factory=list)
     recoveries: list[float] = field(default_factory=list)
     passed: bool = False
 
     def row(self) -> str:
         recovery = f"{median(self.recoveries):8.2f} {max(self.recoveries):8.2f}" if self.recoveries else f"{'':17}"
+        ready = f"{max(self.returns):6.2f}" if self.returns else f"{'':6}"
         return (
             f"{self.fault:38} {self.provider:6} {self.faults:6} {self.accepted:9,} {self.refused:7} {self.handled:9,} "
-            f"{self.dead_letters:7,} {self.lost:5} {self.stuck:5} {self.redelivered:7,} {recovery} {self.seconds:7.1f} "
+            f"{self.dead_letters:7,} {self.lost:5} {self.stuck:5} {self.redelivered:7,} {recovery} {ready} "
+            f"{self.wrong:6.2f} {self.seconds:7.1f} "
             f"{'' if self.passed else 'FAILED'}"
         ).rstrip()
 
@@ -51,7 +63,8 @@ def table(rows: list[Figures]) -> list[str]:
     """Return the lines of a table with a total."""
     head = (
         f"{'fault':38} {'via':6} {'faults':>6} {'accepted':>9} {'refused':>7} {'handled':>9} {'dead':>7} {'lost':>5} "
-        f"{'stuck':>5} {'redeliv':>7} {'rec p50':>8} {'rec max':>8} {'s':>7}"
+        f"{'stuck':>5} {'redeliv':>7} {'rec p50':>8} {'rec max':>8} "
+        f"{'ready':>6} {'wrong':>6} {'s':>7}"
     )
     total = Figures("all", "", 0, passed=all(row.passed for row in rows))
     for row in rows:
@@ -64,10 +77,14 @@ def table(rows: list[Figures]) -> list[str]:
             "lost",
             "stuck",
             "redelivered",
+            "samples",
+            "broker_losses",
             "seconds",
         ):
             setattr(total, name, getattr(total, name) + getattr(row, name))
         total.recoveries += row.recoveries
+        total.returns += row.returns
+        total.wrong = max(total.wrong, row.wrong)
     ordered = sorted(rows, key=lambda row: (int(row.fault.split()[0][1:]), row.fault, row.provider))
     return [head, "-" * len(head), *(row.row() for row in ordered), "-" * len(head), total.row()]
 

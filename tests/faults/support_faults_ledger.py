@@ -10,6 +10,8 @@ from pathlib import Path
 
 #: Kinds of lines. A line is written before the event is sent, after its receipt, around the handler's work.
 SENT, ACCEPTED, REFUSED, BEGUN, HANDLED, RAISED, READY = "S", "A", "R", "B", "H", "X", "Y"
+#: What a process said of its own readiness; the sequence number is 1 for ready.
+HEALTH = "Q"
 
 
 class Pen:
@@ -37,6 +39,10 @@ class Handling:
     #: When each event was handled for the first time.
     finished: dict[str, float] = field(default_factory=dict)
     attempts: Counter[tuple[str, int]] = field(default_factory=Counter)
+    #: When each attempt began, by process.
+    times: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    #: What each event was seen to carry: one entry, if nothing changed on its way. See `support_faults_trace`.
+    marks: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
     @property
     def redelivered(self) -> int:
@@ -66,6 +72,11 @@ class Ledger:
         self.refused: dict[str, str] = {}
         self.listeners: defaultdict[str, Handling] = defaultdict(Handling)
         self.ready: set[str] = set()
+        #: By process: when, and whether it said that it was ready.
+        self.health: defaultdict[str, list[tuple[float, bool]]] = defaultdict(list)
+        #: By process, times: what a producer sent and got confirmed.
+        self.sent_at: defaultdict[str, list[float]] = defaultdict(list)
+        self.accepted_at: defaultdict[str, list[float]] = defaultdict(list)
 
     def read(self) -> Ledger:
         """Take in what was written since the last time."""
@@ -83,14 +94,22 @@ class Ledger:
         kind, event_id, key, seq, listener, attempt, _, _, at, note = columns
         if kind == SENT:
             self.sent[event_id] = (key, int(seq))
+            self.sent_at[process].append(float(at))
         elif kind == ACCEPTED:
             self.accepted[event_id] = float(at)
+            self.accepted_at[process].append(float(at))
         elif kind == REFUSED:
             self.refused[event_id] = note
         elif kind == READY:
             self.ready.add(process)
+        elif kind == HEALTH:
+            self.health[process].append((float(at), seq == "1"))
         else:
-            self._take_handling(self.listeners[listener], kind, event_id, key, int(seq), int(attempt), float(at))
+            one = self.listeners[listener]
+            if kind == BEGUN:
+                one.times[process].append(float(at))
+                one.marks[event_id].add(note)
+            self._take_handling(one, kind, event_id, key, int(seq), int(attempt), float(at))
 
     def _take_handling(self, one: Handling, kind, event_id, key, seq, attempt, at) -> None:
         if kind == BEGUN:

@@ -13,8 +13,10 @@ import zlib
 from pathlib import Path
 
 import support_faults_sabotage as sabotage
+from support_faults_health import sample_health
 from support_faults_ledger import ACCEPTED, BEGUN, HANDLED, RAISED, READY, REFUSED, SENT, Pen
 from support_faults_plan import Listening, Plan, tick_event
+from support_faults_trace import mark, sent_headers
 
 from aspyx_event import EventManager, Retry, RetryMode
 
@@ -39,7 +41,7 @@ class Handler:
 
     async def on(self, event, context) -> None:
         facts = (event.id, event.key, event.seq, self._listening.name, context.attempt, context.redelivered)
-        self._pen.write(BEGUN, *facts)
+        self._pen.write(BEGUN, *facts, note=mark(event.id, context.headers))
         listening = self._listening
         if self._chosen("fails", event.id) or (context.attempt == 1 and self._chosen("flaky", event.id)):
             self._pen.write(RAISED, *facts)
@@ -85,7 +87,7 @@ class Producer:
         facts = (event.id, event.key, event.seq)
         self._pen.write(SENT, *facts)
         try:
-            await self._manager.send_event(event)
+            await self._manager.send_event(event, headers=sent_headers(event.id))
         except Exception as error:
             self._pen.write(REFUSED, *facts, note=type(error).__name__)
             logger.warning("%s refused: %r", event.id, error)
@@ -118,10 +120,13 @@ async def run(plan: Plan) -> None:
             retry=retry,
         )
     pen.write(READY)
+    sampling = asyncio.create_task(sample_health(manager, pen))
     if plan.listening:
         await stopping.wait()
     else:
         await Producer(manager, plan, pen).run(stopping)
+    sampling.cancel()
+    await asyncio.gather(sampling, return_exceptions=True)
     await manager.stop()
     watch.cancel()
 

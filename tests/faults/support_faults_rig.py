@@ -65,6 +65,7 @@ class Rig(Account):
 
     async def produce(self, name: str = "producer", *, proxy: Proxy | None = None, **options) -> Program:
         """Start a producer. Consumers come first: an address without a queue drops what it is sent."""
+        self.members[name] = []
         return await self._start(name, [], proxy, options)
 
     async def consume(
@@ -73,6 +74,7 @@ class Rig(Account):
         """Start a consumer and wait until its queues are attached."""
         found = list(listening) or [Listening()]
         self.listening |= {one.name: one for one in found}
+        self.members[name] = [one.name for one in found]
         return await self._start(name, found, proxy, options)
 
     async def _start(self, name, listening, proxy, options) -> Program:

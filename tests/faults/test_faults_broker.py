@@ -17,7 +17,7 @@ async def test_nothing_confirmed_is_lost_when_the_broker_is_killed_under_load(ri
     await rig.produce(rate=size(500, 1000))
     for _ in range(size(2, 15)):
         await rig.flow(500 + rig.random.randrange(500))
-        rig.fault()
+        rig.cut()
         await in_thread(rig.broker.kill)
         await in_thread(rig.broker.start)
         rig.over()
@@ -32,7 +32,7 @@ async def test_nothing_confirmed_is_lost_when_the_broker_restarts_under_load(rig
     await rig.produce(rate=size(500, 1000))
     for _ in range(size(1, 10)):
         await rig.flow(500 + rig.random.randrange(500))
-        rig.fault()
+        rig.cut()
         await in_thread(rig.broker.restart)
         rig.over()
     await rig.flow(1000)
@@ -46,7 +46,7 @@ async def test_nothing_confirmed_is_lost_when_the_broker_freezes_under_load(rig,
     await rig.produce(rate=500)
     for seconds in size([3], [3, 10, 3, 10, 3, 10, 30]):
         await rig.flow(500)
-        rig.fault()
+        rig.cut()
         await in_thread(rig.broker.freeze)
         await asyncio.sleep(seconds)
         await in_thread(rig.broker.thaw)

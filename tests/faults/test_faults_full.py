@@ -45,4 +45,4 @@ async def test_a_full_broker_means_a_typed_error_or_waiting_and_never_a_hang(rig
         figures.dropped, figures.lost = figures.lost, 0
         assert not {event_id for ids in rig.lost().values() for event_id in ids if event_id.startswith("again")}
     else:
-        rig.check(redeliveries=0, refusals=True, ordered=policy == "page")
+        rig.check(redeliveries=0, refusals=True, ordered=policy == "page", readiness=False)

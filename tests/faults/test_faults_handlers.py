@@ -40,7 +40,7 @@ async def test_dead_letters_are_complete_and_single_when_the_broker_is_killed(ri
     await rig.produce(rate=300)
     for _ in range(size(1, 8)):
         await rig.flow(200)
-        rig.fault()
+        rig.cut()
         await in_thread(rig.broker.kill)
         await in_thread(rig.broker.start)
         rig.over()

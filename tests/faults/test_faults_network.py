@@ -41,20 +41,21 @@ async def test_nothing_confirmed_is_lost_when_connections_break(rig, size):
 
 @pytest.mark.fault("F5 connection silent")
 async def test_nothing_confirmed_is_lost_when_connections_fall_silent(rig, size):
-    proxies = [await rig.proxy(), await rig.proxy()]
-    await rig.consume(Listening(name="one"), Listening(name="two", concurrency=8, work_more=0.005), proxy=proxies[0])
-    await rig.produce(rate=400, proxy=proxies[1])
+    proxies = {"consumer": await rig.proxy(), "producer": await rig.proxy()}
+    listening = [Listening(name="one"), Listening(name="two", concurrency=8, work_more=0.005)]
+    await rig.consume(*listening, proxy=proxies["consumer"])
+    await rig.produce(rate=400, proxy=proxies["producer"])
     for _ in range(size(1, 5)):
-        for proxy in proxies:
+        for name, proxy in proxies.items():
             # Dead, and neither side is told; afterwards a hole of some seconds for old and new connections.
             await rig.flow(100)
-            rig.fault()
+            rig.cut(name)
             proxy.kill_quietly()
             connections = proxy.connections
             await rig.until(lambda p=proxy, c=connections: p.connections > c, "the silence is noticed")
             rig.over()
             await rig.flow(100)
-            rig.fault()
+            rig.cut(name)
             await proxy.blackhole(size(3, 10))
             rig.over()
     await rig.flow(500)

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from stomp.utils import parse_frame
 
 from aspyx_event.exceptions import HeaderError
+from aspyx_event.providers.stomp import frames
 from aspyx_event.providers.stomp.errors import ProtocolError
 from aspyx_event.providers.stomp.frames import FrameParser, encode
+from stomp import utils
 
 COMMANDS = st.sampled_from(["MESSAGE", "RECEIPT", "ERROR"])
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
@@ -35,6 +37,28 @@ def test_the_parser_reads_what_the_parser_of_stomp_py_reads(command: str, header
     theirs = parse_frame(data[:-1])
     (ours,) = FrameParser().feed(data)
     assert (ours.cmd, ours.headers, ours.body) == (theirs.cmd, theirs.headers, theirs.body)
+
+
+@given(st.sampled_from(["SEND", "ACK", "SUBSCRIBE"]), HEADERS, st.one_of(st.none(), BODY))
+def test_frames_have_the_lines_that_stomp_py_writes(command: str, headers: dict[str, str], body: bytes | None) -> None:
+    escapes = str.maketrans({"\\": "\\\\", "\n": "\\n", ":": "\\c", "\r": "\\r"})
+    escaped = {name.translate(escapes): value.translate(escapes) for name, value in headers.items()}
+    if body is not None:
+        escaped["content-length"] = str(len(body))
+    theirs = b"".join(utils.convert_frame(utils.Frame(command, escaped, body)))
+    ours = encode(command, headers, body)
+    head, _, rest = ours.partition(b"\n\n")
+    expected, _, expected_rest = theirs.partition(b"\n\n")
+    assert sorted(head.split(b"\n")) == sorted(expected.split(b"\n"))
+    assert (rest, head.split(b"\n")[0]) == (expected_rest, command.encode())
+
+
+def test_the_layouts_of_frames_do_not_fill_the_memory() -> None:
+    for number in range(3_000):
+        assert encode("SEND", {f"made-up-{number}": "%s %d"}) == b"SEND\nmade-up-%d:%%s %%d\n\n\0" % number
+    assert len(frames._layouts) <= 1_024
+    encode("SEND", {"x" * 10_000: "long"})
+    assert max(map(len, frames._layouts.values())) < 4_096
 
 
 @given(st.lists(st.tuples(COMMANDS, HEADERS, st.one_of(st.none(), BODY)), min_size=1, max_size=5), st.data())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any, Protocol, runtime_checkable
 
 from ..events import EventDescriptor
 
@@ -32,4 +33,23 @@ class Codec(Protocol):
 
         Raises:
             DecodeError: the body is not such an event; the message names event, field and reason.
+        """
+
+
+@runtime_checkable
+class UpcastingCodec(Protocol):
+    """What a codec has that can be used with upcasters: it shows them the payload before it makes the event."""
+
+    def decode_older(
+        self, body: bytes, descriptor: EventDescriptor, upcast: Callable[[dict[str, Any]], dict[str, Any]]
+    ) -> Any:
+        """Return the event of a body of an older version.
+
+        Args:
+            body: The body.
+            descriptor: The event as it is today.
+            upcast: Brings the payload to the version of the descriptor; raises DecodeError.
+
+        Raises:
+            DecodeError: the body is not such an event.
         """

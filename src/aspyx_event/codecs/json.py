@@ -7,14 +7,22 @@ own setting. Unknown fields are ignored, unless the class forbids them.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnnotation
-from pydantic_core import PydanticSerializationError, SchemaError, SchemaSerializer, SchemaValidator
+from pydantic_core import (
+    PydanticSerializationError,
+    SchemaError,
+    SchemaSerializer,
+    SchemaValidator,
+    from_json,
+    to_json,
+)
 
 from ..events import EventDescriptor
-from ..exceptions import DeclarationError, DecodeError, EncodeError
+from ..exceptions import DeclarationError, DecodeError, EncodeError, InvalidEventSchemaError
 
 _CONFIG = {"ser_json_bytes": "base64", "val_json_bytes": "base64", "ser_json_inf_nan": "strings"}
 _CONFIGURABLE = frozenset({"model", "dataclass", "typed-dict"})
@@ -48,7 +56,7 @@ class JsonCodec:
             # Dataclasses take any value. Here the sender learns of a wrong one, not every receiver for itself.
             compiled.validate(body)
         except ValidationError as error:
-            raise EncodeError(f"event {descriptor.name!r} is not what its class says: {_explain(error)}") from error
+            raise InvalidEventSchemaError(descriptor.name, _problems(error)) from error
         except (PydanticSerializationError, UnicodeEncodeError) as error:
             raise EncodeError(f"event {descriptor.name!r} cannot be written as JSON: {error}") from error
         return body
@@ -58,6 +66,23 @@ class JsonCodec:
             return self._of(descriptor).validate(body)
         except ValidationError as error:
             raise DecodeError(f"event {descriptor.name!r}: {_explain(error)}") from error
+
+    def decode_older(
+        self, body: bytes, descriptor: EventDescriptor, upcast: Callable[[dict[str, Any]], dict[str, Any]]
+    ) -> Any:
+        try:
+            payload = from_json(body)
+        except ValueError as error:
+            raise DecodeError(f"event {descriptor.name!r}: {error}") from error
+        if not isinstance(payload, dict):
+            raise DecodeError(f"event {descriptor.name!r}: the payload is no JSON object")
+        made = upcast(payload)
+        try:
+            # As JSON again, so that validators read it as they would have from the wire.
+            current = to_json(made, bytes_mode="base64", inf_nan_mode="strings")
+        except (PydanticSerializationError, ValueError) as error:
+            raise DecodeError(f"event {descriptor.name!r}: what the upcasters made is no JSON: {error}") from error
+        return self.decode(current, descriptor)
 
     def _of(self, descriptor: EventDescriptor) -> _Compiled:
         compiled = self._compiled.get(descriptor.type)
@@ -104,11 +129,14 @@ def _configured(node: Any) -> Any:
 
 
 def _explain(error: ValidationError) -> str:
+    texts = _problems(error)
+    return "; ".join(texts[:3]) + (f" (and {len(texts) - 3} more)" if len(texts) > 3 else "")
+
+
+def _problems(error: ValidationError) -> list[str]:
     # The input is left out: bodies may be confidential.
-    problems = error.errors(include_url=False, include_input=False, include_context=False)
     texts = []
-    for problem in problems[:3]:
+    for problem in error.errors(include_url=False, include_input=False, include_context=False):
         where = ".".join(str(part) for part in problem["loc"])
         texts.append(f"field {where!r}: {problem['msg']}" if where else problem["msg"])
-    more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
-    return "; ".join(texts) + more
+    return texts

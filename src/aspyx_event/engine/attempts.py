@@ -10,6 +10,8 @@ from typing import Any
 
 from ..context import EventContext, _current
 from ..exceptions import EventException, HandlerTimeoutError, StopProcessing
+from ..log_fields import log_fields
+from ..observing import Observer
 from ..pipeline import Link
 
 logger = logging.getLogger("aspyx.event")
@@ -25,6 +27,7 @@ class Attempts:
         timeout: Seconds for one attempt; None does not limit it.
         left_behind: Called with 1 for a handler that ignores its time limit, and with -1 when it ends at last.
         pass_on: Sends the events that a handler returned.
+        observer: Told of each attempt.
     """
 
     def __init__(
@@ -33,8 +36,10 @@ class Attempts:
         timeout: float | None,
         left_behind: Callable[[int], None],
         pass_on: Callable[[EventContext], Awaitable[None]],
+        observer: Observer | None = None,
     ) -> None:
         self._chain, self._timeout, self._left_behind, self._pass_on = chain, timeout, left_behind, pass_on
+        self._observer = observer
         #: A reference to each handler that is left behind.
         self._running: set[object] = set()
 
@@ -45,6 +50,8 @@ class Attempts:
             asyncio.CancelledError: the caller is cancelled.
         """
         token = _current.set(context)
+        finish = None if self._observer is None else self._observer.handling(context)
+        ended: BaseException | None = None
         try:
             handled = self._chain.handle(context.envelope, context.listener)
             if handled is not None:
@@ -54,12 +61,16 @@ class Attempts:
         except StopProcessing:
             context.stopped = True
         except Exception as error:  # noqa: BLE001  every failure of a listener is a failed attempt
+            ended = error
             return error
-        except asyncio.CancelledError as error:
-            if _is_being_cancelled():
+        except BaseException as error:
+            ended = error
+            if not isinstance(error, asyncio.CancelledError) or _is_being_cancelled():
                 raise
             return EventException(f"the handler was cancelled from within: {error!r}")  # its own affair, not ours
         finally:
+            if finish is not None:
+                finish(ended)
             _current.reset(token)
         return None
 
@@ -84,7 +95,10 @@ class Attempts:
             # A thread ends in a thread.
             running.add_done_callback(lambda ended: loop.call_soon_threadsafe(self._ended, ended))
             logger.error(
-                "listener %r ignores its time limit of %g s and was left behind", context.listener.name, seconds
+                "listener %r ignores its time limit of %g s and was left behind",
+                context.listener.name,
+                seconds,
+                extra=log_fields(context.envelope, context.listener.name),
             )
         raise HandlerTimeoutError(f"listener {context.listener.name!r} took longer than {seconds:g} s")
 

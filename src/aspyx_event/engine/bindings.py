@@ -10,6 +10,7 @@ from typing import Any
 from ..envelope import CE_KEY
 from ..exceptions import CodecError, DeclarationError, UnsupportedError
 from ..listeners import EventListenerDescriptor
+from ..log_fields import log_fields
 from ..names import is_pattern, literal
 from ..policies import QueueNaming, RetryMode
 from ..providers.base import Binding, Delivery, Provider
@@ -107,7 +108,11 @@ def lane_key(descriptor: EventListenerDescriptor, decoder: Decoder) -> Callable[
         try:
             value = value_of(event)
         except Exception:  # whatever the user's function raises must not reach the provider
-            logger.exception("listener %r: order_by failed: the event waits for others like it", descriptor.name)
+            logger.exception(
+                "listener %r: order_by failed: the event waits for others like it",
+                descriptor.name,
+                extra=log_fields(envelope, descriptor.name),
+            )
             return _NO_KEY
         return value if _hashable(value) else repr(value)
 

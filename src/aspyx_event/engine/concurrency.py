@@ -7,6 +7,7 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable
 
+from ..log_fields import log_fields
 from ..providers.base import Delivery
 
 logger = logging.getLogger("aspyx.event")
@@ -41,7 +42,8 @@ class Lanes:
         self._closing = False
         self.running = 0
         self._loop = asyncio.get_running_loop()
-        self._tasks: set[asyncio.Task[None]] = set()
+        #: In the order they began, so that what a stop gives back goes back in order too.
+        self._tasks: dict[asyncio.Task[None], None] = {}
         for number in range(concurrency):
             self._start_worker(f"{name}-{number}")
 
@@ -91,7 +93,7 @@ class Lanes:
             self._wake()
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=grace)
-            for task in late:
+            for task in [task for task in self._tasks if task in late]:
                 logger.warning("%s did not end within %.1f s: cancelled, its event comes again", task.get_name(), grace)
                 task.cancel()
             if late:
@@ -106,11 +108,11 @@ class Lanes:
     def _start_worker(self, name: str) -> None:
         if not self._closing:
             task = self._loop.create_task(self._work(), name=name)
-            self._tasks.add(task)
+            self._tasks[task] = None
             task.add_done_callback(self._worker_ended)
 
     def _worker_ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
+        self._tasks.pop(task, None)
         if not self._closing and task.cancelled():
             # A handler that cancels its own task must not leave the subscription deaf. Later, because at the end of a
             # loop every task is cancelled: the loop is closed before the timer is due.
@@ -136,7 +138,9 @@ class Lanes:
             try:
                 await self._handle(delivery)
             except Exception:  # a worker that ends would leave its subscription deaf
-                logger.exception("a delivery was neither handled nor settled; it comes again")
+                logger.exception(
+                    "a delivery was neither handled nor settled; it comes again", extra=log_fields(delivery.envelope)
+                )
                 delivery.release()
             finally:
                 self.running -= 1

@@ -12,9 +12,11 @@ from typing import Any
 from aspyx.di import Environment
 
 from ..codecs.base import Codec
+from ..contracts.upcasters import VersionedDecoding
 from ..events import check_field, is_event
 from ..filters import Filter, Want, wants_of
 from ..listeners import EventListenerDescriptor
+from ..observing import Observer, observer_for
 from ..options import SubscriptionOptions
 from ..pipeline import Chain, EnvelopePipeline
 from ..policies import Limits, Retry
@@ -22,11 +24,11 @@ from ..providers.base import Provider
 from ..registry import EventRegistry
 from ..targets import Source, Target, free_form_of, sources_of, targets_in
 from ..topics import Topic, TopicBag
-from .bindings import bindings_of, lane_key
+from .bindings import bindings_of, lane_key, queue_name
 from .crashes import CrashLedger
 from .dead_letters import DeadLetterBox
 from .decoding import Decoder, Handling
-from .discovery import Reaction, build_pipelines, pipelines_of, reactions_in, reactions_of
+from .discovery import Reaction, build_pipelines, pipelines_of, reactions_in, reactions_of, senders_of
 from .dispatch import Dispatcher
 from .failures import FailureReporter
 from .health import Health, check_health
@@ -58,6 +60,7 @@ class Engine:
         source: CloudEvents source of what is sent.
         stop_timeout: Seconds that running handlers have to finish.
         control: Runs the work of a subscription's methods on the manager's loop.
+        observers: Told of everything.
     """
 
     def __init__(
@@ -72,6 +75,7 @@ class Engine:
         source: str,
         stop_timeout: float,
         control: Control,
+        observers: Iterable[Observer] = (),
     ) -> None:
         self._provider, self._codec, self._retry, self._reporter = provider, codec, retry, reporter
         self._limits, self._control = limits, control
@@ -80,8 +84,10 @@ class Engine:
         #: Attach the subscriptions at start; without, the engine sends and works on dead letters.
         self.listens = True
         self.events, self.subscriptions, self.topics = EventRegistry(), SubscriptionBag(), TopicBag()
-        self.factory = EnvelopeFactory(codec, source, passes_objects=provider.passes_objects)
-        self._chain = Chain(Publish(provider, limits).send, Invoke().handle)
+        self._observer = observer_for(observers, provider, self.subscriptions)
+        self.factory = EnvelopeFactory(codec, source, passes_objects=provider.passes_objects, observer=self._observer)
+        self._versions = VersionedDecoding(codec)
+        self._chain = Chain(Publish(provider, limits, self._observer).send, Invoke().handle)
         self.sending = Sending(self._chain)
         self.early = EarlySends(self.sending)
         self._pass_on = PassOn(self.events, self.factory, self.sending)
@@ -96,7 +102,7 @@ class Engine:
         self._pipeline_types: list[type] = []
         self._pipelines: list[EnvelopePipeline] = []
         self._environment: Environment | None = None
-        self.dead_letters = DeadLetterBox(provider, self.subscriptions)
+        self.dead_letters = DeadLetterBox(provider, self.subscriptions, self._observer)
         # Only a broker keeps what a dead process had in hand, and only under a name that comes back.
         counts = provider.capabilities.remote and bool(provider.server_name)
         self._ledger = CrashLedger(provider) if counts else None
@@ -130,6 +136,8 @@ class Engine:
             await self._provider.stop()
             self._chain.release()
             raise
+        if self._observer is not None:
+            self._observer.started()
         # The last step: nothing may be sent between these and the events that find the manager started.
         self.early.flush()
         logger.info("started: %d subscriptions on the %s provider", len(self.subscriptions), self._provider.name)
@@ -151,6 +159,8 @@ class Engine:
         if self._ledger is not None:
             await self._ledger.close()
         await self._provider.stop()
+        if self._observer is not None:
+            self._observer.stopped()
         self._chain.release()
         executor, self._executor = self._executor, None
         if executor is not None:
@@ -194,14 +204,15 @@ class Engine:
                 serves another event here, or the order asked for cannot be kept.
         """
         options, label = descriptor.options, f"listener {descriptor.name!r}"
-        for source in descriptor.sources:
-            for event in source.events:
-                check_field(event.type, options.order_by, f"{label}: order_by")
+        for event in (event for source in descriptor.sources for event in source.events):
+            check_field(event.type, options.order_by, f"{label}: order_by")
+            self._versions.prepare(event)
         handler = Handler(function, label)
         wanted = Filter.of(_when(options), wants_of(descriptor.type))
         call = handler.compile(inline=options.inline, executor=self._threads)
         handling = Handling(self._decoder(descriptor), wanted, call)
-        step = Step(descriptor, handler, wanted, handling, self._chain, options.retry or self._retry, self._pass_on)
+        retry = options.retry or self._retry
+        step = Step(descriptor, handler, wanted, handling, self._chain, retry, self._pass_on, self._observer)
         subscription = Subscription(step, self._control, self.remove)
         self._joining.join(subscription)
         return subscription
@@ -215,6 +226,35 @@ class Engine:
         return await check_health(
             self._provider, self.subscriptions, running=running, timeout=timeout, stalled_after=stalled_after
         )
+
+    def listening(self) -> list[tuple[EventListenerDescriptor, str]]:
+        """Return all that listens, or will after a start, each with its queue ("" without a name). Builds nothing.
+
+        Raises:
+            DeclarationError: an event is not known.
+        """
+        found = [(one.descriptor, one.queue) for one in self.subscriptions]
+        for reaction in () if self._prepared else self._reactions:
+            declaration = reaction.declaration
+            sources = self.sources_of(declaration.target, declaration.options, reaction.type)
+            descriptor = declaration.describe(reaction.type, sources)
+            found.append((descriptor, queue_name(descriptor, sources[0], self._provider) or ""))
+        return found
+
+    def senders(self) -> list[Any]:
+        """Return the classes and functions that may tell with ``@sends`` what they send."""
+        reacting = [one.type for one in self._reactions] + [one.descriptor.type for one in self.subscriptions]
+        return [*(senders_of(self._environment) if self._environment is not None else ()), *reacting]
+
+    @property
+    def codec(self) -> Codec:
+        """Writes and reads the bodies."""
+        return self._codec
+
+    @property
+    def environment(self) -> Environment | None:
+        """The container's environment; None without a container."""
+        return self._environment
 
     async def remove(self, subscription: Subscription | None) -> bool:
         """Detach and forget a subscription; False if it was gone."""
@@ -260,7 +300,7 @@ class Engine:
         return self.add_subscription(reaction.declaration.describe(reaction.type, sources), function)
 
     def _decoder(self, descriptor: EventListenerDescriptor) -> Decoder:
-        return Decoder(self._codec, self.events, descriptor.sources)
+        return Decoder(self._codec, self._versions, self.events, descriptor.sources)
 
     def _make_intake(self, descriptor: EventListenerDescriptor) -> Intake:
         options, bindings = descriptor.options, bindings_of(descriptor, self._provider)
@@ -271,6 +311,7 @@ class Engine:
             bindings,
             self._limits,
             self._ledger if any(one.durable for one in bindings) else None,
+            self._observer,
             policy=options.ack,
             concurrency=options.concurrency,
             rest=options.delay_per_message,

@@ -16,6 +16,7 @@ from uuid import uuid4
 
 from ..envelope import FRAMEWORK_PREFIX, Envelope
 from ..exceptions import EventException, ProcessDiedError, ProviderError
+from ..log_fields import log_fields
 from ..names import FRAMEWORK_ADDRESS_PREFIX
 from ..providers.base import AddressKind, Delivery, Outgoing, Provider
 from .reading import reading
@@ -73,7 +74,7 @@ class CrashLedger:
         try:
             await self._provider.publish(self._note(identity, deaths + 1))
         except ProviderError as error:
-            logger.info("not noted as in hand: %s", error)
+            logger.info("not noted as in hand: %s", error, extra=log_fields(envelope))
             return None
         return Hold(self, identity)
 

@@ -11,6 +11,7 @@ from hashlib import blake2b
 
 from ..envelope import Envelope
 from ..exceptions import DeclarationError, UnknownDeadLetterError
+from ..observing import Observer
 from ..providers.base import Binding, Delivery, Provider
 from .copies import (
     ATTEMPTS,
@@ -25,6 +26,7 @@ from .copies import (
     SUBSCRIPTION,
     replay_copy,
 )
+from .observation import watched
 from .reading import WINDOW, reading
 from .receipts import Operation
 from .subscriptions import Control, Subscription, SubscriptionBag
@@ -112,10 +114,11 @@ class DeadLetterBox:
     Args:
         provider: The transport.
         subscriptions: Whose dead letters.
+        observer: Told of each replay.
     """
 
-    def __init__(self, provider: Provider, subscriptions: SubscriptionBag) -> None:
-        self._provider, self._subscriptions = provider, subscriptions
+    def __init__(self, provider: Provider, subscriptions: SubscriptionBag, observer: Observer | None = None) -> None:
+        self._provider, self._subscriptions, self._observer = provider, subscriptions, observer
 
     async def list(self, subscription: str | None, limit: int) -> list[DeadLetter]:
         """Return up to *limit* letters, oldest first in each subscription."""
@@ -138,7 +141,11 @@ class DeadLetterBox:
                 raise DeclarationError(
                     f"listener {name!r} is per_process: its queue has no name to which the event could go back"
                 )
-            await self._provider.publish(replay_copy(letter.body, letter.headers, letter.id, origin.binding))
+            copy = replay_copy(letter.body, letter.headers, letter.id, origin.binding)
+            finish = None
+            if self._observer is not None:
+                finish = self._observer.replaying(copy.envelope, origin.subscription.descriptor, letter.id)
+            await watched(lambda: self._provider.publish(copy), finish)
             delivery.ack()
 
         return await self._each(wanted, back, rate, progress)

@@ -7,7 +7,8 @@ from typing import Any
 
 from ..codecs.base import Codec
 from ..context import EventContext
-from ..envelope import CE_TYPE, Envelope
+from ..contracts.upcasters import VersionedDecoding
+from ..envelope import CE_TYPE, CE_VERSION, Envelope
 from ..events import EventDescriptor
 from ..exceptions import DecodeError
 from ..filters import Filter
@@ -22,12 +23,15 @@ class Decoder:
 
     Args:
         codec: Reads bodies.
+        versions: Reads those of older versions.
         registry: The classes of the manager: a message arrives as the class that has its name.
         sources: What is consumed.
     """
 
-    def __init__(self, codec: Codec, registry: EventRegistry, sources: tuple[Source, ...]) -> None:
-        self._codec, self._registry = codec, registry
+    def __init__(
+        self, codec: Codec, versions: VersionedDecoding, registry: EventRegistry, sources: tuple[Source, ...]
+    ) -> None:
+        self._codec, self._versions, self._registry = codec, versions, registry
         self._known = {event.name: event for source in sources for event in source.events}
         self._only = next(iter(self._known.values())) if len(self._known) == 1 else None
         #: Sources whose events are not known beforehand.
@@ -56,16 +60,22 @@ class Decoder:
         if only is not None and not self._open:
             stated = envelope.headers.get(CE_TYPE)
             if not stated or stated == only.name:
-                return self._codec.decode(envelope.body, only)
+                return self._read(envelope, only)
             raise self._foreign(stated)
         name = self.name_of(envelope)
         descriptor = self._known.get(name) or self._descriptor(name)
         if descriptor is not None:
-            return self._codec.decode(envelope.body, descriptor)
+            return self._read(envelope, descriptor)
         for source in self._open:
             if source.free_form is not None and name and source.takes(name):
                 return source.free_form.read(name, envelope.body, envelope.headers)
         raise self._foreign(name)
+
+    def _read(self, envelope: Envelope, descriptor: EventDescriptor) -> Any:
+        version = envelope.headers.get(CE_VERSION, "1")
+        if version != descriptor.wire_version:
+            return self._versions.decode(envelope.body, version, descriptor)
+        return self._codec.decode(envelope.body, descriptor)
 
     def _descriptor(self, name: str) -> EventDescriptor | None:
         return self._registry.find(name) if any(source.takes(name) for source in self._open) else None

@@ -11,6 +11,7 @@ from typing import Any
 from aspyx.di import Environment
 from aspyx.reflection import Decorators
 
+from ..contracts.senders import sent_by
 from ..exceptions import DeclarationError, ListenerError
 from ..listeners import Declaration, event_listener, handler_declarations, listener_declarations
 from ..pipeline import EnvelopePipeline, envelope_pipeline, pipeline_rank
@@ -68,6 +69,11 @@ def reactions_in(objects: Iterable[Any]) -> list[Reaction]:
             )
         found += marked
     return found
+
+
+def senders_of(environment: Environment) -> list[type]:
+    """Return the classes of *environment* that tell with ``@sends`` what they send; its module classes among them."""
+    return _own_types(environment, lambda cls: bool(sent_by(cls)))
 
 
 def pipelines_of(environment: Environment) -> list[type]:

@@ -17,12 +17,15 @@ from ..exceptions import (
     ProviderError,
     RequirementError,
 )
+from ..log_fields import log_fields
+from ..observing import Observer, Settlement
 from ..policies import AckPolicy, Limits, RetryMode
-from ..providers.base import Binding, Delivery, Outgoing, Provider
+from ..providers.base import Binding, Consume, Delivery, Outgoing, Provider
 from ..shared import Shared
 from .copies import FAILED_HANDLER, dead_letter, finished_handlers, letter_name, retry_copy, with_finished
 from .crashes import CrashLedger
 from .failures import FailureReporter
+from .observation import ObservedDelivery, observed_consume
 from .steps import Step, check_requirements
 
 logger = logging.getLogger("aspyx.event")
@@ -88,6 +91,7 @@ class Dispatcher:
         bindings: The queues that the deliveries come from.
         limits: What is too large to be handled.
         ledger: Counts the deaths of the process; None does not.
+        observer: Told of every stage.
         policy: When a delivery is acknowledged.
         concurrency: Deliveries handled at once.
         rest: Seconds to wait after each delivery.
@@ -101,13 +105,15 @@ class Dispatcher:
         bindings: tuple[Binding, ...],
         limits: Limits,
         ledger: CrashLedger | None,
+        observer: Observer | None,
         *,
         policy: AckPolicy,
         concurrency: int,
         rest: float,
     ) -> None:
         self._provider, self._clock, self._reporter, self._bindings = provider, clock, reporter, bindings
-        self._limits, self._ledger, self._policy, self._rest = limits, ledger, policy, rest
+        self._limits, self._ledger, self._observer = limits, ledger, observer
+        self._policy, self._rest = policy, rest
         #: Deliveries to come that may have been in hand when a process died: they are first in the queue, and no more
         #: than were handled at once, here and in a few processes beside. Each costs a round trip to the broker.
         self._suspects = min(bindings[0].prefetch, max(10, 2 * concurrency)) if ledger else 0
@@ -120,12 +126,18 @@ class Dispatcher:
         # A new one, because the first wait binds it to its loop, and a restart may be on another.
         self._stopping = asyncio.Event()
 
+    def observed(self, consume: Consume) -> Consume:
+        """Return what brings deliveries to *consume* in a form that tells the observer what becomes of them."""
+        return observed_consume(consume, self.steps[0].descriptor, self._observer)
+
     def stop(self) -> None:
         """End waits for a further attempt; their deliveries are released and come again."""
         self._stopping.set()
 
     async def dispatch(self, delivery: Delivery) -> None:
         """Handle one delivery; settle it when it is done, dead, or to be handed back."""
+        if isinstance(delivery, ObservedDelivery):
+            delivery.take()
         binding = self._bindings[0] if len(self._bindings) == 1 else delivery.binding
         if self._policy is AckPolicy.BEFORE:
             delivery.ack()
@@ -195,7 +207,9 @@ class Dispatcher:
                 return False
             attempt += 1
             if step.retry.mode is RetryMode.DELAYED:
-                await self._replace(delivery, self._next_try(step, passage, attempt, delay))
+                if isinstance(delivery, ObservedDelivery):
+                    delivery.begin(Settlement.RETRY)
+                await self._replace(step, delivery, self._next_try(step, passage, attempt, delay))
                 return False
             if await self._wait(delay):
                 delivery.release()
@@ -225,9 +239,12 @@ class Dispatcher:
 
     async def _note(self, step: Step, error: Exception, context: EventContext) -> None:
         step.stats.failures += 1
-        if self._delay(step, error, context.attempt) is None:
+        delay = self._delay(step, error, context.attempt)
+        if delay is None:
             await self._reporter.report(error, f"listener {step.name!r}", context)
             return
+        if self._observer is not None and not context.settled:
+            self._observer.retrying(context, error, delay)
         logger.warning(
             "listener %r failed on event %r (id %s), attempt %d of %d: %s: %s",
             step.name,
@@ -237,6 +254,7 @@ class Dispatcher:
             step.retry.attempts,
             type(error).__name__,
             error,
+            extra=log_fields(context.envelope, step.name),
         )
 
     def _delay(self, step: Step, error: BaseException, attempt: int) -> float | None:
@@ -265,8 +283,13 @@ class Dispatcher:
         if step.given_up is not None:
             await step.given_up(error)
         delivery, received = passage.delivery, passage.delivery.envelope
+        observed = delivery if isinstance(delivery, ObservedDelivery) else None
         if self._policy is AckPolicy.BEFORE:
+            if observed is not None:
+                observed.dropped()
             return
+        if observed is not None:
+            observed.begin(Settlement.DEAD_LETTER if step.retry.dead_letter else Settlement.DROPPED)
         if not step.retry.dead_letter:
             delivery.ack()
             return
@@ -283,20 +306,33 @@ class Dispatcher:
                 event_id=received.id,
             )
             try:
-                await self._replace(delivery, letter)
+                await self._replace(step, delivery, letter)
             except HeaderError as refused:  # a foreign sender's, too large for this protocol beside the cause
-                logger.warning("dead letter of event %r loses headers: %s", step.descriptor.event.name, refused)
+                logger.warning(
+                    "dead letter of event %r loses headers: %s",
+                    step.descriptor.event.name,
+                    refused,
+                    extra=log_fields(received, step.name),
+                )
             else:
                 return
 
-    async def _replace(self, delivery: Delivery, copy: Outgoing) -> None:
+    async def _replace(self, step: Step, delivery: Delivery, copy: Outgoing) -> None:
         """Publish *copy*, then forget the delivery. A crash between the two makes the copy again, with the same id."""
         pause = 0.1
         while True:
             try:
                 await self._provider.publish(copy)
             except ProviderError as refused:
-                logger.error("a copy of event %r for %s was not stored: %s", copy.envelope.id, copy.address, refused)
+                logger.error(
+                    "a copy of event %r for %s was not stored: %s",
+                    step.descriptor.event.name,
+                    copy.address,
+                    refused,
+                    extra=log_fields(delivery.envelope, step.name),
+                )
+                if self._observer is not None:
+                    self._observer.not_stored(delivery.envelope, step.descriptor, refused)
                 if await self._wait(pause):
                     delivery.release()
                     return

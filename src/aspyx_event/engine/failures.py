@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from ..context import EventContext, _current
+from ..log_fields import log_fields
 
 logger = logging.getLogger("aspyx.event")
 _OWN_FRAMES = (str(Path(__file__).parents[1]), concurrent.futures.__path__[0])
@@ -49,9 +50,10 @@ class FailureReporter:
             context: The delivery that failed, if it was one.
         """
         text = _describe(what, context)
+        extra = None if context is None else log_fields(context.envelope, context.listener.name)
         error.__traceback__ = users_part(error.__traceback__)
         if self._exception_manager is None or not self.knows(error):
-            logger.error("%s: %s: %s", text, type(error).__name__, error, exc_info=error)
+            logger.error("%s: %s: %s", text, type(error).__name__, error, exc_info=error, extra=extra)
             return
         _add_note(error, text)
         token = _current.set(context)
@@ -60,7 +62,7 @@ class FailureReporter:
             if inspect.isawaitable(answer):
                 await answer
         except Exception:  # a handler may only observe; its own error must not fail the delivery a second time
-            logger.exception("%s: an exception handler for %s failed itself", text, type(error).__name__)
+            logger.exception("%s: an exception handler for %s failed itself", text, type(error).__name__, extra=extra)
         finally:
             _current.reset(token)
 

@@ -71,7 +71,7 @@ class Intake:
             try:
                 for binding in self.bindings:
                     put = lanes.put if len(self.bindings) == 1 else partial(_put, lanes, binding)
-                    consumers.append(await provider.subscribe(binding, put))
+                    consumers.append(await provider.subscribe(binding, self.dispatcher.observed(put)))
             except BaseException:
                 await lanes.close(0.0)
                 for consumer in consumers:

@@ -7,14 +7,16 @@ from collections import deque
 from collections.abc import Mapping
 from contextvars import Context, copy_context
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
 from functools import partial
+from time import time_ns
 from typing import Any, cast
-from urllib.parse import quote
-from uuid import uuid4
 
 from ..codecs.base import Codec
+from ..context import lineage
+from ..contracts.schemas import SchemaValidation
 from ..envelope import (
+    CE_CAUSATION,
+    CE_CORRELATION,
     CE_EXPIRY,
     CE_ID,
     CE_KEY,
@@ -22,6 +24,7 @@ from ..envelope import (
     CE_SPECVERSION,
     CE_TIME,
     CE_TYPE,
+    CE_VERSION,
     CONTENT_TYPE,
     NO_OPTIONS,
     SPECVERSION,
@@ -32,16 +35,20 @@ from ..envelope import (
 from ..events import EventDescriptor
 from ..exceptions import LimitExceededError, UnsupportedError
 from ..free_form import FreeFormEvent
+from ..names import uri_reference
+from ..observing import Observer
 from ..pipeline import Chain
 from ..policies import Limits
 from ..providers.base import Outgoing, Provider
+from .observation import observed_publish
+from .stamps import new_id, timestamp
 
 
 class Publish:
     """Sending end of a chain: hands the envelope to the provider."""
 
-    def __init__(self, provider: Provider, limits: Limits) -> None:
-        self._provider, self._limits = provider, limits
+    def __init__(self, provider: Provider, limits: Limits, observer: Observer | None = None) -> None:
+        self._provider, self._limits, self._observer = provider, limits, observer
 
     def send(self, envelope: Envelope, descriptor: EventDescriptor, /) -> asyncio.Future[None]:
         options = envelope.options
@@ -49,20 +56,21 @@ class Publish:
         exceeded = self._limits.exceeded(envelope.body if envelope.encoded else b"", envelope.headers)
         if exceeded:
             raise LimitExceededError(f"event {descriptor.name!r} (id {envelope.id}): too large: {exceeded}")
-        return self._provider.publish(
-            Outgoing(
-                address=descriptor.name,
-                envelope=envelope,
-                dedup_id=envelope.id,
-                durable=descriptor.durable,
-                key=options.key,
-                delay=options.delay,
-                ttl=options.ttl,
-                priority=options.priority,
-                require_route=options.require_route,
-                wait_handled=options.wait_handled,
-            )
+        message = Outgoing(
+            address=descriptor.name,
+            envelope=envelope,
+            dedup_id=envelope.id,
+            durable=descriptor.durable,
+            key=options.key,
+            delay=options.delay,
+            ttl=options.ttl,
+            priority=options.priority,
+            require_route=options.require_route,
+            wait_handled=options.wait_handled,
         )
+        if self._observer is not None:
+            return observed_publish(self._observer, self._provider, message, descriptor)
+        return self._provider.publish(message)
 
 
 class EnvelopeFactory:
@@ -72,11 +80,16 @@ class EnvelopeFactory:
         codec: Writes the body.
         source: CloudEvents source of all events of this manager, a URI reference.
         passes_objects: The provider can carry the event object: encode only if an interceptor reads the body.
+        observer: Told of each envelope.
     """
 
-    def __init__(self, codec: Codec, source: str, *, passes_objects: bool = False) -> None:
-        self._codec, self._passes_objects = codec, passes_objects
-        self._source = quote(source, safe="/:@-._~?#[]!$&'()*+,;=%")
+    def __init__(
+        self, codec: Codec, source: str, *, passes_objects: bool = False, observer: Observer | None = None
+    ) -> None:
+        self._codec, self._passes_objects, self._observer = codec, passes_objects, observer
+        #: Checks what has a JSON Schema of its own; `process` and whatever else brings events in asks it too.
+        self.schemas = SchemaValidation()
+        self._source = uri_reference(source)
 
     def make(
         self, event: Any, descriptor: EventDescriptor, headers: Mapping[str, str] | None, options: SendOptions
@@ -85,24 +98,33 @@ class EnvelopeFactory:
 
         Raises:
             EncodeError: the event cannot be written.
+            InvalidEventSchemaError: the event is not what its JSON Schema says.
             HeaderError: a header cannot be sent.
         """
+        if descriptor.declared_schema is not None:
+            self.schemas.check(event, descriptor)
+        event_id, now = new_id(), time_ns()
+        correlation_id, causation_id = lineage(event_id)
         all_headers = {
             CE_SPECVERSION: SPECVERSION,
-            CE_ID: str(uuid4()),
-            CE_SOURCE: self._source,
+            CE_ID: event_id,
+            CE_SOURCE: descriptor.source or self._source,
             CE_TYPE: descriptor.name,
-            CE_TIME: datetime.now(timezone.utc).isoformat().replace("+00:00", "Z"),
+            CE_TIME: timestamp(now),
+            CE_CORRELATION: correlation_id,
             CONTENT_TYPE: self._codec.content_type,
         }
+        if causation_id:
+            all_headers[CE_CAUSATION] = causation_id
         key = options.key if options.key is not None else descriptor.key_of(event)
         if key is not None:
             all_headers[CE_KEY] = key
             if key != options.key:
                 options = replace(options, key=key)
+        if descriptor.version != 1:
+            all_headers[CE_VERSION] = descriptor.wire_version
         if options.ttl is not None:
-            end = datetime.now(timezone.utc) + timedelta(seconds=options.ttl)
-            all_headers[CE_EXPIRY] = end.isoformat().replace("+00:00", "Z")
+            all_headers[CE_EXPIRY] = timestamp(now + round(options.ttl * 1e9))
         if headers:
             check_headers(headers)
             all_headers.update(headers)
@@ -115,6 +137,8 @@ class EnvelopeFactory:
         else:
             envelope = Envelope(self._codec.encode(event, descriptor), all_headers, event)
         envelope.options = options
+        if self._observer is not None:
+            self._observer.created(envelope, descriptor)
         return envelope
 
 

@@ -10,6 +10,7 @@ from ..context import EventContext
 from ..exceptions import RequirementError
 from ..filters import Filter
 from ..listeners import EventListenerDescriptor
+from ..observing import Observer
 from ..options import unmet_requirement
 from ..ordering import Requirement
 from ..pipeline import Link
@@ -57,6 +58,7 @@ class Step:
         chain: Interceptors, ending in `Invoke`.
         retry: What happens after a failure.
         pass_on: Sends the events that it returned.
+        observer: Told of each attempt.
     """
 
     def __init__(
@@ -68,11 +70,12 @@ class Step:
         chain: Link,
         retry: Retry,
         pass_on: Callable[[EventContext], Awaitable[None]],
+        observer: Observer | None = None,
     ) -> None:
         self.descriptor, self.handler, self.filter = descriptor, handler, filter
         self.handling, self.retry = handling, retry
         self.stats = SubscriptionStats()
-        self.attempts = Attempts(chain, retry.timeout, self._left_behind, pass_on)
+        self.attempts = Attempts(chain, retry.timeout, self._left_behind, pass_on, observer)
         #: Told of an event that was given up.
         self.given_up: Callable[[Exception], Awaitable[None]] | None = None
 

@@ -133,6 +133,24 @@ class Binding:
     selector: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerDescription:
+    """A broker as documents name it: never with user or password.
+
+    Attributes:
+        host: Host and port.
+        protocol: In the words of AsyncAPI: "amqp", "amqps", "stomp", "stomps", ...
+        protocol_version: Of the protocol.
+        security: How a client shows who it is, a type of AsyncAPI's security schemes: "plain", "userPassword", "X509";
+            "" where it need not.
+    """
+
+    host: str
+    protocol: str
+    protocol_version: str
+    security: str = ""
+
+
 class Delivery(ABC):
     """One message handed to one subscription, to be settled exactly once by the first of the methods called.
 
@@ -230,6 +248,11 @@ class Provider(ABC):
     def unconfirmed(self) -> int:
         """Published messages that wait for their confirmation."""
         return 0
+
+    @property
+    def servers(self) -> tuple[ServerDescription, ...]:
+        """The brokers that may be connected to, for documents; none where there is no broker."""
+        return ()
 
     @abstractmethod
     async def start(self) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Protocol, TypeVar
 
 from ..exceptions import AuthenticationError, ConnectError, ConnectionLostError, DeclarationError, ProviderError
-from .base import ConnectionHooks
+from .base import ConnectionHooks, ServerDescription
 
 logger = logging.getLogger("aspyx.event.connection")
 
@@ -72,6 +72,19 @@ class ConnectionSettings:
                 raise DeclarationError(f"failover={entry!r}: write each further broker as 'host:port'")
             found.append(replace(self, host=host.strip("[]"), port=int(port), failover=()))
         return found
+
+    def servers(self, version: str, security: str, *, tls: bool) -> tuple[ServerDescription, ...]:
+        """Return what documents may say of these brokers."""
+        protocol = self.protocol.lower() + ("s" if tls else "")
+        return tuple(
+            ServerDescription(
+                host=f"[{one.host}]:{one.port}" if ":" in one.host else f"{one.host}:{one.port}",
+                protocol=protocol,
+                protocol_version=version,
+                security=security,
+            )
+            for one in self.endpoints()
+        )
 
     def check(self) -> None:
         """Raise for settings that would leak a password, or warn.

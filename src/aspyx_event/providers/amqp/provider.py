@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from ...exceptions import ConnectError, ConnectionLostError, DeclarationError, MissingDriverError
 from ...policies import QueueNaming
 from ..artemis import target
-from ..base import Binding, Capabilities, Consume, Consumer, Outgoing, Provider
+from ..base import Binding, Capabilities, Consume, Consumer, Outgoing, Provider, ServerDescription
 from ..connection import ConnectionSettings
 from .sections import encode
 
@@ -120,6 +120,11 @@ class AMQPProvider(Provider):
 
     def __repr__(self) -> str:
         return f"<AMQPProvider {self.server_name!r} at {self._settings.host}:{self._settings.port}>"
+
+    @property
+    def servers(self) -> tuple[ServerDescription, ...]:
+        security = {"PLAIN": "plain", "EXTERNAL": "X509"}.get(self._mechanism, "")
+        return self._settings.servers("1.0", security, tls=self._settings.ssl is not None)
 
     @property
     def connected(self) -> bool:

@@ -27,6 +27,8 @@ _two_u32 = struct.Struct(">II").pack
 _i64 = struct.Struct(">q").pack
 _MAX_TTL = 0xFFFFFFFF  # header ttl is a uint of milliseconds: 49.7 days
 
+#: What a text of so many bytes begins with.
+_SHORT = [bytes((0xA1, size)) for size in range(256)]
 _HEADER_DURABLE = b"\x00\x53\x70\xc0\x02\x01\x41"
 _DELAY_KEY = b"\xa3\x14x-opt-delivery-delay"
 _NULL = b"\x40"
@@ -76,12 +78,14 @@ def _encode(message: Outgoing) -> bytes:
         pair = _DELAY_KEY + b"\x81" + _i64(max(1, round(message.delay * 1000)))
         parts.append(b"\x00\x53\x72\xc1" + bytes((len(pair) + 1, 2)) + pair)
     parts.append(_properties(headers.get(CE_ID), headers.get(CONTENT_TYPE), expiry, message.key))
-    items = [_DEDUP_KEY, _string(message.dedup_id)]
+    items = [_DEDUP_KEY + _string(message.dedup_id)]
     for name, value in headers.items():
         if name != CONTENT_TYPE:
-            items += (_encoded_names.get(name) or _encoded_name(name), _string(value))
+            text, key = value.encode(), _encoded_names.get(name) or _encoded_name(name)
+            size = len(text)
+            items.append(b"%b%b%b" % (key, _SHORT[size] if size < 256 else b"\xb1" + _u32(size), text))
     pairs = b"".join(items)
-    parts.append(b"\x00\x53\x74\xd1" + _two_u32(len(pairs) + 4, len(items)))
+    parts.append(b"\x00\x53\x74\xd1" + _two_u32(len(pairs) + 4, 2 * len(items)))
     parts.append(pairs)
     body = message.envelope.body
     size = len(body)
@@ -120,7 +124,7 @@ def _properties(message_id: str | None, content_type: str | None, expiry: int | 
 def _string(text: str) -> bytes:
     data = text.encode()
     size = len(data)
-    return b"\xa1" + bytes((size,)) + data if size < 256 else b"\xb1" + _u32(size) + data
+    return _SHORT[size] + data if size < 256 else b"\xb1" + _u32(size) + data
 
 
 def _symbol(text: str) -> bytes:
@@ -133,7 +137,8 @@ def _symbol(text: str) -> bytes:
 _CACHE_LIMIT = 4096
 _DEDUP_KEY = _string(DEDUP_PROPERTY)
 _encoded_names: dict[str, bytes] = {}
-_decoded_names: dict[bytes, str] = {}
+#: Of names as they travel: the name of the property, and of the header or None.
+_decoded_names: dict[bytes, tuple[str, str | None]] = {}
 
 
 def _encoded_name(name: str) -> bytes:
@@ -143,11 +148,12 @@ def _encoded_name(name: str) -> bytes:
     return data
 
 
-def _decoded_name(data: bytes) -> str:
+def _decoded_name(data: bytes) -> tuple[str, str | None]:
     name = data.decode()
+    names = (name, header_name(name))
     if len(_decoded_names) < _CACHE_LIMIT:
-        _decoded_names[data] = name
-    return name
+        _decoded_names[data] = names
+    return names
 
 
 def decode(data: bytes) -> Received:
@@ -161,7 +167,8 @@ def decode(data: bytes) -> Received:
 def _decode(data: bytes) -> Received:
     at, size = 0, len(data)
     body: bytes | None = None
-    properties: dict[str, str] = {}
+    headers: dict[str, str] = {}
+    others: dict[str, str] = {}
     content_type, count = "", 0
     while at < size:
         if data[at] or data[at + 1] != 0x53:  # a described type whose descriptor is a small ulong
@@ -171,7 +178,7 @@ def _decode(data: bytes) -> Received:
         if end > size:
             raise UncommonError
         if section == 0x74:
-            properties = _application_properties(data, at)
+            headers, others = _application_properties(data, at)
         elif section == 0x75:
             part = data[content_start(data, at) : end]
             body = part if body is None else body + part
@@ -184,43 +191,44 @@ def _decode(data: bytes) -> Received:
         elif section == 0x76:
             raise UncommonError
         at = end
-    dedup_id = properties.get(DEDUP_PROPERTY, "")
-    return Received(b"" if body is None else body, _headers(properties, content_type), count, dedup_id)
+    dedup_id = others.get(DEDUP_PROPERTY, "")
+    _add_content_type(headers, others, content_type)
+    return Received(b"" if body is None else body, headers, count, dedup_id)
 
 
-def _headers(properties: dict[str, str], content_type: str) -> dict[str, str]:
-    headers: dict[str, str] = {}
-    for name, value in properties.items():
-        header = header_name(name)
-        if header is not None:
-            headers[header] = value
+def _add_content_type(headers: dict[str, str], others: dict[str, str], content_type: str) -> None:
     if not content_type:
-        content_type = next((properties[name] for name in _CONTENT_TYPE_PROPERTIES if properties.get(name)), "")
+        found = (others.get(name) or headers.get(name) for name in _CONTENT_TYPE_PROPERTIES)
+        content_type = next(filter(None, found), "")
     if content_type:
         headers[CONTENT_TYPE] = content_type
-    return headers
 
 
-def _application_properties(data: bytes, at: int) -> dict[str, str]:
-    properties: dict[str, str] = {}
+def _application_properties(data: bytes, at: int) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the headers of the sender by their own names, and what a broker or a protocol added."""
+    headers: dict[str, str] = {}
+    others: dict[str, str] = {}
     at, count = first_item(data, at)
     for _ in range(count >> 1):
         if data[at] == 0xA1:
             end = at + 2 + data[at + 1]
             raw = data[at + 2 : end]
-            name = _decoded_names.get(raw) or _decoded_name(raw)
+            wire, header = _decoded_names.get(raw) or _decoded_name(raw)
         else:
             end = value_end(data, at)
-            name = value_text(data, at, end)
-        at = end
-        if data[at] == 0xA1:
-            end = at + 2 + data[at + 1]
-            properties[name] = data[at + 2 : end].decode()
+            wire = value_text(data, at, end)
+            header = header_name(wire)
+        if data[end] == 0xA1:
+            at = end + 2 + data[end + 1]
+            value = data[end + 2 : at].decode()
         else:
-            end = value_end(data, at)
-            properties[name] = value_text(data, at, end)
-        at = end
-    return properties
+            at = value_end(data, end)
+            value = value_text(data, end, at)
+        if header is None:
+            others[wire] = value
+        else:
+            headers[header] = value
+    return headers, others
 
 
 def _field_text(data: bytes, at: int, index: int) -> str:
@@ -253,9 +261,6 @@ def _decode_by_driver(data: bytes) -> Received:
     content_type = str(message.content_type or "")
     if content_type == "None":  # what proton 0.40 makes of a missing one
         content_type = ""
-    return Received(
-        plain_body(message.body),
-        _headers(properties, content_type),
-        message.delivery_count,
-        properties.get(DEDUP_PROPERTY, ""),
-    )
+    headers = {header: value for name, value in properties.items() if (header := header_name(name)) is not None}
+    _add_content_type(headers, properties, content_type)
+    return Received(plain_body(message.body), headers, message.delivery_count, properties.get(DEDUP_PROPERTY, ""))

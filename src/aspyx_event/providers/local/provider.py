@@ -57,7 +57,8 @@ class LocalProvider(Provider):
         self.broker = broker or LocalBroker(clock)
         self.clock = self.broker.clock
         self.server_name, self.queue_naming, self.passes_objects = server_name, queue_naming, not copy
-        self._consumers: set[LocalConsumer] = set()
+        #: In the order they came: what happens on a stop is the same every time.
+        self._consumers: dict[LocalConsumer, None] = {}
         self._running = False
 
     async def start(self) -> None:
@@ -85,6 +86,9 @@ class LocalProvider(Provider):
     async def subscribe(self, binding: Binding, consume: Consume) -> Consumer:
         if not self._running:
             raise ConnectionLostError(f"subscribe to {binding.address!r}: the local provider is not started")
-        consumer = self.broker.declare(binding).attach(consume, binding.prefetch, self._consumers.discard)
-        self._consumers.add(consumer)
+        consumer = self.broker.declare(binding).attach(consume, binding.prefetch, self._forget)
+        self._consumers[consumer] = None
         return consumer
+
+    def _forget(self, consumer: LocalConsumer) -> None:
+        self._consumers.pop(consumer, None)

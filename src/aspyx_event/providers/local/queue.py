@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from ...clock import Clock
 from ...envelope import Envelope
+from ...log_fields import log_fields
 from ..base import Consume, Consumer, Delivery
 
 logger = logging.getLogger("aspyx.event.local")
@@ -159,7 +160,7 @@ class LocalQueue:
     def expired(self, message: Message) -> bool:
         if message.expires is None or message.expires > self._clock.time():
             return False
-        logger.debug("an event in queue %s expired", self.name)
+        logger.debug("an event in queue %s expired", self.name, extra=log_fields(message.envelope))
         message.forget_caller()
         return True
 

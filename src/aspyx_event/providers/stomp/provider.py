@@ -14,7 +14,7 @@ from ...envelope import CONTENT_TYPE, wire_name
 from ...exceptions import ConnectionLostError, MissingDriverError
 from ...policies import QueueNaming
 from ..artemis import target
-from ..base import AddressKind, Binding, Capabilities, Consume, Consumer, Outgoing, Provider
+from ..base import AddressKind, Binding, Capabilities, Consume, Consumer, Outgoing, Provider, ServerDescription
 from ..connection import ConnectionSettings
 
 if TYPE_CHECKING:
@@ -116,6 +116,11 @@ class StompProvider(Provider):
     def __repr__(self) -> str:
         tls = ", TLS" if self._default_tls or self._settings.ssl is not None else ""
         return f"<StompProvider {self._settings.host}:{self._settings.port}{tls}, user {self._settings.user!r}>"
+
+    @property
+    def servers(self) -> tuple[ServerDescription, ...]:
+        tls = self._default_tls or self._settings.ssl is not None
+        return self._settings.servers("1.2", "userPassword" if self._settings.user else "", tls=tls)
 
     async def start(self) -> None:
         async with self._starting:

@@ -1,0 +1,1 @@
+"""The AsyncAPI 3.0 document of an application, and the page that shows it."""

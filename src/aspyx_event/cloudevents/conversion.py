@@ -1,0 +1,71 @@
+"""Events of declared classes to CloudEvents and back."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from ..codecs.base import Codec
+from ..codecs.json import JsonCodec
+from ..events import EventDescriptor
+from ..exceptions import DeclarationError, DecodeError
+from .data import decode_data
+from .event import CloudEvent
+
+E = TypeVar("E")
+_json = JsonCodec()
+
+
+def to_cloudevent(event: Any, *, source: str = "", codec: Codec | None = None, **attributes: Any) -> CloudEvent:
+    """Return an event of a declared class as a CloudEvent: its name as type, its fields as data.
+
+    Args:
+        event: An instance of an event class. A CloudEvent is returned as it is.
+        source: Where it happened; "" takes the `source` of the declaration.
+        codec: Writes the fields; None is JSON.
+        **attributes: Further attributes: `id`, `time`, `subject`, extensions.
+
+    Raises:
+        UnregisteredEventTypeError: its class is not declared with ``@event``.
+        DeclarationError: neither the call nor the declaration has a source.
+        EncodeError: it holds values that its class cannot write.
+        pydantic.ValidationError: an attribute is not what the specification says.
+    """
+    if isinstance(event, CloudEvent):
+        return event
+    descriptor = EventDescriptor.of(type(event))
+    source = source or descriptor.source
+    if not source:
+        raise DeclarationError(
+            f"event {descriptor.name!r} has no source: declare it, @event(source=...), or write to_cloudevent(..., source=...)"
+        )
+    codec = codec or _json
+    key = descriptor.key_of(event)
+    if key is not None:
+        attributes = {"partitionkey": key, **attributes}
+    data = codec.encode(event, descriptor)
+    return CloudEvent(
+        type=descriptor.name,
+        source=source,
+        datacontenttype=codec.content_type,
+        data=decode_data(data, codec.content_type),
+        **attributes,
+    )
+
+
+def from_cloudevent(cloudevent: CloudEvent, event_class: type[E], *, codec: Codec | None = None) -> E:
+    """Return a CloudEvent as an event of a declared class.
+
+    Args:
+        cloudevent: Its type is the name of the event.
+        event_class: A class declared with ``@event``.
+        codec: Reads the data; None is JSON.
+
+    Raises:
+        UnregisteredEventTypeError: the class is not declared.
+        DecodeError: it is another event, or its data does not fit the class; names the field.
+    """
+    descriptor = EventDescriptor.of(event_class)
+    if cloudevent.type != descriptor.name:
+        raise DecodeError(f"event {descriptor.name!r}: the CloudEvent is a {cloudevent.type!r}")
+    found: E = (codec or _json).decode(cloudevent.encoded_data, descriptor)
+    return found

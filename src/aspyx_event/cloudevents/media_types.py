@@ -1,0 +1,89 @@
+"""Media types as RFC 2045 section 5.1 writes them: parsed, and comparable whatever the spelling."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+# RFC 2045 section 5.1, "token". A quoted string is kept to printable ASCII: it travels in headers.
+_WORD = r"[!#$%&'*+\-.^_`{|}~0-9A-Za-z]+"
+_essence = re.compile(rf"[ \t]*({_WORD})/({_WORD})[ \t]*")
+_parameter = re.compile(rf';[ \t]*({_WORD})=({_WORD}|"(?:[ !#-\[\]-~]|\\[ -~])*")[ \t]*')
+_escaped = re.compile(r"\\(.)")
+_is_word = re.compile(_WORD).fullmatch
+
+
+@dataclass(frozen=True, slots=True)
+class MediaType:
+    """A media type. Two spellings of one are equal: types and the names of parameters know no case.
+
+    Attributes:
+        type: Of ``application/json``, "application"; lower case.
+        subtype: "json"; lower case.
+        parameters: Names in lower case with their values, sorted by name.
+    """
+
+    type: str
+    subtype: str
+    parameters: tuple[tuple[str, str], ...] = ()
+
+    @staticmethod
+    def parse(text: str) -> MediaType:
+        """Read a media type.
+
+        Raises:
+            ValueError: *text* is none.
+        """
+        return _parse(text)
+
+    @property
+    def essence(self) -> str:
+        """The type without its parameters: "application/json"."""
+        return f"{self.type}/{self.subtype}"
+
+    @property
+    def suffix(self) -> str:
+        """The structured syntax suffix (RFC 6839): "json" of ``application/geo+json``; "" where there is none."""
+        return self.subtype.rpartition("+")[2] if "+" in self.subtype else ""
+
+    @property
+    def charset(self) -> str:
+        """The parameter of this name; "" where there is none."""
+        return dict(self.parameters).get("charset", "")
+
+    @property
+    def is_json(self) -> bool:
+        """True for ``*/json`` and ``*/*+json`` (JSON event format, section 3.1.1)."""
+        return self.subtype == "json" or self.suffix == "json"
+
+    def __str__(self) -> str:
+        return self.essence + "".join(f"; {name}={_quoted(value)}" for name, value in self.parameters)
+
+
+def _quoted(value: str) -> str:
+    return value if _is_word(value) else '"' + value.replace("\\", r"\\").replace('"', r"\"") + '"'
+
+
+# Bounded, because a hostile sender may make media types up.
+@lru_cache(maxsize=512)
+def _parse(text: str) -> MediaType:
+    found = _essence.match(text)
+    if found is None:
+        raise ValueError(f"{text[:80]!r} is no media type: it has the form type/subtype")
+    parameters: dict[str, str] = {}
+    at = found.end()
+    while at < len(text):
+        parameter = _parameter.match(text, at)
+        if parameter is None:
+            raise ValueError(f"{text[:80]!r} is no media type: a parameter has the form ;name=value")
+        name, value = parameter[1].lower(), parameter[2]
+        if value.startswith('"'):
+            value = _escaped.sub(r"\1", value[1:-1])
+        # The values of other parameters may know case.
+        parameters[name] = value.lower() if name == "charset" else value
+        at = parameter.end()
+    return MediaType(found[1].lower(), found[2].lower(), tuple(sorted(parameters.items())))
+
+
+JSON = MediaType("application", "json")

@@ -1,0 +1,202 @@
+"""What an event store holds and what it is asked for: `StoredEvent` and `EventQuery`."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from enum import Enum
+from hashlib import sha256
+from typing import Any
+
+from ..envelope import CE_CAUSATION, CE_CORRELATION, CE_SOURCE, CE_TIME, Envelope
+from ..events import EventDescriptor
+from ..exceptions import DeclarationError
+
+
+class EventStatus(str, Enum):
+    """What became of a stored event."""
+
+    #: Not known to have been sent: it is on its way, or its process died on it, or no confirmation came.
+    UNPUBLISHED = "unpublished"
+    #: The provider has taken responsibility.
+    PUBLISHED = "published"
+    #: The provider refused it, and the sender was told. It is not sent again by itself.
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredEvent:
+    """An event as a store keeps it: what was sent, byte for byte, and what is known about it.
+
+    Attributes:
+        id: Of the event, the one that its listeners see. Unique in a store.
+        type: Name of the event.
+        time: When it was made, in UTC.
+        source: CloudEvents source.
+        status: What became of it.
+        owner: Who answers for it; "" where nobody is named.
+        tags: Words to find it by.
+        correlation_id: What it belongs to; "" where it says nothing.
+        causation_id: Id of the event that it was an answer to; "" where it says nothing.
+        headers: All of them, as they were sent.
+        body: As it was sent.
+        position: Its place in the store, rising in the order of storing; 0 before it is stored.
+    """
+
+    id: str
+    type: str
+    time: datetime
+    source: str = ""
+    status: EventStatus = EventStatus.UNPUBLISHED
+    owner: str = ""
+    tags: frozenset[str] = frozenset()
+    correlation_id: str = ""
+    causation_id: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes = field(default=b"", repr=False)
+    position: int = field(default=0, compare=False)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.id, str) or not self.id:
+            raise DeclarationError(
+                f"StoredEvent(id={self.id!r}): an event is stored under its id, a str that is not empty"
+            )
+        if self.time.tzinfo is None:
+            raise DeclarationError(f"StoredEvent(time={self.time!r}): say which time zone, for example timezone.utc")
+        object.__setattr__(self, "tags", frozenset(self.tags))
+
+    @staticmethod
+    def of(envelope: Envelope, descriptor: EventDescriptor) -> StoredEvent:
+        """Return the record of an event that is about to be sent.
+
+        Raises:
+            EncodeError: the event cannot be written.
+        """
+        headers = envelope.headers
+        # Reading the body of an envelope that travels with its object would make it travel with its bytes.
+        body = envelope.body if envelope.encoded else envelope.fork().body
+        return StoredEvent(
+            id=envelope.id,
+            type=descriptor.name,
+            time=_time_of(headers.get(CE_TIME, "")),
+            source=headers.get(CE_SOURCE, ""),
+            owner=descriptor.owner,
+            tags=descriptor.tags,
+            correlation_id=headers.get(CE_CORRELATION, ""),
+            causation_id=headers.get(CE_CAUSATION, ""),
+            headers=dict(headers),
+            body=body,
+        )
+
+    def json(self) -> str:
+        """Return the whole record, without its position, as canonical JSON: sorted keys and tags, no white space.
+
+        The body is ``data`` where it is JSON, else ``data_base64``, as in the JSON format of CloudEvents.
+        """
+        return _canonical(
+            {
+                "id": self.id,
+                "type": self.type,
+                "time": self.time.astimezone(timezone.utc).isoformat().replace("+00:00", "Z"),
+                "source": self.source,
+                "status": self.status.value,
+                "owner": self.owner,
+                "tags": sorted(self.tags),
+                "correlation_id": self.correlation_id,
+                "causation_id": self.causation_id,
+                "headers": dict(self.headers),
+                **self._data(),
+            }
+        )
+
+    @property
+    def content_hash(self) -> str:
+        """SHA-256, in hex, over what the event says: type, owner, tags and data.
+
+        Two events that say the same have the same one, whenever and in whatever order of keys they were written.
+        """
+        said = {"type": self.type, "owner": self.owner, "tags": sorted(self.tags), **self._data()}
+        return sha256(_canonical(said).encode()).hexdigest()
+
+    def _data(self) -> dict[str, Any]:
+        try:
+            data = json.loads(self.body)
+            _canonical(data)
+        except (ValueError, RecursionError):
+            return {"data_base64": base64.b64encode(self.body).decode()}
+        return {"data": data}
+
+
+def _canonical(value: Any) -> str:
+    # ASCII only: a lone surrogate would not survive the way to bytes.
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _time_of(text: str) -> datetime:
+    try:
+        found = datetime.fromisoformat(text.replace("Z", "+00:00"))
+        return found.astimezone(timezone.utc) if found.tzinfo is not None else found.replace(tzinfo=timezone.utc)
+    except (ValueError, OverflowError):  # none, or a foreign event's, with more digits than Python reads
+        return datetime.now(timezone.utc)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventQuery:
+    """What `EventStore.find` was asked for; all that is given must hold.
+
+    Attributes:
+        types: Names of events, any of them; empty is all.
+        since: Made at this time or later.
+        until: Made before this time.
+        owner, correlation_id, causation_id: Exactly this.
+        tag: One of its tags.
+        status: What became of it.
+        after: Position behind which the search begins.
+    """
+
+    types: tuple[str, ...] = ()
+    since: datetime | None = None
+    until: datetime | None = None
+    owner: str | None = None
+    tag: str | None = None
+    correlation_id: str | None = None
+    causation_id: str | None = None
+    status: EventStatus | None = None
+    after: int = 0
+
+    def __post_init__(self) -> None:
+        for name, value in (("since", self.since), ("until", self.until)):
+            if value is not None and (not isinstance(value, datetime) or value.tzinfo is None):
+                raise DeclarationError(f"{name}={value!r} is no datetime with a time zone, for example timezone.utc")
+
+    def matches(self, stored: StoredEvent) -> bool:
+        """True if *stored* is what was asked for."""
+        return (
+            stored.position > self.after
+            and (not self.types or stored.type in self.types)
+            and (self.since is None or stored.time >= self.since)
+            and (self.until is None or stored.time < self.until)
+            and (self.owner is None or stored.owner == self.owner)
+            and (self.tag is None or self.tag in stored.tags)
+            and (self.correlation_id is None or stored.correlation_id == self.correlation_id)
+            and (self.causation_id is None or stored.causation_id == self.causation_id)
+            and (self.status is None or stored.status is self.status)
+        )
+
+    @staticmethod
+    def names(types: str | type | Iterable[str | type] | None) -> tuple[str, ...]:
+        """Return the event names that *types* stands for: one or several names or event classes; None is all.
+
+        Raises:
+            UnregisteredEventTypeError: a class is no event.
+            DeclarationError: there is none in it, or it is something else.
+        """
+        if types is None:
+            return ()
+        each = (types,) if isinstance(types, (str, type)) else tuple(types)
+        if not each or not all(isinstance(one, (str, type)) for one in each):
+            raise DeclarationError(f"find({types!r}): give event classes or names, or None for all")
+        return tuple(one if isinstance(one, str) else EventDescriptor.of(one).name for one in each)
