@@ -149,11 +149,12 @@ def make_options(
     """Return the options of one declaration.
 
     Raises:
-        DeclarationError: impossible ones, or a keyword that is not known.
+        DeclarationError: impossible ones.
+        TypeError: a keyword that is not known.
     """
     unknown = [keyword for keyword in keywords if keyword not in KEYWORDS]
     if unknown:
-        raise DeclarationError(f"{where}: unknown keyword {unknown[0]!r}; known: {', '.join(KEYWORDS)}")
+        raise TypeError(f"{where} got an unexpected keyword argument {unknown[0]!r}; known: {', '.join(KEYWORDS)}")
     return SubscriptionOptions(name=name, group=group, per_process=per_process, **keywords)
 
 

@@ -11,9 +11,14 @@ from .free_form import FreeFormEvent
 
 
 class EventRegistry:
-    """Event descriptors by class and by name; filled by the listeners of a manager and by what it sends."""
+    """Event descriptors by class and by name; filled by the listeners of a manager and by what it sends.
+
+    Attributes:
+        strict: Names that no class has are refused, instead of standing for events without a class.
+    """
 
     def __init__(self) -> None:
+        self.strict = False
         self._by_name: dict[str, EventDescriptor] = {}
         self._by_type: dict[type, EventDescriptor] = {}
 
@@ -38,7 +43,7 @@ class EventRegistry:
         """Return the descriptor of an event that is to be sent; its class is registered by that.
 
         Raises:
-            UnregisteredEventTypeError: it is no event.
+            UnregisteredEventTypeError: it is no event, or has a name that is refused.
             DuplicateEventError: see `add`.
         """
         if isinstance(event, FreeFormEvent):
@@ -52,8 +57,18 @@ class EventRegistry:
         name = event.event_name
         known = self._by_name.get(name)
         if known is None:
+            self.check_free(name)
             return EventDescriptor(type(event), name, durable=True)
         return replace(known, type=type(event), key=None)
+
+    def check_free(self, name: str) -> None:
+        """Refuse a name that no class has, if such names are refused.
+
+        Raises:
+            UnregisteredEventTypeError: they are.
+        """
+        if self.strict and name not in self._by_name:
+            self.by_name(name)
 
     def by_name(self, name: str) -> EventDescriptor:
         """Return the descriptor of the event called *name*.

@@ -118,6 +118,8 @@ def _sources(
             descriptor = registry.add(one)
             yield Source(descriptor, descriptor.name, descriptor.durable, (descriptor,))
     else:
+        if not is_pattern(target):
+            registry.check_free(target)
         known = registry.find(target)
         descriptor = known or EventDescriptor(free_form, target)
         yield Source(descriptor, target, descriptor.durable, free_form=free_form)

@@ -12,9 +12,13 @@ ROOMS = {
     "envelope": 0,
     "policies": 0,
     "context": 0,
+    "shared": 0,
     # declarations
     "events": 1,
     "listeners": 1,
+    "free_form": 1,
+    "options": 1,
+    "targets": 1,
     "filters": 1,
     "ordering": 1,
     "topics": 1,

@@ -30,6 +30,7 @@ from aspyx_event import (
     event_handler,
     event_listener,
 )
+from aspyx_event.options import SubscriptionKeywords
 
 
 @event(name="manager.order")
@@ -192,11 +193,11 @@ async def test_ax_47x_subscribing_by_class_and_by_name():
         assert manager.list_subscriptions("nothing") == []
 
 
-async def test_ax_47x_an_unknown_name_is_refused_with_the_known_ones():
+async def test_ax_47x_an_unknown_name_has_no_descriptor_and_a_class_that_is_no_event_is_refused():
     async with EventManager(LocalProvider()) as manager:
         manager.get_event_descriptor(Order)
         with pytest.raises(UnregisteredEventTypeError, match=r"No event found with name 'x'; known: manager\.order"):
-            manager.subscribe("x", Recorder())
+            manager.get_event_descriptor_by_name("x")
         with pytest.raises(UnregisteredEventTypeError, match="str is not an event"):
             manager.subscribe(str, Recorder())
 
@@ -324,10 +325,12 @@ async def test_every_keyword_of_a_listener_is_a_keyword_everywhere():
     def names(function, skip):
         return [name for name in inspect.signature(function).parameters if name not in skip]
 
-    expected = names(event_listener, {"event"})
-    assert names(event_handler, {"target"}) == expected
-    assert names(EventManager.subscribe, {"self", "target", "callback"}) == expected
-    assert names(aspyx_event.SubscriptionOptions, ()) == expected
+    positional = ["name", "group", "per_process"]
+    for use, skip in ((event_listener, {"event"}), (EventManager.subscribe, {"self", "target", "callback"})):
+        assert names(use, skip) == [*positional, "keywords"]
+    assert names(event_handler, {"targets"}) == [*positional, "keywords"]
+    keywords = list(SubscriptionKeywords.__annotations__)
+    assert names(aspyx_event.SubscriptionOptions, ()) == positional + keywords
 
 
 async def test_pausing_holds_deliveries_back_and_resuming_takes_them():

@@ -12,15 +12,18 @@ import aspyx_event
 from aspyx_event import (
     AMQPProvider,
     DeclarationError,
-    EventManager,
     LocalProvider,
     Provider,
     QueueNaming,
     StompProvider,
     event,
 )
-from aspyx_event.engine.subscriptions import queue_name
+from aspyx_event.engine.bindings import queue_name
+from aspyx_event.free_form import GenericEvent
 from aspyx_event.listeners import event_handler, handler_declarations
+from aspyx_event.registry import EventRegistry
+from aspyx_event.targets import sources_of
+from aspyx_event.topics import TopicBag
 
 
 def _signature(cls):
@@ -108,9 +111,9 @@ def _queue(**keywords):
         """Never called."""
 
     [declaration] = handler_declarations(handler)
-    manager = EventManager(LocalProvider())
-    descriptor = declaration.describe(handler, manager.get_event_descriptor(Hello))
-    return queue_name(descriptor, LocalProvider(server_name="srv-1", queue_naming=naming))
+    sources = sources_of(Hello, EventRegistry(), subtypes=False, free_form=GenericEvent, find_topic=TopicBag().register)
+    descriptor = declaration.describe(handler, sources)
+    return queue_name(descriptor, sources[0], LocalProvider(server_name="srv-1", queue_naming=naming))
 
 
 def test_ax_61_a_queue_is_named_after_the_listener_and_with_per_process_after_the_server_too():

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from functools import partial
 
 from ..clock import Clock
 from ..context import EventContext
-from ..envelope import ATTEMPT, CE_PREFIX, Envelope
+from ..envelope import CE_PREFIX, Envelope
 from ..exceptions import (
     CodecError,
     HeaderError,
@@ -21,64 +20,14 @@ from ..log_fields import log_fields
 from ..observing import Observer, Settlement
 from ..policies import AckPolicy, Limits, RetryMode
 from ..providers.base import Binding, Consume, Delivery, Outgoing, Provider
-from ..shared import Shared
-from .copies import FAILED_HANDLER, dead_letter, finished_handlers, letter_name, retry_copy, with_finished
+from .copies import FAILED_HANDLER, dead_letter, letter_name, retry_copy, with_finished
 from .crashes import CrashLedger
 from .failures import FailureReporter
 from .observation import ObservedDelivery, observed_consume
-from .steps import Step, check_requirements
+from .passage import Passage
+from .steps import Step
 
 logger = logging.getLogger("aspyx.event")
-
-
-class Passage:
-    """One delivery on its way through the handlers of its queue.
-
-    Attributes:
-        settle: Given to the handler that settles itself.
-        shared: What the handlers leave for each other; None where there is one alone.
-        finished: Names of the handlers that are done with it, in earlier attempts or now.
-        skipped: Names of those whose conditions do not want it.
-    """
-
-    __slots__ = ("binding", "delivery", "finished", "settle", "shared", "skipped", "steps")
-
-    def __init__(self, delivery: Delivery, binding: Binding, steps: tuple[Step, ...], manual: bool) -> None:
-        self.delivery, self.binding, self.steps = delivery, binding, steps
-        self.settle = (delivery.ack, delivery.release) if manual else None
-        self.shared: Shared | None = None
-        self.finished: list[str] = []
-        self.skipped: set[str] = set()
-        if len(steps) > 1:
-            self.shared = Shared()
-            self.finished = finished_handlers(delivery.envelope.headers)
-
-    @property
-    def kept(self) -> list[str]:
-        """The finished handlers that a copy need not begin with again: none, once they left data for the others,
-        which does not travel.
-        """
-        return [] if self.shared else self.finished
-
-    def attempt_of(self, step: Step) -> int:
-        """Return which attempt of this handler it is, by what the message states."""
-        headers = self.delivery.envelope.headers
-        stated = headers.get(ATTEMPT)
-        if stated is None or (len(self.steps) > 1 and headers.get(FAILED_HANDLER) != step.name):
-            return 1
-        return int(stated) if stated.isascii() and stated.isdigit() and len(stated) < 6 else 1
-
-    def context(self, step: Step, attempt: int) -> EventContext:
-        """Return the context of one attempt."""
-        delivery = self.delivery
-        # Interceptors change what they are given; each attempt and the dead letter start from what was received.
-        context = EventContext(
-            delivery.envelope.fork(), step.descriptor, attempt, delivery.redelivered, step.handling, self.settle
-        )
-        if self.shared is not None:
-            context.shared = self.shared
-            context.guard = partial(check_requirements, step, self.steps, self.skipped)
-        return context
 
 
 class Dispatcher:
