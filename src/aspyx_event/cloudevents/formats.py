@@ -151,7 +151,7 @@ def make_event(attributes: Mapping[str, Any]) -> CloudEvent:
             raise InvalidCloudEventError(f"no CloudEvent: the attribute {name!r} is missing", name)
     if attributes["specversion"] != "1.0":
         version = str(attributes["specversion"])[:20]
-        raise InvalidCloudEventError(f"CloudEvents of version {version!r} are not known here, only 1.0", "specversion")
+        raise InvalidCloudEventError(f"specversion {version!r} is not known here, only '1.0'", "specversion")
     try:
         return CloudEvent.model_validate({"time": None, **attributes})
     except ValidationError as error:
