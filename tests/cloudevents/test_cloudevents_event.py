@@ -127,7 +127,7 @@ def test_an_extension_that_is_none_is_not_set():
     assert "tenant" not in CloudEvent(**BASE, tenant=None).attributes
 
 
-@pytest.mark.parametrize("name", ["Tenant", "my_name", "my-name", "é", "", "data_base64", "a b", "a\n", "２"])
+@pytest.mark.parametrize("name", ["Tenant", "my_name", "my-name", "é", "", "data_base64", "a b", "a\n", "\uff12"])
 def test_ek_06_a_bad_extension_name_is_refused(name):
     with pytest.raises(ValidationError, match="attribute name"):
         CloudEvent(**BASE, **{name: "x"})
@@ -176,7 +176,7 @@ def test_ek_42_a_timestamp_of_rfc_3339_is_read(text, moment):
 @pytest.mark.parametrize(
     "text",
     ["yesterday", "2018-04-05", "2018-04-05 17:31:00Z", "2018-4-5T17:31:00Z", "2018-13-05T17:31:00Z", "2018-04-05T24:00:00Z",
-     "2018-04-05T17:31:00+25:00", "2018-04-05T17:31Z", "1522949460", "２０18-04-05T17:31:00Z", 1522949460, True],
+     "2018-04-05T17:31:00+25:00", "2018-04-05T17:31Z", "1522949460", "\uff12018-04-05T17:31:00Z", 1522949460, True],
 )  # fmt: skip
 def test_what_is_no_timestamp_is_refused(text):
     with pytest.raises(ValidationError, match="time"):
