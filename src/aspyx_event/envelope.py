@@ -38,6 +38,8 @@ CE_EXPIRY = CE_PREFIX + "expirytime"
 FRAMEWORK_PREFIX = "aspyx-"
 #: Which attempt a delivery is, on copies made for a retry.
 ATTEMPT = FRAMEWORK_PREFIX + "attempt"
+#: Which replay of stored events a delivery is part of: it is meant to be handled though it was handled before.
+REPLAY_RUN = FRAMEWORK_PREFIX + "replay-run"
 
 _ESCAPE = "header-"
 # What STOMP 1.2, Artemis or JMS reads as its own: https://stomp.github.io/stomp-specification-1.2.html#Standard_Headers
@@ -85,6 +87,8 @@ def check_headers(headers: Mapping[str, str]) -> None:
         HeaderError: a name is empty or belongs to the event's own attributes, or a value is not a str.
     """
     for name, value in headers.items():
+        if name in _sound_names and type(value) is str:
+            continue
         if not isinstance(name, str) or not name:
             raise HeaderError(f"header name {name!r}: a name is a str that is not empty")
         if name.startswith((CE_PREFIX, CE_PREFIX_COLON)) or name.lower() == CONTENT_TYPE:
@@ -93,6 +97,12 @@ def check_headers(headers: Mapping[str, str]) -> None:
             raise HeaderError(f"header {name!r}: the prefix {FRAMEWORK_PREFIX!r} is kept for the framework")
         if not isinstance(value, str):
             raise HeaderError(f"header {name!r} is {type(value).__name__}: header values are str, convert it")
+        if len(_sound_names) < 4096:
+            _sound_names.add(name)
+
+
+#: Names that were checked before.
+_sound_names: set[str] = set()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -49,24 +49,25 @@ class Publish:
     def __init__(self, provider: Provider, limits: Limits, observer: Observer | None = None) -> None:
         self._provider, self._limits, self._observer = provider, limits, observer
 
-    def send(self, envelope: Envelope, descriptor: EventDescriptor, /) -> asyncio.Future[None]:
-        options = envelope.options
+    def check(self, envelope: Envelope, descriptor: EventDescriptor) -> None:
+        """Refuse what is too large.
+
+        Raises:
+            LimitExceededError: it is.
+        """
         # Here, because interceptors may have made it larger. An object that travels as it is has no size.
         exceeded = self._limits.exceeded(envelope.body if envelope.encoded else b"", envelope.headers)
         if exceeded:
             raise LimitExceededError(f"event {descriptor.name!r} (id {envelope.id}): too large: {exceeded}")
-        message = Outgoing(
-            address=descriptor.name,
-            envelope=envelope,
-            dedup_id=envelope.id,
-            durable=descriptor.durable,
-            key=options.key,
-            delay=options.delay,
-            ttl=options.ttl,
-            priority=options.priority,
-            require_route=options.require_route,
-            wait_handled=options.wait_handled,
-        )
+
+    def send(self, envelope: Envelope, descriptor: EventDescriptor, /) -> asyncio.Future[None]:
+        self.check(envelope, descriptor)
+        options = envelope.options
+        message = Outgoing(address=descriptor.name, envelope=envelope, dedup_id=envelope.id, durable=descriptor.durable)
+        if options is not NO_OPTIONS:
+            message.key, message.delay, message.ttl = options.key, options.delay, options.ttl
+            message.priority, message.require_route = options.priority, options.require_route
+            message.wait_handled = options.wait_handled
         if self._observer is not None:
             return observed_publish(self._observer, self._provider, message, descriptor)
         return self._provider.publish(message)
@@ -221,17 +222,21 @@ class Sending:
         if self._chain.plain:
             return cast("asyncio.Future[None]", self._chain.send(envelope, descriptor))
         # A task, so that what interceptors do to context variables stays theirs.
-        task = asyncio.get_running_loop().create_task(self._run(envelope, descriptor))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
+        return asyncio.get_running_loop().create_task(self._run(envelope, descriptor))
 
     async def flush(self, timeout: float) -> None:
         """Wait for interceptors that are still at work, *timeout* seconds at most."""
+        await asyncio.sleep(0)  # tasks that were made before have begun then
         if self._tasks:
             await asyncio.wait(list(self._tasks), timeout=timeout)
 
     async def _run(self, envelope: Envelope, descriptor: EventDescriptor) -> None:
-        work = self._chain.send(envelope, descriptor)
-        if work is not None:
-            await work
+        # In here and not by a callback of the task, which would cost a turn of the loop.
+        task = cast("asyncio.Task[None]", asyncio.current_task())
+        self._tasks.add(task)
+        try:
+            work = self._chain.send(envelope, descriptor)
+            if work is not None:
+                await work
+        finally:
+            self._tasks.discard(task)
