@@ -9,6 +9,7 @@ from .clock import Clock, ManualClock, SystemClock
 from .codecs.base import Codec, UpcastingCodec
 from .codecs.json import JsonCodec
 from .context import EventContext, correlated, current_context
+from .contracts.check import Compatibility, ContractFinding, ContractReport, Contracts, FindingKind
 from .contracts.senders import sends
 from .contracts.upcasters import upcaster
 from .di import EventModule
@@ -46,6 +47,7 @@ from .exceptions import (
     ProviderError,
     QueueClashError,
     SchemaVersionError,
+    SnapshotError,
     StateError,
     UnknownDeadLetterError,
     UnregisteredEventTypeError,
@@ -102,11 +104,15 @@ __all__ = [
     "Clock",
     "Codec",
     "CodecError",
+    "Compatibility",
     "ConfirmTimeoutError",
     "ConnectError",
     "ConnectionHooks",
     "ConnectionLostError",
     "Consumer",
+    "ContractFinding",
+    "ContractReport",
+    "Contracts",
     "DeadLetter",
     "DeadLetters",
     "DeclarationError",
@@ -124,6 +130,7 @@ __all__ = [
     "EventListenerDescriptor",
     "EventManager",
     "EventModule",
+    "FindingKind",
     "HandlerTimeoutError",
     "HeaderError",
     "Health",
@@ -159,6 +166,7 @@ __all__ = [
     "SendOptions",
     "ServerDescription",
     "Settlement",
+    "SnapshotError",
     "StateError",
     "StompProvider",
     "Subscription",
