@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from pydantic import ValidationError
 
-from ..exceptions import DecodeError, EncodeError, InvalidCloudEventError, UnknownFormatError
+from ..exceptions import DecodeError, EncodeError, EventException, InvalidCloudEventError, UnknownFormatError
 from .attributes import canonical, decode_base64
 from .data import TextCoder, coder_of, decode_data, encode_data, read_json, write_json
 from .event import CloudEvent
@@ -125,6 +125,23 @@ def format_of(content_type: str) -> Format:
     if found is None:
         raise UnknownFormatError(f"nobody reads {content_type[:80]!r} here; known: {', '.join(sorted(_formats))}")
     return found
+
+
+def read_structured(content_type: str, body: bytes, *, raw: bool = False) -> CloudEvent:
+    """Return the event of a structured message.
+
+    Raises:
+        UnknownFormatError: nobody reads its format.
+        InvalidCloudEventError: it is none; names the attribute.
+        DecodeError: its data is not what its media type says.
+    """
+    found = format_of(content_type)
+    try:
+        return found.decode(body, raw=raw)
+    except EventException:
+        raise
+    except Exception as error:  # a format of somebody else's
+        raise InvalidCloudEventError(f"no {content_type}: {error or type(error).__name__}") from error
 
 
 def is_structured(content_type: str) -> bool:
