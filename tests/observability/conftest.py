@@ -56,11 +56,11 @@ class Told:
                         ]
         return found
 
-    def total(self, name: str, **wanted: Any) -> float:
+    def total(self, metric: str, /, **wanted: Any) -> float:
         """The sum over the series of a metric; of those whose attribute with such an ending has the wanted value."""
         return sum(
             value
-            for attributes, value in self.points(name)
+            for attributes, value in self.points(metric)
             if all(
                 (end, one) in [(key.rpartition(".")[2], found) for key, found in attributes.items()]
                 for end, one in wanted.items()
