@@ -152,12 +152,14 @@ class Envelope:
         options: How the event is to travel; the defaults on the receiving side.
     """
 
-    __slots__ = ("_body", "_encode", "event", "headers", "options", "pending")
+    __slots__ = ("_body", "_encode", "dedup_id", "event", "headers", "options", "pending")
 
     def __init__(self, body: bytes | None = b"", headers: dict[str, str] | None = None, event: Any = None) -> None:
         self.headers = {} if headers is None else headers
         self.event = event
         self.options = NO_OPTIONS
+        #: By what a broker recognises a second copy; "" is the event id.
+        self.dedup_id = ""
         self._body = body
         self._encode: Callable[[Any], bytes] | None = None
         #: Continuations that an interceptor started and did not await; owned by the pipeline.
@@ -188,7 +190,7 @@ class Envelope:
     def fork(self) -> Envelope:
         """Return an envelope with the same content that can be changed without changing this one."""
         copy = Envelope(self._body, dict(self.headers), self.event)
-        copy.options, copy._encode = self.options, self._encode
+        copy.options, copy._encode, copy.dedup_id = self.options, self._encode, self.dedup_id
         return copy
 
     @property

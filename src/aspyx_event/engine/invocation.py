@@ -9,10 +9,13 @@ from concurrent.futures import Executor
 from contextvars import copy_context
 from typing import Any
 
+from ..cloudevents.event import CloudEvent
+from ..cloudevents.formats import is_structured
+from ..cloudevents.messaging import from_envelope, to_stomp
 from ..codecs.base import Codec
 from ..context import EventContext, _current
 from ..contracts.upcasters import VersionedDecoding
-from ..envelope import CE_TYPE, CE_VERSION, Envelope
+from ..envelope import CE_TYPE, CE_VERSION, CONTENT_TYPE, Envelope
 from ..events import EventDescriptor
 from ..exceptions import DecodeError, ListenerError
 from ..listeners import EventListenerDescriptor
@@ -45,8 +48,8 @@ def compile_call(function: Callable[..., Any], label: str, *, inline: bool, exec
     if inline:
 
         def call_here(event: Any, context: EventContext) -> Awaitable[Any] | None:
-            result = function(*arguments(event, context))
-            return result if inspect.isawaitable(result) else None
+            result = function(event) if arity == 1 else function(event, context)
+            return result if result is not None and inspect.isawaitable(result) else None
 
         return call_here
 
@@ -103,9 +106,16 @@ class Invoke:
         Raises:
             DecodeError: the body is not of the described class, or the message says that it is another event.
         """
+        content_type = envelope.headers.get(CONTENT_TYPE)
+        if content_type is not None and content_type != self._codec.content_type and is_structured(content_type):
+            # A provider hands over what it could not read as it came; here it is said why.
+            headers, body = to_stomp(from_envelope(envelope, raw=True))
+            envelope = Envelope(body, headers)
         stated = envelope.headers.get(CE_TYPE)
         if stated and stated != descriptor.name:
             raise DecodeError(f"event {descriptor.name!r}: the message says that it is a {stated!r}, unknown here")
+        if descriptor.type is CloudEvent:
+            return from_envelope(envelope)
         version = envelope.headers.get(CE_VERSION, "1")
         if version != descriptor.wire_version:
             return self._versions.decode(envelope.body, version, descriptor)

@@ -11,6 +11,7 @@ from functools import partial
 from time import time_ns
 from typing import Any, cast
 
+from ..cloudevents.event import CloudEvent
 from ..codecs.base import Codec
 from ..context import lineage
 from ..contracts.schemas import SchemaValidation
@@ -39,6 +40,8 @@ from ..observing import Observer
 from ..pipeline import Chain
 from ..policies import Limits
 from ..providers.base import Outgoing, Provider
+from .foreign import cloudevent_envelope
+from .invocation import Invoke
 from .observation import observed_publish
 from .stamps import new_id, timestamp
 
@@ -63,7 +66,12 @@ class Publish:
     def send(self, envelope: Envelope, descriptor: EventDescriptor, /) -> asyncio.Future[None]:
         self.check(envelope, descriptor)
         options = envelope.options
-        message = Outgoing(address=descriptor.name, envelope=envelope, dedup_id=envelope.id, durable=descriptor.durable)
+        message = Outgoing(
+            address=descriptor.name,
+            envelope=envelope,
+            dedup_id=envelope.dedup_id or envelope.id,
+            durable=descriptor.durable,
+        )
         if options is not NO_OPTIONS:
             message.key, message.delay, message.ttl = options.key, options.delay, options.ttl
             message.priority, message.require_route = options.priority, options.require_route
@@ -90,6 +98,7 @@ class EnvelopeFactory:
         #: Checks what has a JSON Schema of its own; `process` and whatever else brings events in asks it too.
         self.schemas = SchemaValidation()
         self._source = uri_reference(source)
+        self._reader = Invoke(codec)
 
     def make(
         self, event: Any, descriptor: EventDescriptor, headers: Mapping[str, str] | None, options: SendOptions
@@ -98,9 +107,17 @@ class EnvelopeFactory:
 
         Raises:
             EncodeError: the event cannot be written.
+            DecodeError: it is a CloudEvent, and not what the known class of its name says.
             InvalidEventSchemaError: the event is not what its JSON Schema says.
             HeaderError: a header cannot be sent.
         """
+        if (descriptor.type is CloudEvent or type(event) is not descriptor.type) and isinstance(event, CloudEvent):
+            envelope = cloudevent_envelope(event, descriptor, headers, options, self._reader)
+            if descriptor.declared_schema is not None:
+                self.schemas.check(envelope.event, descriptor)
+            if self._observer is not None:
+                self._observer.created(envelope, descriptor)
+            return envelope
         if descriptor.declared_schema is not None:
             self.schemas.check(event, descriptor)
         event_id, now = new_id(), time_ns()
