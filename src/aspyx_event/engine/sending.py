@@ -112,12 +112,7 @@ class EnvelopeFactory:
             HeaderError: a header cannot be sent.
         """
         if (descriptor.type is CloudEvent or type(event) is not descriptor.type) and isinstance(event, CloudEvent):
-            envelope = cloudevent_envelope(event, descriptor, headers, options, self._reader)
-            if descriptor.declared_schema is not None:
-                self.schemas.check(envelope.event, descriptor)
-            if self._observer is not None:
-                self._observer.created(envelope, descriptor)
-            return envelope
+            return self._of_cloudevent(event, descriptor, headers, options)
         if descriptor.declared_schema is not None:
             self.schemas.check(event, descriptor)
         event_id, now = new_id(), time_ns()
@@ -150,6 +145,16 @@ class EnvelopeFactory:
         else:
             envelope = Envelope(self._codec.encode(event, descriptor), all_headers, event)
         envelope.options = options
+        if self._observer is not None:
+            self._observer.created(envelope, descriptor)
+        return envelope
+
+    def _of_cloudevent(
+        self, event: CloudEvent, descriptor: EventDescriptor, headers: Mapping[str, str] | None, options: SendOptions
+    ) -> Envelope:
+        envelope = cloudevent_envelope(event, descriptor, headers, options, self._reader)
+        if descriptor.declared_schema is not None:
+            self.schemas.check(envelope.event, descriptor)
         if self._observer is not None:
             self._observer.created(envelope, descriptor)
         return envelope
