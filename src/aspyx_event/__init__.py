@@ -30,8 +30,10 @@ from .exceptions import (
     DeclarationError,
     DecodeError,
     DuplicateEventError,
+    DuplicateStoredEventError,
     EncodeError,
     EventException,
+    EventStoreError,
     HandlerTimeoutError,
     HeaderError,
     InvalidEventSchemaError,
@@ -49,7 +51,10 @@ from .exceptions import (
     SchemaVersionError,
     SnapshotError,
     StateError,
+    StoreRefusedError,
+    StoreUnavailableError,
     UnknownDeadLetterError,
+    UnknownStoredEventError,
     UnregisteredEventTypeError,
     UnsupportedError,
 )
@@ -72,8 +77,10 @@ from .providers.base import (
     ServerDescription,
 )
 from .providers.local import LocalBroker, LocalProvider
-from .store.base import InboxStore
-from .store.memory import MemoryInboxStore
+from .store.base import EventStore, FoundEvents, InboxStore
+from .store.memory import MemoryEventStore, MemoryInboxStore
+from .store.records import EventQuery, EventStatus, StoredEvent
+from .store.sql import SqlEventStore, SqlInboxStore
 
 if TYPE_CHECKING:
     from .providers.amqp import AMQPProvider
@@ -120,6 +127,7 @@ __all__ = [
     "Deduplicate",
     "Delivery",
     "DuplicateEventError",
+    "DuplicateStoredEventError",
     "EncodeError",
     "Envelope",
     "EnvelopePipeline",
@@ -130,7 +138,12 @@ __all__ = [
     "EventListenerDescriptor",
     "EventManager",
     "EventModule",
+    "EventQuery",
+    "EventStatus",
+    "EventStore",
+    "EventStoreError",
     "FindingKind",
+    "FoundEvents",
     "HandlerTimeoutError",
     "HeaderError",
     "Health",
@@ -146,6 +159,7 @@ __all__ = [
     "LocalBroker",
     "LocalProvider",
     "ManualClock",
+    "MemoryEventStore",
     "MemoryInboxStore",
     "MissingDriverError",
     "NoRouteError",
@@ -167,14 +181,20 @@ __all__ = [
     "ServerDescription",
     "Settlement",
     "SnapshotError",
+    "SqlEventStore",
+    "SqlInboxStore",
     "StateError",
     "StompProvider",
+    "StoreRefusedError",
+    "StoreUnavailableError",
+    "StoredEvent",
     "Subscription",
     "SubscriptionHealth",
     "SubscriptionOptions",
     "SubscriptionStats",
     "SystemClock",
     "UnknownDeadLetterError",
+    "UnknownStoredEventError",
     "UnregisteredEventTypeError",
     "UnsupportedError",
     "UpcastingCodec",

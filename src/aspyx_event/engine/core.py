@@ -18,6 +18,7 @@ from ..pipeline import Chain, EnvelopePipeline
 from ..policies import Limits, Retry
 from ..providers.base import Provider
 from ..registry import EventRegistry
+from ..store.base import EventStore
 from .crashes import CrashLedger
 from .dead_letters import DeadLetterBox
 from .discovery import Reaction, build_pipelines, pipelines_of, reactions_in, reactions_of, senders_of
@@ -25,6 +26,7 @@ from .dispatch import Dispatcher
 from .failures import FailureReporter
 from .health import Health, check_health
 from .invocation import Invoke, compile_call
+from .memory import Memory
 from .sending import EarlySends, EnvelopeFactory, Publish, Sending
 from .subscriptions import Control, Subscription, SubscriptionBag, binding_of, detach_all, lane_key, queue_name
 
@@ -48,6 +50,8 @@ class Engine:
         stop_timeout: Seconds that running handlers have to finish.
         control: Runs the work of a subscription's methods on the manager's loop.
         observers: Told of everything.
+        store: The memory of events; None has none.
+        persist: Store each event that is sent.
     """
 
     def __init__(
@@ -63,6 +67,8 @@ class Engine:
         stop_timeout: float,
         control: Control,
         observers: Iterable[Observer] = (),
+        store: EventStore | None = None,
+        persist: bool = False,
     ) -> None:
         self._provider, self._codec, self._retry, self._reporter = provider, codec, retry, reporter
         self._limits, self._control = limits, control
@@ -74,7 +80,9 @@ class Engine:
         self._observer = observer_for(observers, provider, self.subscriptions)
         self.factory = EnvelopeFactory(codec, source, passes_objects=provider.passes_objects, observer=self._observer)
         self._invoke = Invoke(codec)
-        self._chain = Chain(Publish(provider, limits, self._observer).send, self._invoke.handle)
+        publish = Publish(provider, limits, self._observer)
+        self.memory = Memory(store, persist, publish, provider, self.subscriptions, self.events, self._observer)
+        self._chain = Chain(self.memory.send, self._invoke.handle)
         self.sending = Sending(self._chain)
         self.early = EarlySends(self.sending)
         self._given_pipelines, self._reactions = list(pipelines), reactions_in(listeners)
@@ -105,6 +113,7 @@ class Engine:
         self._chain.build(self._pipelines)
         attaching: list[asyncio.Future[None]] = []
         try:
+            await self.memory.start()
             await self._provider.start()
             if self.listens:
                 attaching += [asyncio.ensure_future(self.attach(one)) for one in self.subscriptions]
@@ -113,6 +122,7 @@ class Engine:
             await asyncio.gather(*attaching, return_exceptions=True)
             await detach_all(self.subscriptions, 0.0)
             await self._provider.stop()
+            await self.memory.stop(0.0)
             self._chain.release()
             raise
         if self._observer is not None:
@@ -135,9 +145,11 @@ class Engine:
         """Stop taking, let handlers finish, flush what is being sent, disconnect."""
         await detach_all(self.subscriptions, self.stop_timeout)
         await self.sending.flush(self.stop_timeout)
+        await self.memory.drain(self.stop_timeout)
         if self._ledger is not None:
             await self._ledger.close()
         await self._provider.stop()
+        await self.memory.stop(self.stop_timeout)
         if self._observer is not None:
             self._observer.stopped()
         self._chain.release()

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from time import time
 
 from ..clock import Clock
 from ..context import EventContext
@@ -37,7 +38,7 @@ class SubscriptionStats:
         dead_letters: Deliveries given up.
         left_behind: Handlers past their time limit that still run.
         last_event_id: Id of the event handled last, with or without success; "" before the first.
-        last_time: When that was, in UTC; None before the first.
+        last_seconds: When that was, in seconds since the epoch; None before the first.
     """
 
     count: int = 0
@@ -45,7 +46,12 @@ class SubscriptionStats:
     dead_letters: int = 0
     left_behind: int = 0
     last_event_id: str = ""
-    last_time: datetime | None = None
+    last_seconds: float | None = None
+
+    @property
+    def last_time(self) -> datetime | None:
+        """When an event was handled last, in UTC; None before the first."""
+        return None if self.last_seconds is None else datetime.fromtimestamp(self.last_seconds, timezone.utc)
 
 
 class Dispatcher:
@@ -108,7 +114,7 @@ class Dispatcher:
 
     async def dispatch(self, delivery: Delivery) -> None:
         """Handle one delivery; settle it when it is done, dead, or to be handed back."""
-        if isinstance(delivery, ObservedDelivery):
+        if self._observer is not None and isinstance(delivery, ObservedDelivery):
             delivery.take()
         if self._policy is AckPolicy.BEFORE:
             delivery.ack()
@@ -117,9 +123,9 @@ class Dispatcher:
             return
         self._suspects -= 1
         try:
-            hold = await self._ledger.enter(self._binding.queue or "", delivery.envelope, self._retry.crashes)
+            hold = await self._ledger.enter(self._binding.queue or "", delivery.received, self._retry.crashes)
         except ProcessDiedError as error:
-            await self._give_up(delivery, delivery.envelope, error, self._retry.crashes)
+            await self._give_up(delivery, delivery.received, error, self._retry.crashes)
             return
         try:
             await self._handle(delivery)
@@ -128,7 +134,7 @@ class Dispatcher:
                 hold.release()
 
     async def _handle(self, delivery: Delivery) -> None:
-        received = delivery.envelope
+        received = delivery.received
         attempt = _attempt_of(received)
         exceeded = self._limits.exceeded(received.body if received.encoded else b"", received.headers)
         if exceeded:
@@ -145,7 +151,7 @@ class Dispatcher:
                     received.fork(), self._descriptor, attempt, delivery.redelivered, self._call, settle
                 )
                 error = await self._attempts.run(context)
-                self.stats.last_event_id, self.stats.last_time = received.id, datetime.now(timezone.utc)
+                self.stats.last_event_id, self.stats.last_seconds = received.id, time()
                 if error is None:
                     self.stats.count += 1
                     if settle is None:
@@ -273,7 +279,9 @@ class Dispatcher:
 
 
 def _attempt_of(received: Envelope) -> int:
-    stated = received.headers.get(ATTEMPT, "")
+    stated = received.headers.get(ATTEMPT)
+    if stated is None:
+        return 1
     return int(stated) if stated.isascii() and stated.isdigit() and len(stated) < 6 else 1
 
 
