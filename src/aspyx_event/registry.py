@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
+from .cloudevents.event import CloudEvent
 from .events import EventDescriptor
 from .exceptions import DuplicateEventError, UnregisteredEventTypeError
+from .names import check_name
 
 
 class EventRegistry:
@@ -32,6 +35,24 @@ class EventRegistry:
         self._by_name[descriptor.name] = self._by_type[cls] = descriptor
         return descriptor
 
+    def of(self, event: Any) -> EventDescriptor:
+        """Return the descriptor of an event that is sent, and register its class.
+
+        A CloudEvent is of the class of its type's name if one is known here. Where none is, it travels as what it is;
+        nothing is registered then, because types may be made up by whoever posts them.
+
+        Raises:
+            UnregisteredEventTypeError: its class is not an event.
+            DuplicateEventError: a different class has the name.
+            InvalidNameError: the type of a CloudEvent cannot be an address.
+        """
+        known = self._by_type.get(type(event))
+        if known is not None:
+            return known
+        if isinstance(event, CloudEvent):
+            return self._by_name.get(event.type) or plain(event.type)
+        return self.add(type(event))
+
     def by_name(self, name: str) -> EventDescriptor:
         """Return the descriptor of the event called *name*.
 
@@ -52,6 +73,15 @@ class EventRegistry:
 
     def __len__(self) -> int:
         return len(self._by_name)
+
+
+def plain(name: str) -> EventDescriptor:
+    """Return the descriptor of the CloudEvents of a type that has no class here. Their messages are persistent.
+
+    Raises:
+        InvalidNameError: the type cannot be an address.
+    """
+    return EventDescriptor(CloudEvent, check_name(name, "CloudEvent type"), durable=True)
 
 
 def _path(cls: type) -> tuple[str, str]:
