@@ -197,7 +197,7 @@ class EventManager(_EarlierNames, ContractMethods, MemoryMethods):
         when the provider has confirmed; with the local provider, when all listeners are done.
 
         Args:
-            event: An instance of an event class.
+            event: An instance of an event class, or a CloudEvent.
             headers: Travel beside the event, str to str.
             key: Events of one key are handled in order; None takes the key that the event class declares.
             delay: Seconds until it may be delivered.
@@ -215,7 +215,7 @@ class EventManager(_EarlierNames, ContractMethods, MemoryMethods):
             ProviderError: without a running loop only, else from the receipt: not confirmed.
         """
         self._residence.check_usable()
-        descriptor = self._engine.events.add(type(event))
+        descriptor = self._engine.events.of(event)
         # Inside a handler nobody may wait for handlers: it could wait for itself.
         wait_handled = running_loop() is None and current_context() is None
         options = NO_OPTIONS
