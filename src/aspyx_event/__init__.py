@@ -9,6 +9,7 @@ from .clock import Clock, ManualClock, SystemClock
 from .codecs.base import Codec, UpcastingCodec
 from .codecs.json import JsonCodec
 from .context import EventContext, correlated, current_context
+from .contracts.check import Compatibility, ContractFinding, ContractReport, Contracts, FindingKind
 from .contracts.senders import sends
 from .contracts.upcasters import upcaster
 from .di import EventModule
@@ -29,9 +30,11 @@ from .exceptions import (
     DeclarationError,
     DecodeError,
     DuplicateEventError,
+    DuplicateStoredEventError,
     EncodeError,
     EntryPointError,
     EventException,
+    EventStoreError,
     ForeignEventError,
     HandlerTimeoutError,
     HeaderError,
@@ -49,9 +52,13 @@ from .exceptions import (
     QueueClashError,
     RequirementError,
     SchemaVersionError,
+    SnapshotError,
     StateError,
     StopProcessing,
+    StoreRefusedError,
+    StoreUnavailableError,
     UnknownDeadLetterError,
+    UnknownStoredEventError,
     UnregisteredEventTypeError,
     UnregisteredTopicError,
     UnsupportedError,
@@ -79,8 +86,10 @@ from .providers.base import (
     ServerDescription,
 )
 from .providers.local import LocalBroker, LocalProvider
-from .store.base import InboxStore
-from .store.memory import MemoryInboxStore
+from .store.base import EventStore, FoundEvents, InboxStore
+from .store.memory import MemoryEventStore, MemoryInboxStore
+from .store.records import EventQuery, EventStatus, StoredEvent
+from .store.sql import SqlEventStore, SqlInboxStore
 from .targets import ANY
 from .topics import Topic
 
@@ -114,11 +123,15 @@ __all__ = [
     "Clock",
     "Codec",
     "CodecError",
+    "Compatibility",
     "ConfirmTimeoutError",
     "ConnectError",
     "ConnectionHooks",
     "ConnectionLostError",
     "Consumer",
+    "ContractFinding",
+    "ContractReport",
+    "Contracts",
     "DeadLetter",
     "DeadLetters",
     "DeclarationError",
@@ -126,6 +139,7 @@ __all__ = [
     "Deduplicate",
     "Delivery",
     "DuplicateEventError",
+    "DuplicateStoredEventError",
     "EncodeError",
     "EntryPointError",
     "Envelope",
@@ -140,6 +154,12 @@ __all__ = [
     "ForeignEventError",
     "FreeFormEvent",
     "GenericEvent",
+    "EventQuery",
+    "EventStatus",
+    "EventStore",
+    "EventStoreError",
+    "FindingKind",
+    "FoundEvents",
     "HandlerTimeoutError",
     "HeaderError",
     "Health",
@@ -155,6 +175,7 @@ __all__ = [
     "LocalBroker",
     "LocalProvider",
     "ManualClock",
+    "MemoryEventStore",
     "MemoryInboxStore",
     "MissingDriverError",
     "NoRouteError",
@@ -177,9 +198,15 @@ __all__ = [
     "SendOptions",
     "ServerDescription",
     "Settlement",
+    "SnapshotError",
+    "SqlEventStore",
+    "SqlInboxStore",
     "StateError",
     "StompProvider",
     "StopProcessing",
+    "StoreRefusedError",
+    "StoreUnavailableError",
+    "StoredEvent",
     "Subscription",
     "SubscriptionHealth",
     "SubscriptionHooks",
@@ -188,6 +215,7 @@ __all__ = [
     "SystemClock",
     "Topic",
     "UnknownDeadLetterError",
+    "UnknownStoredEventError",
     "UnregisteredEventTypeError",
     "UnregisteredTopicError",
     "UnsupportedError",

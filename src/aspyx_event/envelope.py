@@ -38,6 +38,8 @@ CE_EXPIRY = CE_PREFIX + "expirytime"
 FRAMEWORK_PREFIX = "aspyx-"
 #: Which attempt a delivery is, on copies made for a retry.
 ATTEMPT = FRAMEWORK_PREFIX + "attempt"
+#: Which replay of stored events a delivery is part of: it is meant to be handled though it was handled before.
+REPLAY_RUN = FRAMEWORK_PREFIX + "replay-run"
 
 _ESCAPE = "header-"
 # What STOMP 1.2, Artemis or JMS reads as its own: https://stomp.github.io/stomp-specification-1.2.html#Standard_Headers
@@ -85,6 +87,8 @@ def check_headers(headers: Mapping[str, str]) -> None:
         HeaderError: a name is empty or belongs to the event's own attributes, or a value is not a str.
     """
     for name, value in headers.items():
+        if name in _sound_names and type(value) is str:
+            continue
         if not isinstance(name, str) or not name:
             raise HeaderError(f"header name {name!r}: a name is a str that is not empty")
         if name.startswith((CE_PREFIX, CE_PREFIX_COLON)) or name.lower() == CONTENT_TYPE:
@@ -93,6 +97,12 @@ def check_headers(headers: Mapping[str, str]) -> None:
             raise HeaderError(f"header {name!r}: the prefix {FRAMEWORK_PREFIX!r} is kept for the framework")
         if not isinstance(value, str):
             raise HeaderError(f"header {name!r} is {type(value).__name__}: header values are str, convert it")
+        if len(_sound_names) < 4096:
+            _sound_names.add(name)
+
+
+#: Names that were checked before.
+_sound_names: set[str] = set()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,12 +152,14 @@ class Envelope:
         options: How the event is to travel; the defaults on the receiving side.
     """
 
-    __slots__ = ("_body", "_encode", "event", "headers", "options", "pending")
+    __slots__ = ("_body", "_encode", "dedup_id", "event", "headers", "options", "pending")
 
     def __init__(self, body: bytes | None = b"", headers: dict[str, str] | None = None, event: Any = None) -> None:
         self.headers = {} if headers is None else headers
         self.event = event
         self.options = NO_OPTIONS
+        #: By what a broker recognises a second copy; "" is the event id.
+        self.dedup_id = ""
         self._body = body
         self._encode: Callable[[Any], bytes] | None = None
         #: Continuations that an interceptor started and did not await; owned by the pipeline.
@@ -178,7 +190,7 @@ class Envelope:
     def fork(self) -> Envelope:
         """Return an envelope with the same content that can be changed without changing this one."""
         copy = Envelope(self._body, dict(self.headers), self.event)
-        copy.options, copy._encode = self.options, self._encode
+        copy.options, copy._encode, copy.dedup_id = self.options, self._encode, self.dedup_id
         return copy
 
     @property

@@ -21,6 +21,7 @@
       * InvalidCloudEventError
       * UnknownFormatError
     - LimitExceededError
+  + SnapshotError               look at the folder of contracts, or raise the event's version
   + UnknownDeadLetterError      there is no such dead letter (any more)
   + ProcessDiedError            find out why the event kills its process
   + HandlerTimeoutError         make the handler faster, or its time longer
@@ -158,6 +159,10 @@ class UnknownFormatError(DecodeError):
 
 class LimitExceededError(CodecError):
     """An event is larger than the manager's `Limits` allow."""
+
+
+class SnapshotError(EventException):
+    """A folder of contracts cannot be read or written, or an event breaks what is recorded there."""
 
 
 class UnknownDeadLetterError(EventException, LookupError):

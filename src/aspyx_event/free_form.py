@@ -8,10 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from .envelope import CONTENT_TYPE, FRAMEWORK_PREFIX
 from .exceptions import DecodeError, EncodeError
 from .names import check_name
 
 S = TypeVar("S", bound="FreeFormEvent")
+#: Header of what was sent as an event without a class, and not as a CloudEvent.
+FREE_FORM = FRAMEWORK_PREFIX + "free-form"
 
 
 class FreeFormEvent(ABC):
@@ -64,9 +67,10 @@ class GenericEvent(FreeFormEvent):
 
     def write(self) -> tuple[bytes, dict[str, str]]:
         try:
-            return json.dumps(self.payload, ensure_ascii=False, allow_nan=False).encode(), {}
+            body = json.dumps(self.payload, ensure_ascii=False, allow_nan=False).encode()
         except (TypeError, ValueError) as error:
             raise EncodeError(f"event {self.name!r}: its payload cannot be written as JSON: {error}") from error
+        return body, {CONTENT_TYPE: "application/json", FREE_FORM: "generic"}
 
     @classmethod
     def read(cls, name: str, body: bytes, headers: Mapping[str, str]) -> GenericEvent:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from .envelope import Envelope
+from .envelope import REPLAY_RUN, Envelope
 from .listeners import EventListenerDescriptor
 from .log_fields import log_fields
 from .pipeline import AbstractEnvelopePipeline
@@ -19,7 +19,8 @@ class Deduplicate(AbstractEnvelopePipeline):
     """Acknowledges what a subscription has handled before, without calling it.
 
     An event is remembered per subscription and event id, and after its handler succeeded: a failed one is retried and
-    replayed as ever. Events without an id always pass. Hand it over as ``EventManager(provider,
+    replayed as ever. What `EventManager.replay` brings from the store is handled again, once for each replay. Events
+    without an id always pass. Hand it over as ``EventManager(provider,
     pipelines=[Deduplicate()])``, or derive a class and mark it with ``@envelope_pipeline()``.
 
     Args:
@@ -28,7 +29,8 @@ class Deduplicate(AbstractEnvelopePipeline):
 
     def __init__(self, store: InboxStore | None = None) -> None:
         super().__init__()
-        self.store = store or MemoryInboxStore()
+        # A store may have a length, and an empty one is a store too.
+        self.store = store if store is not None else MemoryInboxStore()
         self._under_way: dict[tuple[str, str], asyncio.Future[None]] = {}
 
     async def handle(self, envelope: Envelope, event_listener_descriptor: EventListenerDescriptor) -> None:
@@ -37,7 +39,8 @@ class Deduplicate(AbstractEnvelopePipeline):
             await self.proceed_handle(envelope, event_listener_descriptor)
             return
         name = event_listener_descriptor.group or event_listener_descriptor.name
-        key = (f"{event_listener_descriptor.event.name}.{name}", event_id)
+        run = envelope.get(REPLAY_RUN)
+        key = (f"{event_listener_descriptor.event.name}.{name}", f"{event_id}|{run}" if run else event_id)
         # A second delivery while the first is being handled must wait for how that ends.
         while (other := self._under_way.get(key)) is not None:
             await asyncio.wait({other})

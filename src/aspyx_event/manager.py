@@ -20,6 +20,7 @@ from .engine.dead_letters import DeadLetters
 from .engine.failures import ExceptionHandling, FailureReporter
 from .engine.health import Health
 from .engine.host import running_loop
+from .engine.memory_methods import MemoryMethods
 from .engine.receipts import Operation, Receipt
 from .engine.residence import Residence
 from .engine.sending import check_options
@@ -33,6 +34,7 @@ from .options import SubscriptionKeywords, make_options
 from .pipeline import EnvelopePipeline
 from .policies import Limits, Retry
 from .providers.base import ConnectionHooks, Provider
+from .store.base import EventStore
 from .targets import Target, check_target
 from .topics import TopicBag
 
@@ -50,7 +52,7 @@ class _EarlierNames:
     Provider = Provider
 
 
-class EventManager(_EarlierNames, ContractMethods):
+class EventManager(_EarlierNames, ContractMethods, MemoryMethods):
     """Sends events, and brings received ones to the listeners of its environment.
 
     In a container it is the bean that a module creates; the listeners and pipelines of that environment are its own.
@@ -74,6 +76,8 @@ class EventManager(_EarlierNames, ContractMethods):
         stop_timeout: Seconds that running handlers have to finish when the manager stops.
         observers: Told of everything that happens to events, such as `observability.OpenTelemetry()`.
         validate_schema: Check sent events against the JSON Schema of their ``@event(schema=...)``.
+        store: The memory of events; None has none. Opened and closed with the manager.
+        persist: Store each event before it is sent; costs a transaction, which events sent at once share.
 
     Raises:
         DeclarationError: the provider is none, or a listener is none.
@@ -94,6 +98,8 @@ class EventManager(_EarlierNames, ContractMethods):
         stop_timeout: float = 10.0,
         observers: Iterable[Observer] = (),
         validate_schema: bool = True,
+        store: EventStore | None = None,
+        persist: bool = False,
     ) -> None:
         if not isinstance(provider, Provider):
             raise DeclarationError(f"EventManager({provider!r}): the provider does not derive from Provider")
@@ -114,6 +120,8 @@ class EventManager(_EarlierNames, ContractMethods):
             stop_timeout,
             self._residence.control,
             observers,
+            store,
+            persist,
         )
         self.validate_schema = validate_schema
         self._residence.furnish(self._engine)
@@ -194,7 +202,7 @@ class EventManager(_EarlierNames, ContractMethods):
         when the provider has confirmed; with the local provider, when all listeners are done.
 
         Args:
-            event: An instance of an event class.
+            event: An instance of an event class, or a CloudEvent.
             headers: Travel beside the event, str to str.
             key: Events of one key are handled in order; None takes the key that the event class declares.
             delay: Seconds until it may be delivered.

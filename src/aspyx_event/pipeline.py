@@ -6,11 +6,12 @@ be sync or async and may call `proceed_*` awaited or not; the chain sees to it t
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Generator, Sequence
-from functools import lru_cache
+from contextvars import Context, copy_context
+from functools import lru_cache, partial
+from types import CoroutineType
 from typing import Any, Protocol, TypeVar
 
 from aspyx.reflection import Decorators
@@ -89,16 +90,39 @@ _hide_parameters(AbstractEnvelopePipeline.__init__)
 
 
 class Continuation:
-    """What `proceed_*` returns for work that is not finished yet."""
+    """What `proceed_*` returns for work that is not finished yet.
 
-    __slots__ = ("_work", "taken")
+    Args:
+        work: What is left to do.
+        context: The context variables that it is to see; None for those of whoever awaits it.
+    """
 
-    def __init__(self, work: Awaitable[Any]) -> None:
-        self._work, self.taken = work, False
+    __slots__ = ("_context", "_work", "taken")
+
+    def __init__(self, work: Awaitable[Any], context: Context | None = None) -> None:
+        self._work, self._context, self.taken = work, context, False
 
     def __await__(self) -> Generator[Any, Any, None]:
         self.taken = True
-        yield from self._work.__await__()
+        if self._context is None:
+            return self._work.__await__()
+        return _within(self._context, self._work.__await__())
+
+
+def _within(context: Context, steps: Generator[Any, Any, Any]) -> Generator[Any, Any, None]:
+    """Take the steps of *steps* in *context*, and in the task of whoever awaits this, like a call."""
+    step: Callable[[], Any] = partial(next, steps)
+    while True:
+        try:
+            waits_for = context.run(step)
+        except StopIteration:
+            return
+        try:
+            yield waits_for
+        except BaseException as error:  # noqa: BLE001  a cancellation too: the steps decide what comes of it
+            step = partial(steps.throw, error)
+        else:
+            step = partial(next, steps)
 
 
 class _Done:
@@ -119,10 +143,8 @@ _is_async = lru_cache(maxsize=1024)(inspect.iscoroutinefunction)
 def _continue(work: Awaitable[Any] | None, envelope: Envelope, caller: Callable[..., Any]) -> Awaitable[None]:
     if work is None:
         return _DONE
-    if not _is_async(caller):
-        # A sync method cannot await. Starting at once keeps its context: variables and `with` blocks of the caller.
-        work = asyncio.ensure_future(work)
-    continuation = Continuation(work)
+    # A sync method cannot await: what it started runs when it has returned, with the context variables of now.
+    continuation = Continuation(work, None if _is_async(caller) else copy_context())
     if envelope.pending is None:
         envelope.pending = []
     envelope.pending.append(continuation)
@@ -132,18 +154,20 @@ def _continue(work: Awaitable[Any] | None, envelope: Envelope, caller: Callable[
 async def _finish(result: Any, error: Exception | None, envelope: Envelope, mark: int) -> None:
     """Await what an interceptor returned, then what it started and left un-awaited; raise what it raised."""
     try:
-        if inspect.isawaitable(result):
+        if type(result) is CoroutineType or inspect.isawaitable(result):
             await result
     except Exception as failed:  # noqa: BLE001  raised below, after the rest has ended
         error = failed
-    left = [item for item in (envelope.pending or ())[mark:] if not item.taken]
-    if envelope.pending is not None:
-        del envelope.pending[mark:]
-    for item in left:
-        try:
-            await item
-        except Exception as failed:  # noqa: BLE001
-            error = error or failed
+    pending = envelope.pending
+    if pending:
+        started = pending[mark:]
+        del pending[mark:]
+        for item in started:
+            if not item.taken:
+                try:
+                    await item
+                except Exception as failed:  # noqa: BLE001
+                    error = error or failed
     if error is not None:
         raise error
 
@@ -151,28 +175,26 @@ async def _finish(result: Any, error: Exception | None, envelope: Envelope, mark
 class InterceptorLink:
     """The place of one interceptor in a chain."""
 
+    __slots__ = ("handle", "send")
+
     def __init__(self, interceptor: EnvelopePipeline, following: Link) -> None:
         interceptor.next = following
-        self._send, self._handle = interceptor.send, interceptor.handle
+        self.send, self.handle = partial(_run, interceptor.send), partial(_run, interceptor.handle)
 
-    def send(self, envelope: Envelope, event_descriptor: EventDescriptor, /) -> Awaitable[Any] | None:
-        return self._run(self._send, envelope, event_descriptor)
 
-    def handle(self, envelope: Envelope, listener: EventListenerDescriptor, /) -> Awaitable[Any] | None:
-        return self._run(self._handle, envelope, listener)
-
-    def _run(self, method: Callable[..., Any], envelope: Envelope, descriptor: Any) -> Awaitable[Any] | None:
-        mark = len(envelope.pending) if envelope.pending else 0
-        result = error = None
-        try:
-            result = method(envelope, descriptor)
-        except Exception as failed:
-            if not envelope.pending:
-                raise
-            error = failed
-        if result is not None or (envelope.pending is not None and len(envelope.pending) > mark):
-            return _finish(result, error, envelope, mark)
-        return None
+def _run(method: Callable[..., Any], envelope: Envelope, descriptor: Any, /) -> Awaitable[Any] | None:
+    """Call an interceptor's method; return what is left to do when it has returned, None for nothing."""
+    mark = len(envelope.pending) if envelope.pending else 0
+    result = error = None
+    try:
+        result = method(envelope, descriptor)
+    except Exception as failed:
+        if not envelope.pending:
+            raise
+        error = failed
+    if result is not None or (envelope.pending is not None and len(envelope.pending) > mark):
+        return _finish(result, error, envelope, mark)
+    return None
 
 
 class _End:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from .cloudevents.event import CloudEvent
 from .events import EventDescriptor
 from .exceptions import DuplicateEventError, UnregisteredEventTypeError
 from .free_form import FreeFormEvent
+from .names import check_name
 
 
 class EventRegistry:
@@ -40,26 +42,27 @@ class EventRegistry:
         return descriptor
 
     def of(self, event: object) -> EventDescriptor:
-        """Return the descriptor of an event that is to be sent; its class is registered by that.
+        """Return the descriptor of an event that is sent, and register its class.
+
+        An event without a class of its own is of the class of its name if one is known here. Where none is, it
+        travels as what it is; nothing is registered then, because names may be made up by whoever posts them.
 
         Raises:
-            UnregisteredEventTypeError: it is no event, or has a name that is refused.
-            DuplicateEventError: see `add`.
+            UnregisteredEventTypeError: its class is not an event, or its name is refused.
+            DuplicateEventError: a different class has the name.
+            InvalidNameError: the type of a CloudEvent cannot be an address.
         """
+        known = self._by_type.get(type(event))
+        if known is not None:
+            return known
+        if isinstance(event, CloudEvent):
+            self.check_free(event.type)
+            return self._by_name.get(event.type) or plain(event.type)
         if isinstance(event, FreeFormEvent):
-            return self.free_form(event)
-        return self._by_type.get(type(event)) or self.add(type(event))
-
-    def free_form(self, event: FreeFormEvent) -> EventDescriptor:
-        """Return the descriptor of an event that has no class: what a class of its name declares, holds for it too.
-        Where there is none, it is sent as a durable one, because a queue that keeps it may be there.
-        """
-        name = event.event_name
-        known = self._by_name.get(name)
-        if known is None:
-            self.check_free(name)
-            return EventDescriptor(type(event), name, durable=True)
-        return replace(known, type=type(event), key=None)
+            self.check_free(event.event_name)
+            like = self._by_name.get(event.event_name) or plain(event.event_name)
+            return replace(like, type=type(event), key=None)
+        return self.add(type(event))
 
     def check_free(self, name: str) -> None:
         """Refuse a name that no class has, if such names are refused.
@@ -94,6 +97,15 @@ class EventRegistry:
 
     def __len__(self) -> int:
         return len(self._by_name)
+
+
+def plain(name: str) -> EventDescriptor:
+    """Return the descriptor of the CloudEvents of a type that has no class here. Their messages are persistent.
+
+    Raises:
+        InvalidNameError: the type cannot be an address.
+    """
+    return EventDescriptor(CloudEvent, check_name(name, "CloudEvent type"), durable=True)
 
 
 def _path(cls: type) -> tuple[str, str]:

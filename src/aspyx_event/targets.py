@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from .cloudevents.event import CloudEvent
 from .events import EventDescriptor, is_event
 from .exceptions import DeclarationError, UnregisteredEventTypeError
 from .free_form import FreeFormEvent, GenericEvent
@@ -30,7 +31,7 @@ class Source:
         address: On the broker; with wildcards for a pattern.
         durable: Its queues keep messages while their listeners are away.
         events: The classes that come; () for whatever class of the manager has the name the message states.
-        free_form: The class of events whose name no class has; None refuses them.
+        free_form: The class in which events come whose name no class has; None: as what they were sent.
         topic: The topic, if it is one.
     """
 
@@ -38,7 +39,7 @@ class Source:
     address: str
     durable: bool
     events: tuple[EventDescriptor, ...] = ()
-    free_form: type[FreeFormEvent] | None = None
+    free_form: type | None = None
     topic: Topic | None = None
 
     def takes(self, name: str) -> bool:
@@ -71,7 +72,7 @@ def sources_of(
     registry: EventRegistry,
     *,
     subtypes: bool,
-    free_form: type[FreeFormEvent],
+    free_form: type | None,
     find_topic: Callable[[Topic | str], Topic],
 ) -> tuple[Source, ...]:
     """Return what *target* means to a manager; the first one names the queue.
@@ -80,7 +81,7 @@ def sources_of(
         target: As it was declared.
         registry: The event classes of the manager; those of the target are registered.
         subtypes: Take the event classes that derive from a class, too: those that are declared by now.
-        free_form: For events whose name no class has.
+        free_form: See `Source`.
         find_topic: Registers a topic, or refuses it.
 
     Raises:
@@ -98,7 +99,7 @@ def _sources(
     target: Any,
     registry: EventRegistry,
     subtypes: bool,
-    free_form: type[FreeFormEvent],
+    free_form: type | None,
     find_topic: Callable[[Topic | str], Topic],
 ) -> Iterator[Source]:
     if isinstance(target, Topic):
@@ -121,7 +122,7 @@ def _sources(
         if not is_pattern(target):
             registry.check_free(target)
         known = registry.find(target)
-        descriptor = known or EventDescriptor(free_form, target)
+        descriptor = known or EventDescriptor(free_form or GenericEvent, target)
         yield Source(descriptor, target, descriptor.durable, free_form=free_form)
 
 
@@ -149,8 +150,10 @@ def _check_text(text: str) -> None:
         check_name(text, "event name")
 
 
-def free_form_of(annotation: object) -> type[FreeFormEvent]:
-    """Return the class in which a handler, by the annotation of its event, takes events that have no class."""
-    if isinstance(annotation, type) and issubclass(annotation, FreeFormEvent):
+def free_form_of(annotation: object) -> type | None:
+    """Return the class in which a handler, by the annotation of its event, takes events whose name no class has; None
+    where it does not tell.
+    """
+    if isinstance(annotation, type) and issubclass(annotation, (FreeFormEvent, CloudEvent)):
         return annotation
-    return GenericEvent
+    return None

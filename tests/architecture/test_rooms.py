@@ -60,7 +60,7 @@ ROOMS = {
 UPWARD_FOR_TYPES = {("context", "listeners")}
 
 # Shared by the adapters of a package; everything else of one adapter is its own business.
-SHARED = {"providers.base", "providers.connection", "providers.artemis", "store.base", "store.records"}
+SHARED = {"providers.base", "providers.connection", "providers.content_mode", "providers.artemis", "store.base", "store.records"}
 
 
 def local_name(module):

@@ -12,15 +12,19 @@ import pytest
 from support_faults_account import Account, DeadLetter
 from support_faults_figures import Figures
 from support_faults_plan import Endpoint, Listening, Plan
-from support_faults_process import DEADLINE, Program
+from support_faults_process import DEADLINE, Program, in_thread
 from support_faults_proxy import Proxy
 
 from aspyx_event.engine.dead_letters import dead_letter_address
 from aspyx_event.providers.base import AddressKind, Binding
-from aspyx_event.testing import ArtemisBroker, Management, ManagementError
+from aspyx_event.testing import ArtemisBroker, BrokerDataUnreadable, Management, ManagementError
 
 #: Seconds after which nobody is going to take what is left in a queue that has a consumer.
 STUCK = 4.0
+
+
+class BrokerLossError(Exception):
+    """The broker itself has lost what it had: nothing can be said of the framework, and the test is to be repeated."""
 
 
 class Rig(Account):
@@ -94,6 +98,33 @@ class Rig(Account):
         await self.until(lambda: name in self.ledger.ready or not program.alive, f"{name} is ready")
         assert name in self.ledger.ready, f"{name} ended at its start, see {self.folder}/{name}.err"
         return program
+
+    # the broker
+
+    async def kill_broker(self) -> None:
+        """End it as a crash would, and start it again."""
+        await in_thread(self.broker.kill)
+        await self.start_broker()
+
+    async def restart_broker(self) -> None:
+        """Stop it in an orderly way, and start it again."""
+        await in_thread(self.broker.stop)
+        await self.start_broker()
+
+    async def start_broker(self) -> None:
+        """Start it with the data it had.
+
+        Raises:
+            BrokerLossError: it cannot read them. It is started without them, and they are kept beside the ledger.
+        """
+        try:
+            await in_thread(self.broker.start)
+        except BrokerDataUnreadable as error:
+            self.figures.broker_losses += 1
+            kept = self.folder / "broker-data"
+            await in_thread(self.broker.forget, kept)
+            await in_thread(self.broker.start)
+            raise BrokerLossError(f"data kept in {kept}: {error}") from error
 
     # waiting
 
@@ -182,7 +213,7 @@ class Rig(Account):
             if stuck and time.monotonic() - since > STUCK:
                 stuck = False
                 self.figures.stuck = sum(left.values())
-                await asyncio.to_thread(self.broker.restart)
+                await self.restart_broker()
             if time.monotonic() > end:
                 pytest.fail(f"the queues do not become empty: {left}; {self.state()}; {await self.broker_state()}")
             await asyncio.sleep(0.1)

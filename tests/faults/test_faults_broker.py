@@ -18,8 +18,7 @@ async def test_nothing_confirmed_is_lost_when_the_broker_is_killed_under_load(ri
     for _ in range(size(2, 15)):
         await rig.flow(500 + rig.random.randrange(500))
         rig.cut()
-        await in_thread(rig.broker.kill)
-        await in_thread(rig.broker.start)
+        await rig.kill_broker()
         rig.over()
     await rig.flow(1000)
     figures = await rig.settle()
@@ -33,7 +32,7 @@ async def test_nothing_confirmed_is_lost_when_the_broker_restarts_under_load(rig
     for _ in range(size(1, 10)):
         await rig.flow(500 + rig.random.randrange(500))
         rig.cut()
-        await in_thread(rig.broker.restart)
+        await rig.restart_broker()
         rig.over()
     await rig.flow(1000)
     figures = await rig.settle()

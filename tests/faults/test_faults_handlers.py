@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 from support_faults_plan import Listening
-from support_faults_process import in_thread
 
 PREFETCH = 100
 
@@ -41,8 +40,7 @@ async def test_dead_letters_are_complete_and_single_when_the_broker_is_killed(ri
     for _ in range(size(1, 8)):
         await rig.flow(200)
         rig.cut()
-        await in_thread(rig.broker.kill)
-        await in_thread(rig.broker.start)
+        await rig.kill_broker()
         rig.over()
     await rig.flow(200)
     figures = await rig.settle()

@@ -13,6 +13,7 @@ import typer
 from aspyx.di import Environment
 
 from .asking import ask
+from .contract_commands import contract_app
 from .dead_letter_commands import dead_letter_app
 from .loading import check_target, load, manager_of
 from .output import LogLevel, console, errors_in_one_line, note, set_up_logs
@@ -27,6 +28,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(dead_letter_app, name="dlq")
+app.add_typer(contract_app, name="contract")
 
 
 def _version(asked: bool) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from pydantic import ValidationError
 
-from ..exceptions import DecodeError, EncodeError, InvalidCloudEventError, UnknownFormatError
+from ..exceptions import DecodeError, EncodeError, EventException, InvalidCloudEventError, UnknownFormatError
 from .attributes import canonical, decode_base64
 from .data import TextCoder, coder_of, decode_data, encode_data, read_json, write_json
 from .event import CloudEvent
@@ -127,6 +127,23 @@ def format_of(content_type: str) -> Format:
     return found
 
 
+def read_structured(content_type: str, body: bytes, *, raw: bool = False) -> CloudEvent:
+    """Return the event of a structured message.
+
+    Raises:
+        UnknownFormatError: nobody reads its format.
+        InvalidCloudEventError: it is none; names the attribute.
+        DecodeError: its data is not what its media type says.
+    """
+    found = format_of(content_type)
+    try:
+        return found.decode(body, raw=raw)
+    except EventException:
+        raise
+    except Exception as error:  # a format of somebody else's
+        raise InvalidCloudEventError(f"no {content_type}: {error or type(error).__name__}") from error
+
+
 def is_structured(content_type: str) -> bool:
     """Tell by its content type whether a whole event, or a batch, is in the body of a message.
 
@@ -151,7 +168,7 @@ def make_event(attributes: Mapping[str, Any]) -> CloudEvent:
             raise InvalidCloudEventError(f"no CloudEvent: the attribute {name!r} is missing", name)
     if attributes["specversion"] != "1.0":
         version = str(attributes["specversion"])[:20]
-        raise InvalidCloudEventError(f"CloudEvents of version {version!r} are not known here, only 1.0", "specversion")
+        raise InvalidCloudEventError(f"specversion {version!r} is not known here, only '1.0'", "specversion")
     try:
         return CloudEvent.model_validate({"time": None, **attributes})
     except ValidationError as error:

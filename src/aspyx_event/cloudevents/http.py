@@ -14,7 +14,7 @@ from ..exceptions import InvalidCloudEventError, UnknownFormatError
 from .attributes import canonical
 from .data import decode_data
 from .event import CloudEvent
-from .formats import JSON_FORMAT, Format, format_of, is_batch, is_structured, make_event
+from .formats import JSON_FORMAT, Format, format_of, is_batch, is_structured, make_event, read_structured
 
 Mode = Literal["binary", "structured"]
 Headers = Mapping[str, str] | Iterable[tuple[str, str]]
@@ -80,7 +80,7 @@ def from_http(headers: Headers, body: bytes, *, raw: bool = False) -> CloudEvent
     if content_type is not None and is_structured(content_type):
         if is_batch(content_type):
             raise UnknownFormatError(f"{content_type[:80]!r} is a batch, not one event; use from_http_batch")
-        return format_of(content_type).decode(body, raw=raw)
+        return read_structured(content_type, body, raw=raw)
     attributes: dict[str, Any] = {
         name[len(_PREFIX) :]: _attribute(name, value) for name, value in fields.items() if name.startswith(_PREFIX)
     }

@@ -15,7 +15,7 @@ from ..exceptions import DecodeError, InvalidCloudEventError, UnknownFormatError
 from .attributes import Value, canonical
 from .data import decode_data
 from .event import CORE_ATTRIBUTES, CloudEvent
-from .formats import JSON_FORMAT, Format, format_of, is_batch, is_structured, make_event
+from .formats import JSON_FORMAT, Format, is_batch, is_structured, make_event, read_structured
 from .http import Mode
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -146,8 +146,8 @@ def unwrap(headers: Mapping[str, str], body: bytes) -> StompMessage:
     read stays as it is, and fails where bodies are decoded.
     """
     try:
-        event = format_of(headers[CONTENT_TYPE]).decode(body, raw=True)
-    except (DecodeError, KeyError):
+        event = _event(headers.get(CONTENT_TYPE, ""), (), body, True)
+    except DecodeError:
         return StompMessage(dict(headers), body)
     message = to_stomp(event)
     return StompMessage({**_others(headers), **message.headers}, message.body)
@@ -168,7 +168,7 @@ def _event(content_type: str, properties: Iterable[tuple[str, Any]], body: bytes
     if is_structured(content_type):
         if is_batch(content_type):
             raise UnknownFormatError(f"{content_type[:80]!r}: only HTTP carries batches")
-        return format_of(content_type).decode(body, raw=raw)
+        return read_structured(content_type, body, raw=raw)
     attributes: dict[str, Any] = {}
     for name, value in properties:
         if name.startswith((CE_PREFIX, CE_PREFIX_COLON)):

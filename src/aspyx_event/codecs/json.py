@@ -8,6 +8,7 @@ own setting. Unknown fields are ignored, unless the class forbids them.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
@@ -29,12 +30,10 @@ _CONFIGURABLE = frozenset({"model", "dataclass", "typed-dict"})
 
 
 class _Compiled(NamedTuple):
-    serializer: SchemaSerializer
-    validator: SchemaValidator
-
-    def validate(self, body: bytes) -> Any:
-        # Other senders may write the name of a field where we write its alias.
-        return self.validator.validate_json(body, by_alias=True, by_name=True)
+    # round_trip: what a validator of this class reads, so neither computed fields nor JSON within JSON.
+    serialize: Callable[[Any], bytes]
+    # Other senders may write the name of a field where we write its alias.
+    validate: Callable[[bytes], Any]
 
 
 class JsonCodec:
@@ -51,8 +50,7 @@ class JsonCodec:
     def encode(self, event: Any, descriptor: EventDescriptor) -> bytes:
         compiled = self._of(descriptor)
         try:
-            # round_trip: what a validator of this class reads, so neither computed fields nor JSON within JSON.
-            body = compiled.serializer.to_json(event, by_alias=True, round_trip=True, warnings=False)
+            body = compiled.serialize(event)
             # Dataclasses take any value. Here the sender learns of a wrong one, not every receiver for itself.
             compiled.validate(body)
         except ValidationError as error:
@@ -98,7 +96,10 @@ def _compile(descriptor: EventDescriptor) -> _Compiled:
             adapter.rebuild(force=True, raise_errors=True)
         schema = _configured(adapter.core_schema)
         # False: nested models must not bring the serializers they were built with, which lack our configuration.
-        return _Compiled(SchemaSerializer(schema, None, False), SchemaValidator(schema, None, False))
+        return _Compiled(
+            partial(SchemaSerializer(schema, None, False).to_json, by_alias=True, round_trip=True, warnings=False),
+            partial(SchemaValidator(schema, None, False).validate_json, by_alias=True, by_name=True),
+        )
     except (
         PydanticUserError,
         PydanticSchemaGenerationError,

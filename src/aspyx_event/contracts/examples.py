@@ -35,6 +35,8 @@ _FORMATS = {
     "regex": ".*",
 }
 _TEXT = "text"
+#: Schemas inside each other that are followed, where they have no end.
+MAX_DEPTH = 20
 
 
 class ExampleError(DeclarationError):
@@ -87,7 +89,7 @@ class _Maker:
                 raise ExampleError(f"field {where!r} has itself inside, without an end")
             return self.make(self._found(reference, where), where, (*inside, reference), variant)
         if "allOf" in schema:
-            return self.make(self._merged(schema), where, inside, variant)
+            return self.make(merged(self._root, schema), where, inside, variant)
         choices = schema.get("anyOf") or schema.get("oneOf")
         if choices:
             return self._first(choices, where, inside, variant)
@@ -155,19 +157,6 @@ class _Maker:
                 raise
             return []
 
-    def _merged(self, schema: dict[str, Any]) -> dict[str, Any]:
-        merged = {key: value for key, value in schema.items() if key != "allOf"}
-        for part in schema["allOf"]:
-            one = self._found(part["$ref"], "") if isinstance(part, dict) and "$ref" in part else part
-            for key, value in (one if isinstance(one, dict) else {}).items():
-                if key == "properties":
-                    merged[key] = {**merged.get(key, {}), **value}
-                elif key == "required":
-                    merged[key] = [*merged.get(key, ()), *value]
-                else:
-                    merged.setdefault(key, value)
-        return merged
-
     def _found(self, reference: str, where: str) -> Any:
         found = resolve(self._root, reference)
         if found is None:
@@ -187,6 +176,25 @@ def resolve(root: Any, reference: str) -> Any:
         else:
             found = found.get(name) if isinstance(found, dict) else None
     return found
+
+
+def merged(root: Any, schema: dict[str, Any], depth: int = 0) -> dict[str, Any]:
+    """Return *schema* with what its ``allOf`` says put beside it."""
+    made = {key: value for key, value in schema.items() if key != "allOf"}
+    for part in schema["allOf"]:
+        one = part
+        if isinstance(part, dict) and isinstance(part.get("$ref"), str):
+            one = resolve(root, part["$ref"])
+        if isinstance(one, dict) and "allOf" in one:
+            one = merged(root, one, depth + 1) if depth < MAX_DEPTH else {}
+        for key, value in (one if isinstance(one, dict) else {}).items():
+            if key == "properties":
+                made[key] = {**made.get(key, {}), **value}
+            elif key == "required":
+                made[key] = [*made.get(key, ()), *value]
+            else:
+                made.setdefault(key, value)
+    return made
 
 
 def _is_null(schema: Any) -> bool:

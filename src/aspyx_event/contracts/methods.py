@@ -10,6 +10,7 @@ from typing import Any
 from ..engine.core import Engine
 from ..events import EventDescriptor
 from ..providers.base import Provider
+from .check import Contracts, contracts_of
 from .senders import sent_by
 
 
@@ -37,6 +38,14 @@ class ContractMethods:
         """
         events = self._engine.events
         return (events.by_name(event_type) if isinstance(event_type, str) else events.add(event_type)).schema
+
+    @property
+    def contracts(self) -> Contracts:
+        """The events that this manager knows, sends or listens to, to be recorded and checked. Starts nothing."""
+        engine = self._engine
+        listening = [one for one, _ in engine.listening()]
+        _senders(engine, set(), ())
+        return contracts_of(list(engine.events), [(one.event.name, one.name) for one in listening])
 
     def asyncapi(
         self, *, title: str = "", version: str = "1.0.0", description: str = "", sends: Iterable[type] = ()

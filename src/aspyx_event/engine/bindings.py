@@ -96,11 +96,11 @@ def lane_key(descriptor: EventListenerDescriptor, decoder: Decoder) -> Callable[
     """Return what gives a delivery its lane: `order_by`, else the partition key it travelled with."""
     order_by = descriptor.options.order_by
     if order_by is None:
-        return lambda delivery: delivery.envelope.headers.get(CE_KEY)
+        return lambda delivery: delivery.received.headers.get(CE_KEY)
     value_of = attrgetter(order_by) if isinstance(order_by, str) else order_by
 
     def key_of(delivery: Delivery) -> Hashable | None:
-        envelope = delivery.envelope
+        envelope = delivery.received
         try:
             event = envelope.event if envelope.event is not None else decoder.decode(envelope)
         except CodecError:

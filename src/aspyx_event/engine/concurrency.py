@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable
+from time import monotonic
 
 from ..log_fields import log_fields
 from ..providers.base import Delivery
@@ -59,13 +60,14 @@ class Lanes:
                 waiting.append(delivery)
                 return
             self._busy[key] = deque()
-        self._ready.append((key, delivery, self._loop.time()))
-        self._wake()
+        self._ready.append((key, delivery, monotonic()))
+        if self._idle:
+            self._wake()
 
     @property
     def oldest(self) -> float:
         """Seconds that the delivery which is next has waited for a worker; 0.0 where none waits."""
-        return self._loop.time() - self._ready[0][2] if self._ready else 0.0
+        return monotonic() - self._ready[0][2] if self._ready else 0.0
 
     @property
     def waiting(self) -> int:
@@ -151,7 +153,7 @@ class Lanes:
         lane = self._busy[key]
         if lane:
             # To the end of the line, so that one busy key does not keep a worker from the others.
-            self._ready.append((key, lane.popleft(), self._loop.time()))
+            self._ready.append((key, lane.popleft(), monotonic()))
             self._wake()
         else:
             del self._busy[key]

@@ -13,7 +13,7 @@ from hashlib import blake2b
 from urllib.parse import quote, unquote
 from uuid import uuid4
 
-from ..envelope import ATTEMPT, CE_EXPIRY, CE_KEY, FRAMEWORK_PREFIX, Envelope
+from ..envelope import ATTEMPT, CE_EXPIRY, CE_KEY, FRAMEWORK_PREFIX, REPLAY_RUN, Envelope
 from ..listeners import EventListenerDescriptor
 from ..names import DEAD_LETTER_PREFIX, literal
 from ..providers.base import AddressKind, Binding, Outgoing
@@ -140,13 +140,27 @@ def retry_copy(received: Envelope, binding: Binding, attempt: int, delay: float)
         durable=binding.durable,
         key=headers.get(CE_KEY),
         delay=delay,
-        ttl=_time_left(headers),
+        ttl=time_left(headers),
     )
 
 
-def replay_copy(body: bytes, headers: Mapping[str, str], letter_id: str, binding: Binding) -> Outgoing:
-    """Return a dead letter's event for the queue it failed in: original headers and bytes, and what it replays."""
+def replay_copy(
+    body: bytes, headers: Mapping[str, str], letter_id: str, binding: Binding, *, run: str = ""
+) -> Outgoing:
+    """Return the event of a dead letter, or of a store, for one queue: original headers and bytes, and what it replays.
+
+    Args:
+        body: As it was sent.
+        headers: As they were received or stored.
+        letter_id: Id of the dead letter, or of the stored event.
+        binding: The queue.
+        run: Id of the replay, where the event may have been handled before and is to be handled again.
+    """
     kept = {name: value for name, value in headers.items() if name not in LETTER_HEADERS}
+    if run:
+        # It is wanted now, whenever it was to be of no use any more.
+        kept.pop(CE_EXPIRY, None)
+        kept[REPLAY_RUN] = run
     return Outgoing(
         address=binding.address,
         envelope=Envelope(body, {**kept, REPLAY_OF: letter_id}),
@@ -162,7 +176,7 @@ def _identity(place: str, event_id: str, replay_of: str, body: bytes) -> str:
     return f"{place}|{event_id or uuid4()}|{replay_of}|{blake2b(body, digest_size=8).hexdigest()}"
 
 
-def _time_left(headers: Mapping[str, str]) -> float | None:
+def time_left(headers: Mapping[str, str]) -> float | None:
     """Return the seconds until the event expires, at least a moment; None if it never does."""
     stated = headers.get(CE_EXPIRY)
     if not stated:

@@ -12,7 +12,6 @@ from typing import Any
 from aspyx.di import Environment
 
 from ..codecs.base import Codec
-from ..contracts.upcasters import VersionedDecoding
 from ..events import check_field, is_event
 from ..filters import Filter, Want, wants_of
 from ..listeners import EventListenerDescriptor
@@ -22,6 +21,7 @@ from ..pipeline import Chain, EnvelopePipeline
 from ..policies import Limits, Retry
 from ..providers.base import Provider
 from ..registry import EventRegistry
+from ..store.base import EventStore
 from ..targets import Source, Target, free_form_of, sources_of, targets_in
 from ..topics import Topic, TopicBag
 from .bindings import bindings_of, lane_key, queue_name
@@ -35,7 +35,9 @@ from .health import Health, check_health
 from .intake import Intake
 from .invocation import Handler, Invoke, event_annotation
 from .joining import Joining
+from .memory import Memory
 from .processing import Processor
+from .reader import Reader
 from .returned import PassOn
 from .sending import EarlySends, EnvelopeFactory, Publish, Sending
 from .steps import Step
@@ -61,6 +63,8 @@ class Engine:
         stop_timeout: Seconds that running handlers have to finish.
         control: Runs the work of a subscription's methods on the manager's loop.
         observers: Told of everything.
+        store: The memory of events; None has none.
+        persist: Store each event that is sent.
     """
 
     def __init__(
@@ -76,6 +80,8 @@ class Engine:
         stop_timeout: float,
         control: Control,
         observers: Iterable[Observer] = (),
+        store: EventStore | None = None,
+        persist: bool = False,
     ) -> None:
         self._provider, self._codec, self._retry, self._reporter = provider, codec, retry, reporter
         self._limits, self._control = limits, control
@@ -86,8 +92,10 @@ class Engine:
         self.events, self.subscriptions, self.topics = EventRegistry(), SubscriptionBag(), TopicBag()
         self._observer = observer_for(observers, provider, self.subscriptions)
         self.factory = EnvelopeFactory(codec, source, passes_objects=provider.passes_objects, observer=self._observer)
-        self._versions = VersionedDecoding(codec)
-        self._chain = Chain(Publish(provider, limits, self._observer).send, Invoke().handle)
+        publish = Publish(provider, limits, self._observer)
+        self.memory = Memory(store, persist, publish, provider, self.subscriptions, self.events, self._observer)
+        self._reader = Reader(codec)
+        self._chain = Chain(self.memory.send, Invoke().handle)
         self.sending = Sending(self._chain)
         self.early = EarlySends(self.sending)
         self._pass_on = PassOn(self.events, self.factory, self.sending)
@@ -126,6 +134,7 @@ class Engine:
         self._chain.build(self._pipelines)
         attaching: list[asyncio.Future[None]] = []
         try:
+            await self.memory.start()
             await self._provider.start()
             if self.listens:
                 attaching += [asyncio.ensure_future(one.attach(self._provider)) for one in self.subscriptions.intakes]
@@ -134,6 +143,7 @@ class Engine:
             await asyncio.gather(*attaching, return_exceptions=True)
             await detach_all(self.subscriptions, 0.0)
             await self._provider.stop()
+            await self.memory.stop(0.0)
             self._chain.release()
             raise
         if self._observer is not None:
@@ -156,9 +166,11 @@ class Engine:
         """Stop taking, let handlers finish, flush what is being sent, disconnect."""
         await detach_all(self.subscriptions, self.stop_timeout)
         await self.sending.flush(self.stop_timeout)
+        await self.memory.drain(self.stop_timeout)
         if self._ledger is not None:
             await self._ledger.close()
         await self._provider.stop()
+        await self.memory.stop(self.stop_timeout)
         if self._observer is not None:
             self._observer.stopped()
         self._chain.release()
@@ -206,7 +218,7 @@ class Engine:
         options, label = descriptor.options, f"listener {descriptor.name!r}"
         for event in (event for source in descriptor.sources for event in source.events):
             check_field(event.type, options.order_by, f"{label}: order_by")
-            self._versions.prepare(event)
+            self._reader.prepare(event)
         handler = Handler(function, label)
         wanted = Filter.of(_when(options), wants_of(descriptor.type))
         call = handler.compile(inline=options.inline, executor=self._threads)
@@ -300,7 +312,7 @@ class Engine:
         return self.add_subscription(reaction.declaration.describe(reaction.type, sources), function)
 
     def _decoder(self, descriptor: EventListenerDescriptor) -> Decoder:
-        return Decoder(self._codec, self._versions, self.events, descriptor.sources)
+        return Decoder(self._reader, self.events, descriptor.sources)
 
     def _make_intake(self, descriptor: EventListenerDescriptor) -> Intake:
         options, bindings = descriptor.options, bindings_of(descriptor, self._provider)

@@ -1,41 +1,40 @@
-"""From an envelope to the event that one subscription takes."""
+"""From an envelope to the event that one subscription takes, and on to its handler."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable
 from typing import Any
 
-from ..codecs.base import Codec
+from ..cloudevents.event import CloudEvent
+from ..cloudevents.messaging import from_envelope
 from ..context import EventContext
-from ..contracts.upcasters import VersionedDecoding
-from ..envelope import CE_TYPE, CE_VERSION, Envelope
+from ..envelope import CE_SPECVERSION, CE_TYPE, Envelope
 from ..events import EventDescriptor
 from ..exceptions import DecodeError
 from ..filters import Filter
+from ..free_form import FREE_FORM, FreeFormEvent, GenericEvent
 from ..names import is_pattern
 from ..registry import EventRegistry
 from ..targets import ANY, Source
 from .invocation import Call
+from .reader import Reader
 
 
 class Decoder:
     """Decodes what comes from the sources of one subscription.
 
     Args:
-        codec: Reads bodies.
-        versions: Reads those of older versions.
+        reader: Reads events whose class is known.
         registry: The classes of the manager: a message arrives as the class that has its name.
         sources: What is consumed.
     """
 
-    def __init__(
-        self, codec: Codec, versions: VersionedDecoding, registry: EventRegistry, sources: tuple[Source, ...]
-    ) -> None:
-        self._codec, self._versions, self._registry = codec, versions, registry
+    def __init__(self, reader: Reader, registry: EventRegistry, sources: tuple[Source, ...]) -> None:
+        self._reader, self._registry = reader, registry
         self._known = {event.name: event for source in sources for event in source.events}
-        self._only = next(iter(self._known.values())) if len(self._known) == 1 else None
         #: Sources whose events are not known beforehand.
         self._open = [source for source in sources if not source.events]
+        self._only = next(iter(self._known.values())) if len(self._known) == 1 and not self._open else None
         self._label = sources[0].descriptor.name
         # Of a single name without a class the event's name is known, even if the message does not state it.
         names = [source.address for source in self._open if not is_pattern(source.address)]
@@ -48,7 +47,7 @@ class Decoder:
         stated = envelope.headers.get(CE_TYPE)
         if stated:
             return stated
-        return self._only.name if self._only is not None and not self._open else self._default
+        return self._default if self._only is None else self._only.name
 
     def decode(self, envelope: Envelope) -> Any:
         """Return the event of *envelope*.
@@ -56,34 +55,34 @@ class Decoder:
         Raises:
             DecodeError: the body is not what its class says, or the message says that it is an event of another name.
         """
-        only = self._only
-        if only is not None and not self._open:
-            stated = envelope.headers.get(CE_TYPE)
-            if not stated or stated == only.name:
-                return self._read(envelope, only)
-            raise self._foreign(stated)
+        if self._only is not None:
+            return self._reader.decode(envelope, self._only)
+        envelope = self._reader.binary(envelope)
         name = self.name_of(envelope)
-        descriptor = self._known.get(name) or self._descriptor(name)
+        descriptor = self._known.get(name)
         if descriptor is not None:
-            return self._read(envelope, descriptor)
-        for source in self._open:
-            if source.free_form is not None and name and source.takes(name):
-                return source.free_form.read(name, envelope.body, envelope.headers)
-        raise self._foreign(name)
-
-    def _read(self, envelope: Envelope, descriptor: EventDescriptor) -> Any:
-        version = envelope.headers.get(CE_VERSION, "1")
-        if version != descriptor.wire_version:
-            return self._versions.decode(envelope.body, version, descriptor)
-        return self._codec.decode(envelope.body, descriptor)
-
-    def _descriptor(self, name: str) -> EventDescriptor | None:
-        return self._registry.find(name) if any(source.takes(name) for source in self._open) else None
+            return self._reader.decode(envelope, descriptor)
+        source = next((one for one in self._open if name and one.takes(name)), None)
+        if source is None:
+            raise self._foreign(name)
+        known: EventDescriptor | None = self._registry.find(name)
+        return _free(name, envelope, source.free_form) if known is None else self._reader.decode(envelope, known)
 
     def _foreign(self, name: str) -> DecodeError:
         if not name:
             return DecodeError(f"event {self._label!r}: the message states no event name (header {CE_TYPE})")
         return DecodeError(f"event {self._label!r}: the message says that it is a {name!r}, unknown here")
+
+
+def _free(name: str, envelope: Envelope, wanted: type | None) -> Any:
+    """Return the event of a message whose name no class has: of the class that the handler takes, or else as what it
+    was sent. What is no CloudEvent was not sent as one.
+    """
+    sent = CloudEvent if envelope.headers.get(CE_SPECVERSION) and FREE_FORM not in envelope.headers else GenericEvent
+    made = wanted or sent
+    if issubclass(made, FreeFormEvent):
+        return made.read(name, envelope.body, envelope.headers)
+    return from_envelope(envelope)
 
 
 class Handling:
@@ -101,25 +100,22 @@ class Handling:
         self._plain = filter is None and not decoder.skips_nameless
 
     def __call__(self, envelope: Envelope, context: EventContext) -> Awaitable[Any] | None:
-        if self._plain:
-            if envelope.event is None:
-                envelope.event = self._decoder.decode(envelope)
-            if context.guard is not None:
-                context.guard()
-            return self._call(envelope.event, context)
-        return self._call_if_wanted(envelope, context)
-
-    def _call_if_wanted(self, envelope: Envelope, context: EventContext) -> Awaitable[Any] | None:
-        name = self._decoder.name_of(envelope)
-        left = () if self._filter is None else self._filter.before_decoding(name, envelope.headers)
-        if left is None or (not name and self._decoder.skips_nameless):
-            context.skipped = True
+        if not self._plain and not self._wants(envelope, context):
             return None
         if envelope.event is None:
             envelope.event = self._decoder.decode(envelope)
-        if self._filter is not None and not self._filter.after_decoding(envelope.event, left):
-            context.skipped = True
-            return None
         if context.guard is not None:
             context.guard()
         return self._call(envelope.event, context)
+
+    def _wants(self, envelope: Envelope, context: EventContext) -> bool:
+        name = self._decoder.name_of(envelope)
+        if not name and self._decoder.skips_nameless:
+            context.skipped = True
+            return False
+        if self._filter is not None:
+            left = self._filter.before_decoding(name, envelope.headers)
+            if left is not None and envelope.event is None:
+                envelope.event = self._decoder.decode(envelope)
+            context.skipped = left is None or not self._filter.after_decoding(envelope.event, left)
+        return not context.skipped

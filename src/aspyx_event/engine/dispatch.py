@@ -85,7 +85,7 @@ class Dispatcher:
 
     async def dispatch(self, delivery: Delivery) -> None:
         """Handle one delivery; settle it when it is done, dead, or to be handed back."""
-        if isinstance(delivery, ObservedDelivery):
+        if self._observer is not None and isinstance(delivery, ObservedDelivery):
             delivery.take()
         binding = self._bindings[0] if len(self._bindings) == 1 else delivery.binding
         if self._policy is AckPolicy.BEFORE:
@@ -101,7 +101,7 @@ class Dispatcher:
         self._suspects -= 1
         first = self.steps[0]
         try:
-            hold = await ledger.enter(binding.queue or "", delivery.envelope, first.retry.crashes)
+            hold = await ledger.enter(binding.queue or "", delivery.received, first.retry.crashes)
         except ProcessDiedError as error:
             passage = Passage(delivery, binding, self.steps, manual=False)
             await self._give_up(first, passage, error, first.retry.crashes)
@@ -113,7 +113,7 @@ class Dispatcher:
                 hold.release()
 
     async def _handle(self, delivery: Delivery, binding: Binding) -> None:
-        received, steps = delivery.envelope, self.steps
+        received, steps = delivery.received, self.steps
         passage = Passage(delivery, binding, steps, manual=self._policy is AckPolicy.MANUAL)
         exceeded = self._limits.exceeded(received.body if received.encoded else b"", received.headers)
         if exceeded:
@@ -134,7 +134,7 @@ class Dispatcher:
     async def _refuse(self, passage: Passage, exceeded: str) -> None:
         first, delivery = passage.steps[0], passage.delivery
         too_large = LimitExceededError(f"event {first.descriptor.event.name!r}: too large: {exceeded}")
-        context = EventContext(delivery.envelope, first.descriptor, passage.attempt_of(first), delivery.redelivered)
+        context = EventContext(delivery.received, first.descriptor, passage.attempt_of(first), delivery.redelivered)
         await self._note(first, too_large, context)
         await self._give_up(first, passage, too_large, context.attempt)
 
@@ -165,7 +165,7 @@ class Dispatcher:
                 return False
 
     def _next_try(self, step: Step, passage: Passage, attempt: int, delay: float) -> Outgoing:
-        received = passage.delivery.envelope
+        received = passage.delivery.received
         if len(passage.steps) > 1:
             headers = {**with_finished(received.headers, passage.kept), FAILED_HANDLER: step.name}
             received = Envelope(received.body, headers)
@@ -231,7 +231,7 @@ class Dispatcher:
         step.stats.dead_letters += 1
         if step.given_up is not None:
             await step.given_up(error)
-        delivery, received = passage.delivery, passage.delivery.envelope
+        delivery, received = passage.delivery, passage.delivery.received
         observed = delivery if isinstance(delivery, ObservedDelivery) else None
         if self._policy is AckPolicy.BEFORE:
             if observed is not None:
@@ -278,10 +278,10 @@ class Dispatcher:
                     step.descriptor.event.name,
                     copy.address,
                     refused,
-                    extra=log_fields(delivery.envelope, step.name),
+                    extra=log_fields(delivery.received, step.name),
                 )
                 if self._observer is not None:
-                    self._observer.not_stored(delivery.envelope, step.descriptor, refused)
+                    self._observer.not_stored(delivery.received, step.descriptor, refused)
                 if await self._wait(pause):
                     delivery.release()
                     return

@@ -39,6 +39,9 @@ class LoopHost:
 
     def bind(self) -> asyncio.AbstractEventLoop:
         """Return the manager's loop; the first call decides: the running one, or a new one in a daemon thread."""
+        loop = self.loop
+        if loop is not None:
+            return loop
         with self._lock:
             if self.loop is None:
                 self.loop = running_loop() or self._start_thread()

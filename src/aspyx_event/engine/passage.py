@@ -32,7 +32,7 @@ class Passage:
         self.skipped: set[str] = set()
         if len(steps) > 1:
             self.shared = Shared()
-            self.finished = finished_handlers(delivery.envelope.headers)
+            self.finished = finished_handlers(delivery.received.headers)
 
     @property
     def kept(self) -> list[str]:
@@ -43,7 +43,7 @@ class Passage:
 
     def attempt_of(self, step: Step) -> int:
         """Return which attempt of this handler it is, by what the message states."""
-        headers = self.delivery.envelope.headers
+        headers = self.delivery.received.headers
         stated = headers.get(ATTEMPT)
         if stated is None or (len(self.steps) > 1 and headers.get(FAILED_HANDLER) != step.name):
             return 1
@@ -54,7 +54,7 @@ class Passage:
         delivery = self.delivery
         # Interceptors change what they are given; each attempt and the dead letter start from what was received.
         context = EventContext(
-            delivery.envelope.fork(), step.descriptor, attempt, delivery.redelivered, step.handling, self.settle
+            delivery.received.fork(), step.descriptor, attempt, delivery.redelivered, step.handling, self.settle
         )
         if self.shared is not None:
             context.shared = self.shared

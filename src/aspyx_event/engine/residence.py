@@ -48,8 +48,9 @@ class Residence:
         Raises:
             StateError: it was.
         """
-        self._lifecycle.check_usable()
-        self._forget_ended_loop()
+        if self._lifecycle.state is not State.STARTED:
+            self._lifecycle.check_usable()
+            self._forget_ended_loop()
 
     async def start(self) -> None:
         """Start the engine, or join the start under way; from any loop."""

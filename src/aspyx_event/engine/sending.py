@@ -11,6 +11,7 @@ from functools import partial
 from time import time_ns
 from typing import Any, cast
 
+from ..cloudevents.event import CloudEvent
 from ..codecs.base import Codec
 from ..context import lineage
 from ..contracts.schemas import SchemaValidation
@@ -40,7 +41,9 @@ from ..observing import Observer
 from ..pipeline import Chain
 from ..policies import Limits
 from ..providers.base import Outgoing, Provider
+from .foreign import cloudevent_envelope
 from .observation import observed_publish
+from .reader import Reader
 from .stamps import new_id, timestamp
 
 
@@ -50,24 +53,30 @@ class Publish:
     def __init__(self, provider: Provider, limits: Limits, observer: Observer | None = None) -> None:
         self._provider, self._limits, self._observer = provider, limits, observer
 
-    def send(self, envelope: Envelope, descriptor: EventDescriptor, /) -> asyncio.Future[None]:
-        options = envelope.options
+    def check(self, envelope: Envelope, descriptor: EventDescriptor) -> None:
+        """Refuse what is too large.
+
+        Raises:
+            LimitExceededError: it is.
+        """
         # Here, because interceptors may have made it larger. An object that travels as it is has no size.
         exceeded = self._limits.exceeded(envelope.body if envelope.encoded else b"", envelope.headers)
         if exceeded:
             raise LimitExceededError(f"event {descriptor.name!r} (id {envelope.id}): too large: {exceeded}")
+
+    def send(self, envelope: Envelope, descriptor: EventDescriptor, /) -> asyncio.Future[None]:
+        self.check(envelope, descriptor)
+        options = envelope.options
         message = Outgoing(
             address=descriptor.name,
             envelope=envelope,
-            dedup_id=envelope.id,
+            dedup_id=envelope.dedup_id or envelope.id,
             durable=descriptor.durable,
-            key=options.key,
-            delay=options.delay,
-            ttl=options.ttl,
-            priority=options.priority,
-            require_route=options.require_route,
-            wait_handled=options.wait_handled,
         )
+        if options is not NO_OPTIONS:
+            message.key, message.delay, message.ttl = options.key, options.delay, options.ttl
+            message.priority, message.require_route = options.priority, options.require_route
+            message.wait_handled = options.wait_handled
         if self._observer is not None:
             return observed_publish(self._observer, self._provider, message, descriptor)
         return self._provider.publish(message)
@@ -90,6 +99,7 @@ class EnvelopeFactory:
         #: Checks what has a JSON Schema of its own; `process` and whatever else brings events in asks it too.
         self.schemas = SchemaValidation()
         self._source = uri_reference(source)
+        self._reader = Reader(codec)
 
     def make(
         self, event: Any, descriptor: EventDescriptor, headers: Mapping[str, str] | None, options: SendOptions
@@ -98,9 +108,12 @@ class EnvelopeFactory:
 
         Raises:
             EncodeError: the event cannot be written.
+            DecodeError: it is a CloudEvent, and not what the known class of its name says.
             InvalidEventSchemaError: the event is not what its JSON Schema says.
             HeaderError: a header cannot be sent.
         """
+        if (descriptor.type is CloudEvent or type(event) is not descriptor.type) and isinstance(event, CloudEvent):
+            return self._of_cloudevent(event, descriptor, headers, options)
         if descriptor.declared_schema is not None:
             self.schemas.check(event, descriptor)
         event_id, now = new_id(), time_ns()
@@ -137,6 +150,16 @@ class EnvelopeFactory:
         else:
             envelope = Envelope(self._codec.encode(event, descriptor), all_headers, event)
         envelope.options = options
+        if self._observer is not None:
+            self._observer.created(envelope, descriptor)
+        return envelope
+
+    def _of_cloudevent(
+        self, event: CloudEvent, descriptor: EventDescriptor, headers: Mapping[str, str] | None, options: SendOptions
+    ) -> Envelope:
+        envelope = cloudevent_envelope(event, descriptor, headers, options, self._reader)
+        if descriptor.declared_schema is not None:
+            self.schemas.check(envelope.event, descriptor)
         if self._observer is not None:
             self._observer.created(envelope, descriptor)
         return envelope
@@ -226,17 +249,21 @@ class Sending:
         if self._chain.plain:
             return cast("asyncio.Future[None]", self._chain.send(envelope, descriptor))
         # A task, so that what interceptors do to context variables stays theirs.
-        task = asyncio.get_running_loop().create_task(self._run(envelope, descriptor))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
+        return asyncio.get_running_loop().create_task(self._run(envelope, descriptor))
 
     async def flush(self, timeout: float) -> None:
         """Wait for interceptors that are still at work, *timeout* seconds at most."""
+        await asyncio.sleep(0)  # tasks that were made before have begun then
         if self._tasks:
             await asyncio.wait(list(self._tasks), timeout=timeout)
 
     async def _run(self, envelope: Envelope, descriptor: EventDescriptor) -> None:
-        work = self._chain.send(envelope, descriptor)
-        if work is not None:
-            await work
+        # In here and not by a callback of the task, which would cost a turn of the loop.
+        task = cast("asyncio.Task[None]", asyncio.current_task())
+        self._tasks.add(task)
+        try:
+            work = self._chain.send(envelope, descriptor)
+            if work is not None:
+                await work
+        finally:
+            self._tasks.discard(task)

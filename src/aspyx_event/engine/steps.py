@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from time import time
 
 from ..context import EventContext
 from ..exceptions import RequirementError
@@ -31,7 +32,7 @@ class SubscriptionStats:
         skipped: Deliveries that its conditions did not want.
         left_behind: Handlers past their time limit that still run.
         last_event_id: Id of the event handled last, with or without success; "" before the first.
-        last_time: When that was, in UTC; None before the first.
+        last_seconds: When that was, in seconds since the epoch; None before the first.
     """
 
     count: int = 0
@@ -40,11 +41,16 @@ class SubscriptionStats:
     skipped: int = 0
     left_behind: int = 0
     last_event_id: str = ""
-    last_time: datetime | None = None
+    last_seconds: float | None = None
 
     def note(self, event_id: str) -> None:
         """Remember that an event was handled just now."""
-        self.last_event_id, self.last_time = event_id, datetime.now(timezone.utc)
+        self.last_event_id, self.last_seconds = event_id, time()
+
+    @property
+    def last_time(self) -> datetime | None:
+        """When an event was handled last, in UTC; None before the first."""
+        return None if self.last_seconds is None else datetime.fromtimestamp(self.last_seconds, timezone.utc)
 
 
 class Step:

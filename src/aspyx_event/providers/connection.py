@@ -63,13 +63,21 @@ class ConnectionSettings:
         """Return these settings for each broker that may be connected to, this one first.
 
         Raises:
-            DeclarationError: an entry of `failover` is not ``host:port``.
+            DeclarationError: an entry of `failover` is not ``host:port``, or the host is a URL.
         """
+        # Hosts are in every message and log line, and URLs may hold a password.
+        if not _is_host(self.host):
+            raise DeclarationError(
+                f"host={_without_credentials(self.host)!r}: give the name or address alone, and port, user, password "
+                "and ssl as arguments of their own"
+            )
         found = [self]
         for entry in self.failover:
             host, colon, port = entry.rpartition(":")
-            if not colon or not host or not port.isdigit():
-                raise DeclarationError(f"failover={entry!r}: write each further broker as 'host:port'")
+            if not colon or not host or not port.isdigit() or not _is_host(host):
+                raise DeclarationError(
+                    f"failover={_without_credentials(entry)!r}: write each further broker as 'host:port'"
+                )
             found.append(replace(self, host=host.strip("[]"), port=int(port), failover=()))
         return found
 
@@ -121,6 +129,15 @@ class ConnectionSettings:
         else:
             reason = str(error) or type(error).__name__
         return ConnectError(f"{self.where}: {reason}")
+
+
+def _is_host(text: str) -> bool:
+    return not any(sign in text for sign in "@/ ")
+
+
+def _without_credentials(text: str) -> str:
+    _, at, rest = text.rpartition("@")
+    return f"...@{rest}" if at else text
 
 
 def _is_loopback(host: str) -> bool:

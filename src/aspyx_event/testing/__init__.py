@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from .broker import ArtemisBroker, BrokerConfig, BrokerUnavailable
+from .broker import ArtemisBroker, BrokerConfig, BrokerDataUnreadable, BrokerUnavailable
 from .management import Management, ManagementError
 
-__all__ = ["ArtemisBroker", "BrokerConfig", "BrokerUnavailable", "Management", "ManagementError"]
+__all__ = [
+    "ArtemisBroker",
+    "BrokerConfig",
+    "BrokerDataUnreadable",
+    "BrokerUnavailable",
+    "Management",
+    "ManagementError",
+]

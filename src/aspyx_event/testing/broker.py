@@ -19,6 +19,7 @@ from urllib.parse import quote, unquote, urlsplit
 from ..exceptions import StateError
 from .broker_config import BrokerConfig
 from .broker_distribution import (
+    BrokerDataUnreadable,
     BrokerUnavailable,
     DockerRuntime,
     Runtime,
@@ -47,7 +48,14 @@ _LOG_LIFE = 3 * 3600
 _PORTS = range(18_000, 32_000)
 _POLL = 0.05
 
-__all__ = ["DEFAULT_PORT", "ArtemisBroker", "BrokerConfig", "BrokerUnavailable", "answers_amqp"]
+__all__ = [
+    "DEFAULT_PORT",
+    "ArtemisBroker",
+    "BrokerConfig",
+    "BrokerDataUnreadable",
+    "BrokerUnavailable",
+    "answers_amqp",
+]
 
 
 class ArtemisBroker:
@@ -162,6 +170,7 @@ class ArtemisBroker:
 
         Raises:
             BrokerUnavailable: it does not answer within *timeout* seconds, or ended at once; with the end of its log.
+            BrokerDataUnreadable: it ended at once with the data of an earlier run.
         """
         if not self.owned:
             if not answers_amqp(self.host, self.port, 10):
@@ -194,6 +203,20 @@ class ArtemisBroker:
         """Stop it in an orderly way and start it again on the same ports, with the same data."""
         self.stop()
         self.start()
+
+    def forget(self, keep: Path | None = None) -> None:
+        """Remove the data of a broker that does not run, so that the next `start` is the first one again.
+
+        Args:
+            keep: A directory that does not exist, to move the data to.
+
+        Raises:
+            StateError: it runs, is not ours, or lives in a container, whose data go with it.
+        """
+        runner = self._ours("emptied")
+        if not isinstance(runner, JavaRunner) or self.running:
+            raise StateError(f"the data of the broker at {self.where} are in use or out of reach")
+        runner.move_data(keep)
 
     def freeze(self) -> None:
         """Make it silent without closing a connection, as a network partition or a long pause would."""
@@ -264,7 +287,8 @@ class ArtemisBroker:
         while time.monotonic() < end:
             how = runner.ended()
             if how is not None:
-                raise BrokerUnavailable(f"Artemis ended while it started ({how}):\n{self._log_tail()}")
+                kind = BrokerDataUnreadable if before else BrokerUnavailable
+                raise kind(f"Artemis ended while it started ({how}):\n{self._log_tail()}")
             # Both: an answer alone could come from another process on the port, the log line alone from a broker
             # that nobody can reach.
             if runner.times_active() > before and answers_amqp(self.host, self.port):

@@ -56,6 +56,14 @@ class BrokerUnavailable(EventException):
     """No Artemis broker can be reached or started here; the message lists the ways to get one."""
 
 
+class BrokerDataUnreadable(BrokerUnavailable):
+    """A broker that has run before ends while it starts with the data it has; `ArtemisBroker.forget` removes them.
+
+    Artemis 2.44 was seen to do this: a record of a kind it does not know in its message journal ends every start with
+    ``AMQ224000 ... IndexOutOfBoundsException``, because the AMQP module takes it for one of its own.
+    """
+
+
 @dataclass(frozen=True, slots=True)
 class DockerRuntime:
     """A running Docker engine.

@@ -6,6 +6,7 @@ import contextlib
 import os
 import platform
 import shlex
+import shutil
 import signal
 import subprocess
 import time
@@ -171,6 +172,16 @@ class JavaRunner:
         if self._process is not None:
             self._process.kill()
             self._process.wait(30)
+
+    def move_data(self, target: Path | None) -> None:
+        """Move what the broker has stored away, None removes it; it must not run."""
+        data = self._instance / "data"
+        if target is None:
+            shutil.rmtree(data)
+        else:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(data, target)
+        data.mkdir()
 
     def freeze(self) -> None:
         self._signal(signal.SIGSTOP)

@@ -13,6 +13,7 @@ from ...policies import QueueNaming
 from ..artemis import target
 from ..base import Binding, Capabilities, Consume, Consumer, Outgoing, Provider, ServerDescription
 from ..connection import ConnectionSettings
+from ..content_mode import ContentMode, sends_structured, structured
 from .sections import encode
 
 if TYPE_CHECKING:
@@ -49,9 +50,11 @@ class AMQPProvider(Provider):
         failover: Further brokers as ``host:port``, tried in turn when one cannot be reached.
         max_retries: Attempts to reconnect before the connection is given up for good; None never gives up.
         queue_naming: How the queues of listeners are named.
+        content_mode: How events are sent: "binary", the attributes as application properties, or "structured", all in the
+            body. Both are understood on receive.
 
     Raises:
-        DeclarationError: *server_name* is empty or no str, or *mechanism* is unknown.
+        DeclarationError: *server_name* is empty or no str, or *mechanism* or *content_mode* is unknown.
     """
 
     name: ClassVar[str] = "amqp"
@@ -89,6 +92,7 @@ class AMQPProvider(Provider):
         failover: Sequence[str] = (),
         max_retries: int | None = None,
         queue_naming: QueueNaming = QueueNaming.LISTENER,
+        content_mode: ContentMode = "binary",
     ) -> None:
         if not isinstance(server_name, str) or not server_name:
             raise DeclarationError(
@@ -97,6 +101,7 @@ class AMQPProvider(Provider):
         if mechanism is not None and mechanism not in _MECHANISMS:
             raise DeclarationError(f"AMQPProvider(mechanism={mechanism!r}): one of {', '.join(_MECHANISMS)}")
         self.server_name, self.queue_naming = server_name, queue_naming
+        self._structured = sends_structured(content_mode)
         self._mechanism = mechanism or ("PLAIN" if user else "ANONYMOUS")
         self._settings = ConnectionSettings(
             protocol="AMQP",
@@ -166,6 +171,8 @@ class AMQPProvider(Provider):
             future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             future.set_exception(ConnectionLostError(f"{self._settings.where}: the provider is not started"))
             return future
+        if self._structured:
+            message = structured(message)
         return self._client.publish(target(message), message.kind, encode(message), require_route=message.require_route)
 
     async def subscribe(self, binding: Binding, consume: Consume) -> Consumer:

@@ -7,9 +7,9 @@ from typing import Any
 
 import cproton as pn
 
-from ...envelope import Envelope
 from ...exceptions import EventException
 from ..base import Consume, Consumer, Delivery
+from ..content_mode import received as incoming
 from .errors import Condition, Stage, error_for
 from .links import LinkOwner, SupervisedLink, logger, unique_name
 from .sections import Received, decode
@@ -27,7 +27,7 @@ class AMQPDelivery(Delivery):
     __slots__ = ("_handle", "_link", "_receiver", "dedup_id")
 
     def __init__(self, received: Received, redelivered: bool, receiver: Receiver, link: Any, handle: Any) -> None:
-        self.envelope = Envelope(received.body, received.headers)
+        self.envelope = incoming(received.body, received.headers)
         self.redelivered = redelivered
         #: Identifies the message; "" for one that was not sent by this framework.
         self.dedup_id = received.dedup_id

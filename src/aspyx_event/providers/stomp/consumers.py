@@ -9,9 +9,10 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
-from ...envelope import CONTENT_TYPE, Envelope, header_name
+from ...envelope import CONTENT_TYPE, header_name
 from ...exceptions import ConnectionLostError, ProviderError
 from ..base import AddressKind, Binding, Consume, Consumer, Delivery
+from ..content_mode import received
 from .frames import encode
 from .queues import clash, is_own, is_shared_volatile, subscribe_headers
 
@@ -100,7 +101,7 @@ class StompDelivery(Delivery):
         self, consumer: StompConsumer, attachment: _Attachment, number: int, frame: Any, returned: bool
     ) -> None:
         headers = frame.headers
-        self.envelope = Envelope(frame.body, read_headers(headers))
+        self.envelope = received(frame.body, read_headers(headers))
         self.redelivered = returned or headers.get("redelivered") == "true"
         self._consumer, self._attachment, self._number, self._frame = consumer, attachment, number, frame
         self._open = True

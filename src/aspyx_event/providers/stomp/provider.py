@@ -16,6 +16,7 @@ from ...policies import QueueNaming
 from ..artemis import target
 from ..base import AddressKind, Binding, Capabilities, Consume, Consumer, Outgoing, Provider, ServerDescription
 from ..connection import ConnectionSettings
+from ..content_mode import ContentMode, sends_structured, structured
 
 if TYPE_CHECKING:
     from .session import StompSession
@@ -50,6 +51,8 @@ class StompProvider(Provider):
         failover: Further brokers as ``host:port``, tried in turn when one cannot be reached.
         max_retries: Attempts to reconnect before the connection is given up for good; None never gives up.
         queue_naming: How the queues of listeners are named.
+        content_mode: How events are sent: "binary", the attributes as headers, or "structured", all in the
+            body. Both are understood on receive.
     """
 
     name: ClassVar[str] = "stomp"
@@ -87,9 +90,11 @@ class StompProvider(Provider):
         failover: Sequence[str] = (),
         max_retries: int | None = None,
         queue_naming: QueueNaming = QueueNaming.LISTENER,
+        content_mode: ContentMode = "binary",
     ) -> None:
         self.server_name = server_name
         self.queue_naming = queue_naming
+        self._structured = sends_structured(content_mode)
         self._vhost = vhost
         self._settings = ConnectionSettings(
             protocol="STOMP",
@@ -148,6 +153,8 @@ class StompProvider(Provider):
             future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             future.set_exception(ConnectionLostError(f"publish to {message.address!r}: the provider is not started"))
             return future
+        if self._structured:
+            message = structured(message)
         if message.require_route and (message.kind is AddressKind.TOPIC or "::" in message.address):
             return self._session.publish_if_routed(_headers(message), message.envelope.body)
         return self._session.client.send(_headers(message), message.envelope.body)

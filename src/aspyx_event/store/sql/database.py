@@ -171,8 +171,9 @@ class Database:
         except ImportError as error:
             extra, driver = _EXTRAS.get(url.get_backend_name(), ("store", url.drivername))
             raise MissingDriverError(_missing(extra, driver)) from error
-        if url.get_backend_name() == "sqlite":
-            event.listen(engine.sync_engine, "connect", self._opened)
+        opened = {"sqlite": self._opened_sqlite, "postgresql": self._opened_postgresql}.get(url.get_backend_name())
+        if opened is not None:
+            event.listen(engine.sync_engine, "connect", opened)
         self._url, self._tables = url, self._tables or Tables.named(self._prefix)
         return engine
 
@@ -184,17 +185,22 @@ class Database:
                 )
             return {"connect_args": {"timeout": self._timeout}}
         if url.drivername == "postgresql+asyncpg":
-            settings = {"application_name": "aspyx_event", "lock_timeout": str(int(self._timeout * 1000))}
+            named = {"application_name": "aspyx_event"}
             return {
-                "connect_args": {
-                    "timeout": self._timeout,
-                    "command_timeout": self._timeout,
-                    "server_settings": settings,
-                }
+                "connect_args": {"timeout": self._timeout, "command_timeout": self._timeout, "server_settings": named}
             }
         return {}
 
-    def _opened(self, connection: Any, _record: Any) -> None:
+    def _opened_postgresql(self, connection: Any, _record: Any) -> None:
+        cursor = connection.cursor()
+        cursor.execute(f"SET lock_timeout = {int(self._timeout * 1000)}")
+        # A plan that was made for a table of ten rows is not to be kept when there are a million.
+        cursor.execute("SET plan_cache_mode = force_custom_plan")
+        cursor.close()
+        # Else the end of the first transaction takes the settings back.
+        connection.commit()
+
+    def _opened_sqlite(self, connection: Any, _record: Any) -> None:
         # Readers and the writer do not wait for each other, https://www.sqlite.org/wal.html; a commit is on the disk.
         cursor = connection.cursor()
         cursor.execute("PRAGMA journal_mode=WAL")

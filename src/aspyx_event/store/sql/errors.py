@@ -36,7 +36,7 @@ def translate(error: BaseException, where: str) -> EventStoreError | None:
 
     cause: Any = error.orig if isinstance(error, DBAPIError) else error
     state = getattr(cause, "sqlstate", None) or ""
-    reason = f"{type(cause).__name__}: {cause}".strip().partition("\n")[0]
+    reason = f"{type(cause).__name__}: {str(cause) or 'no answer in time'}".partition("\n")[0]
     if state == _UNIQUE_VIOLATION or "UNIQUE constraint failed" in reason:
         return DuplicateStoredEventError(f"{where}: an event of such an id is stored already")
     if state:

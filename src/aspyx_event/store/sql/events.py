@@ -53,10 +53,17 @@ class SqlEventStore(EventStore):
             return
 
         async def work(connection: AsyncConnection, tables: Tables) -> None:
+            from sqlalchemy import select
+
             from .schema import row_of
 
             await connection.execute(tables.events.insert(), [row_of(event) for event in events])
-            await _tag(connection, tables, [event for event in events if event.tags])
+            if any(event.tags for event in events):
+                # Nobody else stores events meanwhile, so the last ones are these.
+                last = select(tables.events.c.id, tables.events.c.position).order_by(tables.events.c.position.desc())
+                positions = {row.id: row.position for row in await connection.execute(last.limit(len(events)))}
+                rows = [{"tag": tag, "position": positions[event.id]} for event in events for tag in event.tags]
+                await connection.execute(tables.tags.insert(), rows)
 
         await self.database.run(work, exclusive=True)
 
@@ -74,14 +81,18 @@ class SqlEventStore(EventStore):
 
     async def update(self, event: StoredEvent) -> None:
         async def work(connection: AsyncConnection, tables: Tables) -> None:
+            from sqlalchemy import select
+
             from .schema import row_of
 
-            events = tables.events
+            events, tags = tables.events, tables.tags
             done = await connection.execute(events.update().where(events.c.id == event.id).values(row_of(event)))
             if not done.rowcount:
                 raise _unknown(event.id)
-            await connection.execute(tables.tags.delete().where(_tags_of(tables, event.id)))
-            await _tag(connection, tables, [event] if event.tags else [])
+            position = await connection.scalar(select(events.c.position).where(events.c.id == event.id))
+            await connection.execute(tags.delete().where(tags.c.position == position))
+            if event.tags:
+                await connection.execute(tags.insert(), [{"tag": tag, "position": position} for tag in event.tags])
 
         await self.database.run(work)
 
@@ -97,7 +108,11 @@ class SqlEventStore(EventStore):
 
     async def delete(self, event_id: str) -> None:
         async def work(connection: AsyncConnection, tables: Tables) -> None:
-            await connection.execute(tables.tags.delete().where(_tags_of(tables, event_id)))
+            from sqlalchemy import select
+
+            position = tables.events.c.position
+            its_position = select(position).where(tables.events.c.id == event_id).scalar_subquery()
+            await connection.execute(tables.tags.delete().where(tables.tags.c.position == its_position))
             done = await connection.execute(tables.events.delete().where(tables.events.c.id == event_id))
             if not done.rowcount:
                 raise _unknown(event_id)
@@ -147,24 +162,6 @@ class SqlEventStore(EventStore):
         while done := await self.database.run(work):
             count += done
         return count
-
-
-def _tags_of(tables: Tables, event_id: str) -> Any:
-    from sqlalchemy import select
-
-    return tables.tags.c.position.in_(select(tables.events.c.position).where(tables.events.c.id == event_id))
-
-
-async def _tag(connection: AsyncConnection, tables: Tables, events: list[StoredEvent]) -> None:
-    """Make *events* found by their tags. They are stored already: that is where their positions come from."""
-    from sqlalchemy import Text, bindparam, select
-
-    rows = [{"event": event.id, "word": tag} for event in events for tag in sorted(event.tags)]
-    if rows:
-        found = select(bindparam("word", type_=Text), tables.events.c.position).where(
-            tables.events.c.id == bindparam("event", type_=Text)
-        )
-        await connection.execute(tables.tags.insert().from_select(["tag", "position"], found), rows)
 
 
 def _unknown(event_id: str) -> UnknownStoredEventError:

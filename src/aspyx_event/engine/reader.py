@@ -1,0 +1,63 @@
+"""From an envelope to the event of a class that is known: content modes, versions, codec."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..cloudevents.event import CloudEvent
+from ..cloudevents.formats import is_structured
+from ..cloudevents.messaging import from_envelope, to_stomp
+from ..codecs.base import Codec
+from ..contracts.upcasters import VersionedDecoding
+from ..envelope import CE_TYPE, CE_VERSION, CONTENT_TYPE, Envelope
+from ..events import EventDescriptor
+from ..exceptions import DecodeError
+
+
+class Reader:
+    """Reads events.
+
+    Args:
+        codec: Reads bodies.
+    """
+
+    def __init__(self, codec: Codec) -> None:
+        self._codec, self._versions = codec, VersionedDecoding(codec)
+
+    def prepare(self, descriptor: EventDescriptor) -> None:
+        """Check what older payloads of an event are read with.
+
+        Raises:
+            DeclarationError: its upcasters do not lead to its version.
+        """
+        self._versions.prepare(descriptor)
+
+    def binary(self, envelope: Envelope) -> Envelope:
+        """Return the envelope with the attributes in its headers; itself where they are.
+
+        Raises:
+            DecodeError: a structured event that cannot be read, which is why a provider handed it over as it came.
+        """
+        content_type = envelope.headers.get(CONTENT_TYPE)
+        if content_type is None or content_type == self._codec.content_type or not is_structured(content_type):
+            return envelope
+        headers, body = to_stomp(from_envelope(envelope, raw=True))
+        return Envelope(body, headers)
+
+    def decode(self, envelope: Envelope, descriptor: EventDescriptor) -> Any:
+        """Return the event of *envelope*.
+
+        Raises:
+            DecodeError: the body is not of the described class, or the message says that it is another event.
+        """
+        envelope = self.binary(envelope)
+        headers = envelope.headers
+        stated = headers.get(CE_TYPE)
+        if stated and stated != descriptor.name:
+            raise DecodeError(f"event {descriptor.name!r}: the message says that it is a {stated!r}, unknown here")
+        if descriptor.type is CloudEvent:
+            return from_envelope(envelope)
+        version = headers.get(CE_VERSION, "1")
+        if version != descriptor.wire_version:
+            return self._versions.decode(envelope.body, version, descriptor)
+        return self._codec.decode(envelope.body, descriptor)

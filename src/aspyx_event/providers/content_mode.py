@@ -1,0 +1,51 @@
+"""Binary or structured mode of CloudEvents on the wire. Above the providers a message is in binary mode always.
+
+Source: AMQP Protocol Binding for CloudEvents v1.0.2, section 3; STOMP does the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal
+
+from ..cloudevents.formats import is_structured
+from ..cloudevents.messaging import unwrap, wrap
+from ..envelope import CONTENT_TYPE, Envelope
+from ..exceptions import DeclarationError
+from .base import AddressKind, Outgoing
+
+ContentMode = Literal["binary", "structured"]
+_USUAL = "application/json"
+
+
+def sends_structured(mode: ContentMode) -> bool:
+    """Return whether events are to be sent in structured mode.
+
+    Raises:
+        DeclarationError: *mode* is neither of the two.
+    """
+    if mode not in ("binary", "structured"):
+        raise DeclarationError(f'content_mode={mode!r} is neither "binary" nor "structured"')
+    return mode == "structured"
+
+
+def structured(message: Outgoing) -> Outgoing:
+    """Return *message* with its event in structured mode.
+
+    What goes to one queue alone (the next attempt, a dead letter, a replay) keeps the bytes it was received with, and
+    what is no CloudEvent stays as it is.
+    """
+    if message.kind is AddressKind.QUEUE or message.only is not None:
+        return message
+    headers, body = wrap(message.envelope.headers, message.envelope.body)
+    envelope = Envelope(body, headers, message.envelope.event)
+    envelope.options = message.envelope.options
+    return replace(message, envelope=envelope)
+
+
+def received(body: bytes, headers: dict[str, str]) -> Envelope:
+    """Return the envelope of what was received, in whichever mode."""
+    content_type = headers.get(CONTENT_TYPE)
+    if content_type is not None and content_type != _USUAL and is_structured(content_type):
+        headers, body = unwrap(headers, body)
+    return Envelope(body, headers)

@@ -1,0 +1,355 @@
+"""Spans of an event: which, how they hang together, over retries, dead letters and replays, on every provider."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+from opentelemetry import baggage, context, propagate, trace
+from opentelemetry.trace import SpanKind, StatusCode
+from support_core import Recorder, eventually
+
+from aspyx_event import (
+    AbstractEnvelopePipeline,
+    AckPolicy,
+    DeclarationError,
+    EventManager,
+    LocalProvider,
+    NoRouteError,
+    Retry,
+    RetryMode,
+)
+from aspyx_event.testing.conformance.processes import numbered_event
+
+PATIENCE = 30.0
+
+
+@pytest.fixture
+def order(unique):
+    return numbered_event(f"{unique}.order", durable=True)
+
+
+@pytest.fixture
+def invoice(unique):
+    return numbered_event(f"{unique}.invoice", durable=True)
+
+
+def links_of(span):
+    return [link.context.span_id for link in span.links]
+
+
+def parent_of(span):
+    return span.parent.span_id if span.parent is not None else None
+
+
+async def handled(told, name, count=1):
+    """Wait for that many settlements of an event."""
+    return await eventually(lambda: len(told.named(f"settle {name}")) >= count and told.named(f"settle {name}"))
+
+
+async def test_one_event_is_one_trace_from_its_sender_to_its_settlement(told, make_provider, order, unique):
+    seen = Recorder()
+    async with EventManager(make_provider(), observers=[told.telemetry()]) as manager:
+        await manager.subscribe(order, seen, name=f"{unique}.billing")
+        with told.tracer.start_as_current_span("request"):
+            receipt = manager.send_event(order(1))
+            await receipt
+        await handled(told, f"{unique}.order")
+        provider = manager.provider
+    request, create = told.one("request"), told.one(f"create {unique}.order")
+    send, receive = told.one(f"send {unique}.order"), told.one(f"receive {unique}.order")
+    process, settle = told.one(f"process {unique}.order"), told.one(f"settle {unique}.order")
+    assert len({span.context.trace_id for span in told.spans}) == 1
+    assert parent_of(create) == request.context.span_id
+    assert [parent_of(span) for span in (send, receive, process)] == [create.context.span_id] * 3
+    assert parent_of(settle) == process.context.span_id
+    assert [links_of(span) for span in (send, receive, process, settle)] == [[create.context.span_id]] * 4
+    assert (create.kind, send.kind, receive.kind) == (SpanKind.PRODUCER, SpanKind.CLIENT, SpanKind.CLIENT)
+    assert (process.kind, settle.kind) == (SpanKind.CONSUMER, SpanKind.CLIENT)
+    for span in (create, send, receive, process, settle):
+        assert span.attributes["messaging.message.id"] == receipt.id
+        assert span.attributes["messaging.message.conversation_id"] == receipt.id
+        assert span.attributes["messaging.destination.name"] == f"{unique}.order"
+        assert span.attributes["messaging.operation.type"] == span.name.split()[0]
+        assert span.attributes["messaging.system"] == ("in_process" if provider.name == "local" else "activemq")
+        assert ("server.port" in span.attributes) is (provider.name != "local")
+    assert process.attributes["messaging.destination.subscription.name"] == f"{unique}.billing"
+    assert process.attributes["messaging.message.body.size"] == len(seen.contexts[0].envelope.body)
+    assert settle.attributes["aspyx_event.settlement"] == "acknowledge"
+    assert seen.contexts[0].headers["traceparent"].split("-")[2] == f"{create.context.span_id:016x}"
+
+
+async def test_events_that_a_handler_sends_are_children_of_its_span(told, make_provider, order, invoice, unique):
+    got = Recorder()
+    loop = asyncio.get_running_loop()
+    async with EventManager(make_provider(), observers=[told.telemetry()]) as manager:
+
+        def bill(event, context):  # in a worker thread
+            asyncio.run_coroutine_threadsafe(_send(manager, invoice(event.number)), loop).result(PATIENCE)
+
+        await manager.subscribe(order, bill, name=f"{unique}.billing")
+        await manager.subscribe(invoice, got, name=f"{unique}.ledger")
+        receipt = manager.send_event(order(1))
+        await receipt
+        await handled(told, f"{unique}.invoice")
+    process, create = told.one(f"process {unique}.order"), told.one(f"create {unique}.invoice")
+    assert parent_of(create) == process.context.span_id
+    assert parent_of(told.one(f"process {unique}.invoice")) == create.context.span_id
+    assert create.attributes["aspyx_event.causation_id"] == receipt.id
+    assert create.attributes["messaging.message.conversation_id"] == receipt.id
+    assert (got.contexts[0].correlation_id, got.contexts[0].causation_id) == (receipt.id, receipt.id)
+
+
+async def _send(manager, event):
+    await manager.send_event(event)
+
+
+@pytest.mark.parametrize("mode", list(RetryMode))
+async def test_retry_dead_letter_and_replay_stay_in_the_trace(told, make_provider, order, unique, mode):
+    seen = Recorder([LookupError("1"), LookupError("2")])
+    async with EventManager(make_provider(), observers=[told.telemetry()]) as manager:
+        retry = Retry(attempts=2, delay=0.01, mode=mode)
+        await manager.subscribe(order, seen, name=f"{unique}.billing", retry=retry)
+        receipt = manager.send_event(order(1))
+        await receipt
+        await eventually(lambda: manager.list_subscriptions()[0].stats.dead_letters)
+        await handled(told, f"{unique}.order", 1 if mode is RetryMode.IN_ORDER else 2)
+        (letter,) = await manager.dead_letters.list()
+        with told.tracer.start_as_current_span("operator"):
+            await manager.dead_letters.replay(letter.id)
+        await eventually(lambda: seen.handled)
+        await handled(told, f"{unique}.order", 2 if mode is RetryMode.IN_ORDER else 3)
+    create, replay = told.one(f"create {unique}.order"), told.one(f"replay {unique}.order")
+    first, second, third = told.named(f"process {unique}.order")
+    assert {span.context.trace_id for span in (first, second, third)} == {create.context.trace_id}
+    assert [span.attributes["aspyx_event.attempt"] for span in (first, second, third)] == [1, 2, 1]
+    assert [span.status.status_code for span in (first, second, third)] == [
+        StatusCode.ERROR,
+        StatusCode.ERROR,
+        StatusCode.UNSET,
+    ]
+    assert first.attributes["error.type"] == "LookupError"
+    assert create.context.span_id in links_of(second)
+    if mode is RetryMode.IN_ORDER:
+        assert first.context.span_id in links_of(second)
+    assert third.attributes["aspyx_event.replay_of"] == letter.id
+    # The replay is the operator's doing, and says what it replayed.
+    assert parent_of(replay) == told.one("operator").context.span_id
+    assert links_of(replay) == [create.context.span_id]
+    settled = [span.attributes["aspyx_event.settlement"] for span in told.named(f"settle {unique}.order")]
+    expected = ["dead-letter", "acknowledge"] if mode is RetryMode.IN_ORDER else ["retry", "dead-letter", "acknowledge"]
+    assert settled == expected
+    # So do the ids that people look for.
+    assert {context.event_id for context in seen.contexts} == {receipt.id}
+    assert {context.correlation_id for context in seen.contexts} == {receipt.id}
+
+
+async def test_without_parent_each_attempt_is_a_trace_of_its_own_that_links_to_the_creation(told, order, unique):
+    seen = Recorder([LookupError("1")])
+    async with EventManager(LocalProvider(), observers=[told.telemetry(parent=False)]) as manager:
+        await manager.subscribe(order, seen, name="billing", retry=Retry(attempts=2, delay=0.0))
+        await manager.send_event(order(1))
+        await handled(told, f"{unique}.order")
+    create, processes = told.one(f"create {unique}.order"), told.named(f"process {unique}.order")
+    assert [parent_of(span) for span in processes] == [None, None]
+    assert all(create.context.span_id in links_of(span) for span in processes)
+    assert len({span.context.trace_id for span in (create, *processes)}) == 3
+    assert parent_of(told.one(f"settle {unique}.order")) == processes[1].context.span_id
+
+
+async def test_without_create_spans_the_send_span_is_the_creation(told, order, unique):
+    seen = Recorder()
+    async with EventManager(LocalProvider(), observers=[told.telemetry(spans=["send", "process"])]) as manager:
+        await manager.subscribe(order, seen, name="billing")
+        await manager.send_event(order(1))
+        await eventually(lambda: told.named(f"process {unique}.order"))
+    assert [span.name.split()[0] for span in told.spans] == ["send", "process"]
+    send = told.one(f"send {unique}.order")
+    assert send.kind is SpanKind.PRODUCER
+    assert parent_of(told.one(f"process {unique}.order")) == send.context.span_id
+
+
+async def test_without_spans_the_context_of_the_sender_reaches_the_handler(told, order):
+    inside = []
+
+    def handler(event):
+        inside.append(trace.get_current_span().get_span_context().span_id)
+
+    async with EventManager(LocalProvider(), observers=[told.telemetry(spans=())]) as manager:
+        await manager.subscribe(order, handler, name="billing")
+        with told.tracer.start_as_current_span("request") as request:
+            await manager.send_event(order(1))
+        await eventually(lambda: inside)
+    assert inside == [request.get_span_context().span_id]
+    assert [span.name for span in told.spans] == ["request"]
+
+
+async def test_interceptors_and_handlers_run_inside_the_process_span(told, order, unique):
+    inside = {}
+
+    class Interceptor(AbstractEnvelopePipeline):
+        async def handle(self, envelope, event_listener_descriptor):
+            inside["interceptor"] = trace.get_current_span()
+            await self.proceed_handle(envelope, event_listener_descriptor)
+
+    def in_thread(event):
+        inside["thread"] = trace.get_current_span()
+        assert threading.current_thread() is not threading.main_thread()
+
+    pipelines = [Interceptor()]
+    async with EventManager(LocalProvider(), pipelines=pipelines, observers=[told.telemetry()]) as manager:
+        await manager.subscribe(order, in_thread, name="billing")
+        await manager.send_event(order(1))
+        await handled(told, f"{unique}.order")
+    process = told.one(f"process {unique}.order")
+    assert {span.get_span_context().span_id for span in inside.values()} == {process.context.span_id}
+
+
+async def test_a_worker_does_not_work_in_the_trace_of_whoever_started_the_manager(told, order, unique):
+    seen = Recorder()
+    manager = EventManager(LocalProvider(), observers=[told.telemetry()])
+    with told.tracer.start_as_current_span("start"):
+        await manager.start()
+        await manager.subscribe(order, seen, name="billing")
+    await manager.send_event(order(1))
+    await handled(told, f"{unique}.order")
+    await manager.stop()
+    assert told.one(f"process {unique}.order").context.trace_id != told.one("start").context.trace_id
+
+
+async def test_a_context_given_by_the_sender_is_kept(told, order, unique):
+    seen = Recorder()
+    given = f"00-{7:032x}-{9:016x}-01"
+    async with EventManager(LocalProvider(), observers=[told.telemetry()]) as manager:
+        await manager.subscribe(order, seen, name="billing")
+        await manager.send_event(order(1), headers={"traceparent": given, "tracestate": "a=b"})
+        await handled(told, f"{unique}.order")
+    assert not told.named(f"create {unique}.order")
+    assert seen.contexts[0].headers["traceparent"] == given
+    process = told.one(f"process {unique}.order")
+    assert (process.context.trace_id, parent_of(process)) == (7, 9)
+    assert process.context.trace_state["a"] == "b"
+
+
+async def test_baggage_travels_with_the_event(told, order):
+    inside = []
+
+    async def handler(event):
+        inside.append(baggage.get_baggage("tenant"))
+
+    async with EventManager(LocalProvider(), observers=[told.telemetry()]) as manager:
+        await manager.subscribe(order, handler, name="billing")
+        token = context.attach(baggage.set_baggage("tenant", "a"))
+        try:
+            await manager.send_event(order(1))
+        finally:
+            context.detach(token)
+        await eventually(lambda: inside)
+    assert inside == ["a"]
+
+
+async def test_a_send_that_fails_is_an_error_in_its_span(told, order, unique):
+    async with EventManager(LocalProvider(), observers=[told.telemetry()]) as manager:
+        with pytest.raises(NoRouteError):
+            await manager.send_event(order(1), require_route=True)
+        await eventually(lambda: told.named(f"send {unique}.order"))
+    send = told.one(f"send {unique}.order")
+    assert send.status.status_code is StatusCode.ERROR
+    assert send.attributes["error.type"] == "aspyx_event.exceptions.NoRouteError"
+
+
+async def test_an_attempt_cancelled_by_a_stop_ends_its_span_and_its_event_is_released(told, order, unique):
+    entered = asyncio.Event()
+
+    async def hang(event):
+        entered.set()
+        await asyncio.Event().wait()
+
+    manager = EventManager(LocalProvider(), stop_timeout=0.01, observers=[told.telemetry()])
+    await manager.subscribe(order, hang, name="billing")
+    await manager.send_event(order(1))
+    await entered.wait()
+    await manager.stop()
+    assert told.one(f"process {unique}.order").status.status_code is StatusCode.ERROR
+    assert told.one(f"settle {unique}.order").attributes["aspyx_event.settlement"] == "release"
+
+
+@pytest.mark.parametrize(("policy", "settlement"), [(AckPolicy.BEFORE, "acknowledge"), (AckPolicy.MANUAL, "release")])
+async def test_every_way_to_settle_has_a_span(told, order, unique, policy, settlement):
+    calls = []
+
+    async def handler(event, context):
+        calls.append(context)
+        if policy is AckPolicy.MANUAL and len(calls) == 1:
+            context.release()
+        elif policy is AckPolicy.MANUAL:
+            context.ack()
+
+    async with EventManager(LocalProvider(), observers=[told.telemetry()]) as manager:
+        await manager.subscribe(order, handler, name="billing", ack=policy)
+        await manager.send_event(order(1))
+        await handled(told, f"{unique}.order", 1 if policy is AckPolicy.BEFORE else 2)
+    settled = told.named(f"settle {unique}.order")
+    assert settled[0].attributes["aspyx_event.settlement"] == settlement
+    if policy is AckPolicy.MANUAL:
+        first, _ = told.named(f"process {unique}.order")
+        assert parent_of(settled[0]) == first.context.span_id
+
+
+async def test_a_dropped_event_is_told_so(told, order, unique):
+    seen = Recorder([LookupError("1")])
+    async with EventManager(LocalProvider(), observers=[told.telemetry()]) as manager:
+        await manager.subscribe(order, seen, name="billing", retry=Retry(dead_letter=False))
+        await manager.send_event(order(1))
+        await handled(told, f"{unique}.order")
+    assert told.one(f"settle {unique}.order").attributes["aspyx_event.settlement"] == "drop"
+
+
+async def test_a_foreign_event_with_the_attributes_of_the_cloudevents_extension_is_traced(told, order, unique):
+    seen = Recorder()
+
+    class Foreign(AbstractEnvelopePipeline):
+        def send(self, envelope, event_descriptor):
+            envelope.set("cloudEvents_traceparent", f"00-{7:032x}-{9:016x}-01")
+            return self.next.send(envelope, event_descriptor)
+
+    provider = LocalProvider()
+    async with (
+        EventManager(provider, observers=[told.telemetry()]) as manager,
+        EventManager(LocalProvider(broker=provider.broker), pipelines=[Foreign()]) as foreign,
+    ):
+        await manager.subscribe(order, seen, name="billing")
+        await foreign.send_event(order(1))
+        await handled(told, f"{unique}.order")
+    assert told.one(f"process {unique}.order").context.trace_id == 7
+
+
+def test_an_unknown_operation_is_refused():
+    from aspyx_event.observability import OpenTelemetry
+
+    with pytest.raises(DeclarationError, match="publish"):
+        OpenTelemetry(spans=["publish"])
+
+
+def test_a_plain_script_is_traced_too(told, order, unique):
+    """No loop: the work is done on the manager's own, in the trace of the caller."""
+    seen = []
+    manager = EventManager(LocalProvider(), observers=[told.telemetry()])
+    manager.subscribe(order, lambda event: seen.append(event.number), name="billing")
+    with told.tracer.start_as_current_span("script"):
+        manager.send_event(order(1))
+    asyncio.run(manager.stop())
+    assert seen == [1]
+    assert {span.context.trace_id for span in told.spans} == {told.one("script").context.trace_id}
+
+
+def test_the_global_propagator_is_asked_at_each_use(told, monkeypatch):
+    from opentelemetry.propagators.composite import CompositePropagator
+
+    from aspyx_event.observability.propagation import Propagation
+
+    propagation, headers = Propagation(), {"traceparent": f"00-{7:032x}-{9:016x}-01"}
+    assert trace.get_current_span(propagation.read(headers)).get_span_context().trace_id == 7
+    monkeypatch.setattr(propagate, "_HTTP_TEXT_FORMAT", CompositePropagator([]))
+    assert not trace.get_current_span(propagation.read(headers)).get_span_context().is_valid
