@@ -78,7 +78,9 @@ class Engine:
         self.listens = True
         self.events, self.subscriptions = EventRegistry(), SubscriptionBag()
         self._observer = observer_for(observers, provider, self.subscriptions)
-        self.factory = EnvelopeFactory(codec, source, passes_objects=provider.passes_objects, observer=self._observer)
+        self.factory = EnvelopeFactory(
+            codec, source, passes_objects=provider.passes_objects, observer=self._observer, clock=provider.clock
+        )
         self._invoke = Invoke(codec)
         publish = Publish(provider, limits, self._observer)
         self.memory = Memory(store, persist, publish, provider, self.subscriptions, self.events, self._observer)

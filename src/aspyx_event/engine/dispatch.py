@@ -168,7 +168,9 @@ class Dispatcher:
                 if self._retry.mode is RetryMode.DELAYED:
                     if isinstance(delivery, ObservedDelivery):
                         delivery.begin(Settlement.RETRY)
-                    await self._replace(delivery, retry_copy(received, self._binding, attempt, delay))
+                    await self._replace(
+                        delivery, retry_copy(received, self._binding, attempt, delay, self._clock.time())
+                    )
                     return
                 if await self._wait(delay):
                     delivery.release()
