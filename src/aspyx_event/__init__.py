@@ -83,6 +83,7 @@ from .store.records import EventQuery, EventStatus, StoredEvent
 from .store.sql import SqlEventStore, SqlInboxStore
 
 if TYPE_CHECKING:
+    from .asyncapi.app import DocumentApp
     from .providers.amqp import AMQPProvider
     from .providers.amqp import AMQPProvider as AMQProvider
     from .providers.stomp import StompProvider
@@ -94,6 +95,7 @@ _LAZY = {
     "AMQPProvider": (".providers.amqp", "AMQPProvider"),
     "AMQProvider": (".providers.amqp", "AMQPProvider"),
     "StompProvider": (".providers.stomp", "StompProvider"),
+    "DocumentApp": (".asyncapi.app", "DocumentApp"),
 }
 
 __all__ = [
