@@ -128,6 +128,7 @@ __all__ = [
     "DecodeError",
     "Deduplicate",
     "Delivery",
+    "DocumentApp",
     "DuplicateEventError",
     "DuplicateStoredEventError",
     "EncodeError",
