@@ -11,8 +11,8 @@ from functools import partial
 from time import time_ns
 from typing import Any, cast
 
-from ..cloudevents.event import CloudEvent
 from ..clock import Clock, SystemClock
+from ..cloudevents.event import CloudEvent
 from ..codecs.base import Codec
 from ..context import lineage
 from ..contracts.schemas import SchemaValidation
@@ -157,6 +157,15 @@ class EnvelopeFactory:
         if self._observer is not None:
             self._observer.created(envelope, descriptor)
         return envelope
+
+    def check(self, event: Any, descriptor: EventDescriptor) -> None:
+        """Raise what `make` would raise of the event itself; nobody is told of it."""
+        if isinstance(event, CloudEvent):
+            event = cloudevent_envelope(event, descriptor, None, NO_OPTIONS, self._reader).event
+        else:
+            self._codec.encode(event, descriptor)
+        if descriptor.declared_schema is not None:
+            self.schemas.check(event, descriptor)
 
     def _of_cloudevent(
         self, event: CloudEvent, descriptor: EventDescriptor, headers: Mapping[str, str] | None, options: SendOptions
