@@ -161,6 +161,11 @@ class Delivery(ABC):
     envelope: Envelope
     redelivered: bool
 
+    @property
+    def received(self) -> Envelope:
+        """What came, to be read and not changed; cheaper than `envelope` where that is a copy."""
+        return self.envelope
+
     @abstractmethod
     def ack(self) -> None:
         """The message is done with; the transport forgets it."""
