@@ -94,6 +94,7 @@ from .targets import ANY
 from .topics import Topic
 
 if TYPE_CHECKING:
+    from .asyncapi.app import DocumentApp
     from .providers.amqp import AMQPProvider
     from .providers.amqp import AMQPProvider as AMQProvider
     from .providers.stomp import StompProvider
@@ -105,6 +106,7 @@ _LAZY = {
     "AMQPProvider": (".providers.amqp", "AMQPProvider"),
     "AMQProvider": (".providers.amqp", "AMQPProvider"),
     "StompProvider": (".providers.stomp", "StompProvider"),
+    "DocumentApp": (".asyncapi.app", "DocumentApp"),
 }
 
 __all__ = [
@@ -138,6 +140,7 @@ __all__ = [
     "DecodeError",
     "Deduplicate",
     "Delivery",
+    "DocumentApp",
     "DuplicateEventError",
     "DuplicateStoredEventError",
     "EncodeError",
@@ -151,15 +154,15 @@ __all__ = [
     "EventListenerDescriptor",
     "EventManager",
     "EventModule",
-    "ForeignEventError",
-    "FreeFormEvent",
-    "GenericEvent",
     "EventQuery",
     "EventStatus",
     "EventStore",
     "EventStoreError",
     "FindingKind",
+    "ForeignEventError",
     "FoundEvents",
+    "FreeFormEvent",
+    "GenericEvent",
     "HandlerTimeoutError",
     "HeaderError",
     "Health",

@@ -32,6 +32,8 @@ SPECVERSION = "1.0"
 #: CloudEvents correlation extension: what an event belongs to, and the event that it was an answer to.
 CE_CORRELATION = CE_PREFIX + "correlationid"
 CE_CAUSATION = CE_PREFIX + "causationid"
+#: W3C Trace Context, as instrumented clients of brokers write it: beside the attributes of the event.
+TRACE_HEADERS = ("traceparent", "tracestate")
 #: CloudEvents expiry time extension: when the event is of no use any more, RFC 3339.
 CE_EXPIRY = CE_PREFIX + "expirytime"
 #: Prefix of the headers this framework writes about a delivery (dead letters, replay).

@@ -26,6 +26,7 @@ def test_the_wheel_says_that_it_is_typed(wheel):
 
 def test_the_wheel_has_every_module_and_nothing_else(wheel, modules, root):
     expected = {str(module.path.relative_to(root / "src")) for module in modules} | {"aspyx_event/py.typed"}
+    expected |= {f"aspyx_event/asyncapi/page.{kind}" for kind in ("css", "js")}
     assert {name for name in wheel.namelist() if ".dist-info/" not in name} == expected
 
 

@@ -15,6 +15,7 @@ from aspyx_event import (
     AckPolicy,
     DeclarationError,
     EventManager,
+    HeaderError,
     LocalProvider,
     NoRouteError,
     Retry,
@@ -323,6 +324,24 @@ async def test_a_foreign_event_with_the_attributes_of_the_cloudevents_extension_
         await foreign.send_event(order(1))
         await handled(told, f"{unique}.order")
     assert told.one(f"process {unique}.order").context.trace_id == 7
+
+
+async def test_a_dead_letter_that_must_lose_headers_keeps_its_trace(told, order, unique):
+    class Narrow(LocalProvider):
+        def publish(self, message):
+            if "x" * 2_000 in message.envelope.headers.values() and "aspyx-cause-type" in message.envelope.headers:
+                raise HeaderError("too large")
+            return super().publish(message)
+
+    seen = Recorder([LookupError("1")])
+    async with EventManager(Narrow(), observers=[told.telemetry()]) as manager:
+        subscription = await manager.subscribe(order, seen, name="billing")
+        await manager.send_event(order(1), headers={"large": "x" * 2_000})
+        await eventually(lambda: subscription.stats.dead_letters and told.named(f"settle {unique}.order"))
+        (letter,) = await manager.dead_letters.list()
+    assert "large" not in letter.headers
+    assert letter.headers["traceparent"] == seen.contexts[0].headers["traceparent"]
+    assert told.one(f"settle {unique}.order").status.status_code is StatusCode.UNSET
 
 
 def test_an_unknown_operation_is_refused():

@@ -1,4 +1,4 @@
-"""The command ``aspyx-event``: run a module, look after its dead letters, ask a running process how it does."""
+"""The command ``aspyx-event``: run a module, look after its dead letters and contracts, ask a process how it does."""
 
 from __future__ import annotations
 

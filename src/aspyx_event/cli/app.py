@@ -15,19 +15,21 @@ from aspyx.di import Environment
 from .asking import ask
 from .contract_commands import contract_app
 from .dead_letter_commands import dead_letter_app
+from .docs_commands import docs_app
 from .loading import check_target, load, manager_of
 from .output import LogLevel, console, errors_in_one_line, note, set_up_logs
 from .serving import Service, threads_left
 
 app = typer.Typer(
     name="aspyx-event",
-    help="Run a module of listeners, look after its dead letters, ask a running process how it does.",
+    help="Run a module of listeners, look after its dead letters and its contracts, ask a running process how it does.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,  # it shows local variables, and with them passwords
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(dead_letter_app, name="dlq")
+app.add_typer(docs_app, name="docs")
 app.add_typer(contract_app, name="contract")
 
 

@@ -1,21 +1,24 @@
-"""A server for the probes alone: HTTP/1.1, one request for each connection."""
+"""A server for probes and for the page of contracts: HTTP/1.1, one request for each connection."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 from urllib.parse import unquote
 
-from ..observability.health_app import HealthApp, Message
+from ..observability.health_app import Message
 
+#: An ASGI application.
+App = Callable[[Message, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]]
 logger = logging.getLogger("aspyx.event")
 _SECONDS, _HEAD_LIMIT = 10.0, 16 * 1024
 _REASONS = {200: "OK", 404: "Not Found", 405: "Method Not Allowed", 503: "Service Unavailable"}
 
 
 class ProbeServer:
-    """Serves a `HealthApp` for the time of an ``async with``.
+    """Serves an ASGI application for the time of an ``async with``.
 
     Args:
         app: What answers.
@@ -23,7 +26,7 @@ class ProbeServer:
         port: Port to listen on; 0 takes a free one.
     """
 
-    def __init__(self, app: HealthApp, host: str, port: int) -> None:
+    def __init__(self, app: App, host: str, port: int) -> None:
         self._app, self._host, self.port = app, host, port
 
     async def __aenter__(self) -> ProbeServer:

@@ -72,7 +72,8 @@ class _Comparison:
             readers = _alternatives(self._reader, reader)
             for one in _alternatives(self._writer, writer):
                 candidates: list[list[Difference]] = [self._plain(other, one, where) for other in readers]
-                found += min(candidates, key=_weight)
+                best = min(candidates, key=_weight)
+                found += best
             return found
         finally:
             self._under_way.discard(pair)

@@ -29,6 +29,17 @@ class ContractMethods:
     def validate_schema(self, on: bool) -> None:
         self._engine.factory.schemas.enabled = on
 
+    def check_event(self, event: Any) -> None:
+        """Raise what `send_event` would raise of *event* itself; nothing is sent.
+
+        Raises:
+            UnregisteredEventTypeError: its class is not declared with ``@event``.
+            CodecError: it cannot be written, or its data is not what its class or schema says.
+            HeaderError: an attribute cannot be sent.
+        """
+        events = self._engine.events
+        self._engine.factory.check(event, events.of(event))
+
     def schema_of(self, event_type: type | str) -> dict[str, Any]:
         """Return the JSON Schema of an event's payload, given its class or its name.
 

@@ -128,8 +128,8 @@ def dead_letter(
     )
 
 
-def retry_copy(received: Envelope, binding: Binding, attempt: int, delay: float) -> Outgoing:
-    """Return the copy of a delivery that comes to the same queue, and no other, in *delay* seconds."""
+def retry_copy(received: Envelope, binding: Binding, attempt: int, delay: float, now: float) -> Outgoing:
+    """Return the copy of a delivery that comes to the same queue, and no other, in *delay* seconds from *now* on."""
     headers = {**received.headers, ATTEMPT: str(attempt)}
     queue = f"{binding.address}::{binding.queue}|{headers.get(FAILED_HANDLER, '')}|{attempt}"
     return Outgoing(
@@ -140,7 +140,7 @@ def retry_copy(received: Envelope, binding: Binding, attempt: int, delay: float)
         durable=binding.durable,
         key=headers.get(CE_KEY),
         delay=delay,
-        ttl=time_left(headers),
+        ttl=time_left(headers, now),
     )
 
 
@@ -176,13 +176,13 @@ def _identity(place: str, event_id: str, replay_of: str, body: bytes) -> str:
     return f"{place}|{event_id or uuid4()}|{replay_of}|{blake2b(body, digest_size=8).hexdigest()}"
 
 
-def time_left(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds until the event expires, at least a moment; None if it never does."""
+def time_left(headers: Mapping[str, str], now: float) -> float | None:
+    """Return the seconds from *now* on until the event expires, at least a moment; None if it never does."""
     stated = headers.get(CE_EXPIRY)
     if not stated:
         return None
     try:
         end = datetime.fromisoformat(stated.replace("Z", "+00:00"))
-        return max((end - datetime.now(timezone.utc)).total_seconds(), 0.001)
+        return max((end - datetime.fromtimestamp(now, timezone.utc)).total_seconds(), 0.001)
     except (ValueError, TypeError):
         return None  # a foreign sender's own idea of a time

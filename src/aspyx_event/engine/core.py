@@ -91,7 +91,9 @@ class Engine:
         self.listens = True
         self.events, self.subscriptions, self.topics = EventRegistry(), SubscriptionBag(), TopicBag()
         self._observer = observer_for(observers, provider, self.subscriptions)
-        self.factory = EnvelopeFactory(codec, source, passes_objects=provider.passes_objects, observer=self._observer)
+        self.factory = EnvelopeFactory(
+            codec, source, passes_objects=provider.passes_objects, observer=self._observer, clock=provider.clock
+        )
         publish = Publish(provider, limits, self._observer)
         self.memory = Memory(store, persist, publish, provider, self.subscriptions, self.events, self._observer)
         self._reader = Reader(codec)
@@ -100,12 +102,7 @@ class Engine:
         self.early = EarlySends(self.sending)
         self._pass_on = PassOn(self.events, self.factory, self.sending)
         self._joining = Joining(self.subscriptions, self._make_intake)
-        self.processor = Processor(
-            self.events,
-            self.subscriptions,
-            self.factory,
-            lambda work: control(work).result(),  # type: ignore[arg-type]
-        )
+        self.processor = Processor(self.events, self.subscriptions, self.factory, control)
         self._given_pipelines, self._reactions = list(pipelines), reactions_in(listeners)
         self._pipeline_types: list[type] = []
         self._pipelines: list[EnvelopePipeline] = []

@@ -7,7 +7,7 @@ import logging
 
 from ..clock import Clock
 from ..context import EventContext
-from ..envelope import CE_PREFIX, Envelope
+from ..envelope import CE_PREFIX, TRACE_HEADERS, Envelope
 from ..exceptions import (
     CodecError,
     HeaderError,
@@ -169,7 +169,7 @@ class Dispatcher:
         if len(passage.steps) > 1:
             headers = {**with_finished(received.headers, passage.kept), FAILED_HANDLER: step.name}
             received = Envelope(received.body, headers)
-        return retry_copy(received, passage.binding, attempt, delay)
+        return retry_copy(received, passage.binding, attempt, delay, self._clock.time())
 
     def _passed(self, step: Step, passage: Passage, context: EventContext) -> bool:
         if context.skipped:
@@ -293,4 +293,8 @@ class Dispatcher:
 
 def _main(headers: dict[str, str]) -> dict[str, str]:
     """Return the headers that tell what an event is, where all of them are too many."""
-    return {name: value for name, value in headers.items() if name.startswith(CE_PREFIX) and len(value) < 1_000}
+    return {
+        name: value
+        for name, value in headers.items()
+        if (name.startswith(CE_PREFIX) or name in TRACE_HEADERS) and len(value) < 1_000
+    }

@@ -160,7 +160,9 @@ class Memory:
             descriptor = EventDescriptor(object, stored.type, durable=True)
         # Interceptors saw it before it was stored. Its id lets the broker drop it if it was there before.
         envelope = Envelope(stored.body, dict(stored.headers))
-        envelope.options = SendOptions(key=stored.headers.get(CE_KEY) or None, ttl=time_left(stored.headers))
+        envelope.options = SendOptions(
+            key=stored.headers.get(CE_KEY) or None, ttl=time_left(stored.headers, self._provider.clock.time())
+        )
         return self._publish.send(envelope, descriptor)
 
     def _target(self, to: Subscription | str) -> Subscription:

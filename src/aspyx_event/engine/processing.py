@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections import deque
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any
 
 from ..context import EventContext, _current
@@ -21,7 +21,7 @@ from .host import running_loop
 from .invocation import returned_events
 from .sending import EnvelopeFactory
 from .steps import incompatible
-from .subscriptions import Subscription, SubscriptionBag
+from .subscriptions import Control, Subscription, SubscriptionBag
 
 
 class Processor:
@@ -32,7 +32,7 @@ class Processor:
         registry: Knows the classes.
         subscriptions: Whose handlers.
         factory: Makes envelopes, for the context.
-        await_now: Runs an awaitable on the manager's loop and waits for it; for async handlers where no loop runs.
+        control: Runs work on the manager's loop, and waits for it where no loop runs here.
     """
 
     def __init__(
@@ -40,10 +40,10 @@ class Processor:
         registry: EventRegistry,
         subscriptions: SubscriptionBag,
         factory: EnvelopeFactory,
-        await_now: Callable[[Callable[[], Awaitable[Any]]], Any],
+        control: Control,
     ) -> None:
         self._registry, self._subscriptions, self._factory = registry, subscriptions, factory
-        self._await_now = await_now
+        self._control = control
 
     def process(self, event: Any) -> Any:
         """Process *event* in this thread.
@@ -66,7 +66,7 @@ class Processor:
                     raise StateError(
                         "a handler is async and an event loop runs here: await manager.process_async(event)"
                     )
-                answer = self._await_now(_once(waiting))
+                answer = self._control(_once(waiting)).result()
         except StopIteration as end:
             return end.value
 
@@ -161,7 +161,7 @@ async def _in_context(work: Awaitable[Any], context: EventContext) -> Any:
         _current.reset(token)
 
 
-def _once(work: Awaitable[Any]) -> Callable[[], Any]:
+def _once(work: Awaitable[Any]) -> Callable[[], Coroutine[Any, Any, Any]]:
     async def run() -> Any:
         return await work
 

@@ -11,6 +11,7 @@ from functools import partial
 from time import time_ns
 from typing import Any, cast
 
+from ..clock import Clock, SystemClock
 from ..cloudevents.event import CloudEvent
 from ..codecs.base import Codec
 from ..context import lineage
@@ -90,12 +91,20 @@ class EnvelopeFactory:
         source: CloudEvents source of all events of this manager, a URI reference.
         passes_objects: The provider can carry the event object: encode only if an interceptor reads the body.
         observer: Told of each envelope.
+        clock: Tells when an event expires; None is the real time.
     """
 
     def __init__(
-        self, codec: Codec, source: str, *, passes_objects: bool = False, observer: Observer | None = None
+        self,
+        codec: Codec,
+        source: str,
+        *,
+        passes_objects: bool = False,
+        observer: Observer | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self._codec, self._passes_objects, self._observer = codec, passes_objects, observer
+        self._clock = clock or SystemClock()
         #: Checks what has a JSON Schema of its own; `process` and whatever else brings events in asks it too.
         self.schemas = SchemaValidation()
         self._source = uri_reference(source)
@@ -137,7 +146,7 @@ class EnvelopeFactory:
         if descriptor.version != 1:
             all_headers[CE_VERSION] = descriptor.wire_version
         if options.ttl is not None:
-            all_headers[CE_EXPIRY] = timestamp(now + round(options.ttl * 1e9))
+            all_headers[CE_EXPIRY] = timestamp(round((self._clock.time() + options.ttl) * 1e9))
         if headers:
             check_headers(headers)
             all_headers.update(headers)
@@ -153,6 +162,15 @@ class EnvelopeFactory:
         if self._observer is not None:
             self._observer.created(envelope, descriptor)
         return envelope
+
+    def check(self, event: Any, descriptor: EventDescriptor) -> None:
+        """Raise what `make` would raise of the event itself; nobody is told of it."""
+        if isinstance(event, CloudEvent):
+            event = cloudevent_envelope(event, descriptor, None, NO_OPTIONS, self._reader).event
+        else:
+            self._codec.encode(event, descriptor)
+        if descriptor.declared_schema is not None:
+            self.schemas.check(event, descriptor)
 
     def _of_cloudevent(
         self, event: CloudEvent, descriptor: EventDescriptor, headers: Mapping[str, str] | None, options: SendOptions

@@ -168,6 +168,11 @@ class Delivery(ABC):
     redelivered: bool
     binding: Binding
 
+    @property
+    def received(self) -> Envelope:
+        """What came, to be read and not changed; cheaper than `envelope` where that is a copy."""
+        return self.envelope
+
     @abstractmethod
     def ack(self) -> None:
         """The message is done with; the transport forgets it."""

@@ -9,7 +9,7 @@ from ...clock import Clock, SystemClock
 from ...envelope import Envelope
 from ...exceptions import NoRouteError, QueueClashError
 from ..base import AddressKind, Binding, Outgoing
-from .queue import LocalQueue, Message, Tracker
+from .queue import ORDINARY, LocalQueue, Message, Tracker
 
 logger = logging.getLogger("aspyx.event.local")
 
@@ -68,17 +68,26 @@ class LocalBroker:
             )
         return queue
 
-    def publish(self, message: Outgoing, envelope: Envelope, done: asyncio.Future[None]) -> None:
-        """Put a message into the queues of its address; *done* tells when it is taken, or handled if so wished."""
+    def publish(self, message: Outgoing, envelope: Envelope, done: asyncio.Future[None] | None) -> None:
+        """Put a message into the queues of its address.
+
+        Args:
+            message: Where to, and how.
+            envelope: Its content, which nobody changes any more.
+            done: For a message whose sender waits until it is handled: told of that, or that it waits for its time.
+
+        Raises:
+            NoRouteError: there is no queue, and the message requires one.
+        """
         if message.kind is AddressKind.QUEUE:
             self.declare(Binding(address=message.address, queue=message.address, kind=AddressKind.QUEUE, durable=True))
         if message.require_route and not self._addresses.get(message.address):
-            done.set_exception(NoRouteError(f"event {message.address!r}: no listener's queue is bound to it"))
-            return
+            raise NoRouteError(f"event {message.address!r}: no listener's queue is bound to it")
         if message.delay > 0:
             self._delayed += 1
             self.clock.call_later(message.delay, lambda: self._due(message, envelope))
-            done.set_result(None)
+            if done is not None:
+                done.set_result(None)
         else:
             self._route(message, envelope, done)
 
@@ -87,18 +96,16 @@ class LocalBroker:
         self._route(message, envelope, None)
 
     def _route(self, message: Outgoing, envelope: Envelope, done: asyncio.Future[None] | None) -> None:
-        tracker = Tracker(done) if message.wait_handled and done is not None else None
+        tracker = None if done is None else Tracker(done)
         expires = None if message.ttl is None else self.clock.time() + message.ttl - message.delay
-        priority = 4 if message.priority is None else message.priority
+        priority = ORDINARY if message.priority is None else message.priority
         for queue in self._targets(message):
             self._sequence += 1
             # A queue whose listener is away or paused may hold the event for long: nobody waits for that.
-            watched = tracker if queue.listening else None
-            queue.put(Message(envelope.fork(), self._sequence, priority, expires, message.key, watched))
+            watched = tracker if tracker is not None and queue.listening else None
+            queue.put(Message(envelope, self._sequence, priority, expires, message.key, watched))
         if tracker is not None:
             tracker.close()
-        elif done is not None:
-            done.set_result(None)
 
     def _targets(self, message: Outgoing) -> list[LocalQueue]:
         bound = self._addresses.get(message.address, {})

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from ...clock import Clock
 from ...envelope import Envelope
-from ...exceptions import ConnectionLostError, DeclarationError
+from ...exceptions import ConnectionLostError, DeclarationError, NoRouteError
 from ...policies import QueueNaming
 from ..base import Binding, Capabilities, Consume, Consumer, Outgoing, Provider
 from .broker import LocalBroker
@@ -63,6 +63,10 @@ class LocalProvider(Provider):
 
     async def start(self) -> None:
         self._running = True
+        self._loop = asyncio.get_running_loop()
+        # What is taken at once needs no future of its own.
+        self._taken = self._loop.create_future()
+        self._taken.set_result(None)
 
     async def stop(self) -> None:
         self._running = False
@@ -70,18 +74,20 @@ class LocalProvider(Provider):
             await consumer.close()
 
     def publish(self, message: Outgoing) -> asyncio.Future[None]:
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if not self._running:
-            done.set_exception(
-                ConnectionLostError(f"publish to {message.address!r}: the local provider is not started")
-            )
-            return done
+            return _failed(ConnectionLostError(f"publish to {message.address!r}: the local provider is not started"))
         envelope = message.envelope
         if not self.passes_objects or envelope.encoded:
             # The receiving side sees what a broker would show it: bytes and headers.
-            envelope = Envelope(envelope.body, envelope.headers)
-        self.broker.publish(message, envelope, done)
-        return done
+            envelope = Envelope(envelope.body, dict(envelope.headers))
+        else:
+            envelope = envelope.fork()
+        done = self._loop.create_future() if message.wait_handled else None
+        try:
+            self.broker.publish(message, envelope, done)
+        except NoRouteError as error:
+            return _failed(error)
+        return self._taken if done is None else done
 
     async def subscribe(self, binding: Binding, consume: Consume) -> Consumer:
         if not self._running:
@@ -92,3 +98,9 @@ class LocalProvider(Provider):
 
     def _forget(self, consumer: LocalConsumer) -> None:
         self._consumers.pop(consumer, None)
+
+
+def _failed(error: Exception) -> asyncio.Future[None]:
+    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    future.set_exception(error)
+    return future

@@ -34,10 +34,18 @@ class Tracker:
             self._done.set_result(None)
 
 
-class Message:
-    """A message in one queue. Sorts by priority, then by age."""
+#: Priority of a message that was given none.
+ORDINARY = 4
 
-    __slots__ = ("envelope", "expires", "key", "rank", "redelivered", "tracker")
+
+class Message:
+    """A message in one queue. Sorts by priority, then by age.
+
+    Attributes:
+        envelope: Of all copies of the message, in all queues: nobody changes it.
+    """
+
+    __slots__ = ("envelope", "expires", "key", "priority", "redelivered", "sequence", "tracker")
 
     def __init__(
         self,
@@ -48,13 +56,15 @@ class Message:
         key: str | None,
         tracker: Tracker | None,
     ) -> None:
-        self.envelope, self.rank, self.expires, self.key = envelope, (-priority, sequence), expires, key
-        self.redelivered, self.tracker = False, tracker
+        self.envelope, self.sequence, self.priority, self.expires = envelope, sequence, priority, expires
+        self.key, self.redelivered, self.tracker = key, False, tracker
         if tracker is not None:
             tracker.add()
 
     def __lt__(self, other: Message) -> bool:
-        return self.rank < other.rank
+        if self.priority != other.priority:
+            return self.priority > other.priority
+        return self.sequence < other.sequence
 
     def forget_caller(self) -> None:
         """Let whoever waits for this message go on."""
@@ -79,7 +89,9 @@ class LocalQueue:
     ) -> None:
         self.name, self.address, self.durable = name, address, durable
         self._clock, self._removed = clock, removed
-        self._waiting: list[Message] = []
+        #: Messages of ordinary priority that nobody had yet, which are in order as they come; and all others, a heap.
+        self._new: deque[Message] = deque()
+        self._others: list[Message] = []
         self._consumers: deque[LocalConsumer] = deque()
         #: Keys under way: whose they are, and how many of their messages are.
         self._owners: dict[str, tuple[LocalConsumer, int]] = {}
@@ -92,11 +104,20 @@ class LocalQueue:
 
     @property
     def depth(self) -> int:
-        return len(self._waiting) + sum(len(consumer.held) + len(consumer.pinned) for consumer in self._consumers)
+        waiting = len(self._new) + len(self._others)
+        return waiting + sum(len(consumer.held) + len(consumer.pinned) for consumer in self._consumers)
 
     def put(self, message: Message) -> None:
-        heapq.heappush(self._waiting, message)
+        """Take a message that is younger than all that were put here before."""
+        if message.priority == ORDINARY:
+            self._new.append(message)
+        else:
+            heapq.heappush(self._others, message)
         self.pump()
+
+    def put_back(self, message: Message) -> None:
+        """Take a message that was handed out, to its place by priority and age; without handing out."""
+        heapq.heappush(self._others, message)
 
     def attach(self, consume: Consume, prefetch: int, closed: Callable[[LocalConsumer], None]) -> LocalConsumer:
         consumer = LocalConsumer(self, consume, prefetch, closed)
@@ -109,13 +130,14 @@ class LocalQueue:
         for held in list(consumer.held):
             held.redelivered = True
             held.forget_caller()
-            heapq.heappush(self._waiting, held)
+            self.put_back(held)
         consumer.held.clear()
         self.take_back(consumer)
         if not self._consumers and not self.durable:
-            for message in self._waiting:
+            for message in (*self._new, *self._others):
                 message.forget_caller()
-            self._waiting.clear()
+            self._new.clear()
+            self._others.clear()
             self._removed(self)
         self.pump()
 
@@ -130,7 +152,7 @@ class LocalQueue:
                 del self._owners[key]
         for message in consumer.pinned:
             message.forget_caller()
-            heapq.heappush(self._waiting, message)
+            self.put_back(message)
         consumer.pinned.clear()
 
     def pump(self) -> None:
@@ -139,9 +161,9 @@ class LocalQueue:
             return
         self._pumping = True
         try:
-            for consumer in list(self._consumers):
+            for consumer in [consumer for consumer in self._consumers if consumer.pinned]:
                 consumer.take_pinned()
-            while self._waiting and self._hand_out():
+            while (self._new or self._others) and self._hand_out():
                 pass
         finally:
             self._pumping = False
@@ -165,23 +187,35 @@ class LocalQueue:
         return True
 
     def _hand_out(self) -> bool:
-        message = self._waiting[0]
-        if self.expired(message):
-            heapq.heappop(self._waiting)
-            return True
-        owner, count = self._owners.get(message.key, (None, 0)) if message.key is not None else (None, 0)
-        consumer = owner or next((one for one in self._consumers if one.free), None)
-        if consumer is None:
-            return False
-        heapq.heappop(self._waiting)
+        new, others, key = self._new, self._others, None
+        is_new = not others or (bool(new) and new[0] < others[0])
+        message = new[0] if is_new else others[0]
+        consumer, count = None, 0
         if message.key is not None:
-            self._owners[message.key] = (consumer, count + 1)
-        if consumer.free:
-            consumer.deliver(message)
-            # The next message goes to the next consumer.
-            self._consumers.rotate(-1)
+            key = message.key
+            consumer, count = self._owners.get(key, (None, 0))
+        expired = message.expires is not None and self.expired(message)
+        if consumer is None and not expired:
+            for one in self._consumers:
+                if one.free:
+                    consumer = one
+                    break
+            else:
+                return False
+        if is_new:
+            new.popleft()
         else:
+            heapq.heappop(others)
+        if consumer is None or expired:
+            return True
+        if key is not None:
+            self._owners[key] = (consumer, count + 1)
+        if not consumer.free:
             consumer.pinned.append(message)
+            return True
+        if len(self._consumers) > 1:  # the next message goes to the next consumer
+            self._consumers.rotate(-1)
+        consumer.deliver(message)
         return True
 
 
@@ -218,7 +252,11 @@ class LocalConsumer(Consumer):
         if message not in self.held:
             return
         del self.held[message]
-        message.forget_caller()
+        if message.tracker is not None:
+            message.forget_caller()
+        if done and message.key is None and not self.paused:
+            self._queue.pump()
+            return
         if not done and message.key is not None and not self.paused:
             # In front of the messages of its key that wait here for credit.
             message.redelivered = True
@@ -232,7 +270,8 @@ class LocalConsumer(Consumer):
             self._queue.pump()
         else:
             message.redelivered = True
-            self._queue.put(message)
+            self._queue.put_back(message)
+            self._queue.pump()
 
     async def pause(self) -> None:
         self.paused = True
@@ -253,23 +292,32 @@ class LocalConsumer(Consumer):
 class LocalDelivery(Delivery):
     """A message handed to a local consumer."""
 
-    __slots__ = ("_consumer", "_message", "_settled")
+    __slots__ = ("_consumer", "_copy", "_message", "_settled")
 
     def __init__(self, consumer: LocalConsumer, message: Message) -> None:
         self._consumer, self._message = consumer, message
-        # A second delivery of the message must not see what the first consumer did to it.
-        self.envelope = message.envelope.fork()
+        self._copy: Envelope | None = None
         self.redelivered = message.redelivered
         # A released message may be in our hands again: what is said of this delivery must not settle the next one.
         self._settled = False
 
+    @property
+    def envelope(self) -> Envelope:  # type: ignore[override]
+        # A second delivery of the message must not see what the first consumer did to it.
+        if self._copy is None:
+            self._copy = self._message.envelope.fork()
+        return self._copy
+
+    @property
+    def received(self) -> Envelope:
+        return self._message.envelope
+
     def ack(self) -> None:
-        self._settle(done=True)
-
-    def release(self) -> None:
-        self._settle(done=False)
-
-    def _settle(self, *, done: bool) -> None:
         if not self._settled:
             self._settled = True
-            self._consumer.settle(self._message, done=done)
+            self._consumer.settle(self._message, done=True)
+
+    def release(self) -> None:
+        if not self._settled:
+            self._settled = True
+            self._consumer.settle(self._message, done=False)

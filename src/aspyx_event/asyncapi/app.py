@@ -1,0 +1,70 @@
+"""`DocumentApp`: an ASGI application that serves the page and the document; mounted anywhere, or run by ``docs serve``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any
+
+import yaml
+
+from .page import page_of
+
+Message = MutableMapping[str, Any]
+
+
+class DocumentApp:
+    """Serves ``/`` (the page), ``/asyncapi.json`` and ``/asyncapi.yaml``.
+
+    Args:
+        document: What `EventManager.asyncapi` returned.
+    """
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        self._answers = {
+            "": ("text/html; charset=utf-8", page_of(document).encode()),
+            "/asyncapi.json": ("application/json", as_json(document).encode()),
+            "/asyncapi.yaml": ("application/yaml", as_yaml(document).encode()),
+        }
+
+    async def __call__(
+        self,
+        scope: Mapping[str, Any],
+        receive: Callable[[], Awaitable[Message]],
+        send: Callable[[Message], Awaitable[None]],
+    ) -> None:
+        if scope["type"] == "lifespan":
+            await _live(receive, send)
+            return
+        if scope["type"] != "http":
+            raise RuntimeError(f"DocumentApp answers HTTP, not {scope['type']!r}")
+        path = scope["path"].removeprefix(scope.get("root_path", "")).rstrip("/")
+        kind, body = self._answers.get(path, ("text/plain; charset=utf-8", b"not here\n"))
+        status = 200 if path in self._answers else 404
+        headers = [(b"content-type", kind.encode()), (b"x-content-type-options", b"nosniff")]
+        if scope["method"] not in ("GET", "HEAD"):
+            status, body = 405, b"GET and HEAD are allowed\n"
+            headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"allow", b"GET, HEAD")]
+        headers.append((b"content-length", str(len(body)).encode()))
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+
+
+def as_json(document: Mapping[str, Any]) -> str:
+    """Return a document as JSON text."""
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def as_yaml(document: Mapping[str, Any]) -> str:
+    """Return a document as YAML text."""
+    # By way of JSON, so that equal parts do not become references to each other.
+    plain = json.loads(json.dumps(document))
+    return str(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=120))
+
+
+async def _live(receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]) -> None:
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return

@@ -1,0 +1,109 @@
+"""``aspyx-event docs``: what a module sends and receives, as an AsyncAPI document and as a page."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+from aspyx.di import Environment
+
+from ..asyncapi.app import DocumentApp, as_json, as_yaml
+from ..asyncapi.page import page_of
+from .loading import check_target, load, manager_of
+from .output import CliError, errors_in_one_line, note
+from .probes import ProbeServer
+
+docs_app = typer.Typer(
+    help="What a module sends and receives: AsyncAPI 3.0 and a page that shows it. Connects to no broker.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+
+class Format(str, Enum):
+    """What a document is written in."""
+
+    JSON = "json"
+    YAML = "yaml"
+
+
+Target = Annotated[str, typer.Argument(metavar="MODULE:CLASS", callback=check_target, help="shop.main:ShopModule")]
+Output = Annotated[
+    Optional[Path],  # noqa: UP045 - evaluated at run time, on Python 3.10 too
+    typer.Option("--output", "-o", metavar="FILE", help="Default: standard output."),
+]
+Title = Annotated[str, typer.Option(help="Name of the application; default: of its module class.")]
+Version = Annotated[str, typer.Option("--app-version", metavar="VERSION", help="Version of the application.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Errors with their traceback.")]
+
+
+@docs_app.command()
+def asyncapi(
+    target: Target,
+    output: Output = None,
+    form: Annotated[
+        Optional[Format],  # noqa: UP045
+        typer.Option("--format", "-f", help="Default: json, or what the file's name says."),
+    ] = None,
+    title: Title = "",
+    version: Version = "1.0.0",
+    debug: Debug = False,
+) -> None:
+    """Write the AsyncAPI 3.0 document."""
+    with errors_in_one_line(debug=debug):
+        if form is None:
+            form = Format.YAML if output is not None and output.suffix in (".yaml", ".yml") else Format.JSON
+        document = _document(target, title, version)
+        _write(as_yaml(document) if form is Format.YAML else as_json(document), output)
+
+
+@docs_app.command()
+def html(
+    target: Target, output: Output = None, title: Title = "", version: Version = "1.0.0", debug: Debug = False
+) -> None:
+    """Write the page, one file that needs no network."""
+    with errors_in_one_line(debug=debug):
+        _write(page_of(_document(target, title, version)), output)
+
+
+@docs_app.command()
+def serve(
+    target: Target,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free port.")] = 8000,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    title: Title = "",
+    version: Version = "1.0.0",
+    debug: Debug = False,
+) -> None:
+    """Show the page at an address of this machine until Ctrl-C; the document is at /asyncapi.json and /asyncapi.yaml."""
+    with errors_in_one_line(debug=debug):
+        asyncio.run(_serve(DocumentApp(_document(target, title, version)), host, port))
+
+
+async def _serve(app: DocumentApp, host: str, port: int) -> None:
+    asked = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, asked.set)
+    async with ProbeServer(app, host, port) as server:
+        shown = f"[{host}]" if ":" in host else host
+        note(f"http://{shown}:{server.port}/  Ctrl-C ends it")
+        await asked.wait()
+
+
+def _document(target: str, title: str, version: str) -> dict[str, Any]:
+    return manager_of(Environment(load(target))).asyncapi(title=title, version=version)
+
+
+def _write(text: str, output: Path | None) -> None:
+    if output is None:
+        typer.echo(text, nl=False)
+        return
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise CliError(f"cannot write {output}: {error.strerror}") from error
+    note(f"{output} written", "dim")

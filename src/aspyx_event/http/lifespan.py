@@ -1,0 +1,39 @@
+"""The life of a manager inside a web application."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Protocol
+
+
+class Startable(Protocol):
+    """An `EventManager`, or the environment of one."""
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+
+def lifespan_of(*parts: Startable) -> Callable[[Any], AbstractAsyncContextManager[None]]:
+    """Return a lifespan for Starlette and FastAPI: the parts start before the first request and stop after the last.
+
+    ``FastAPI(lifespan=lifespan_of(environment))``. What started before a part that fails is stopped.
+
+    Args:
+        *parts: Environments or managers, in the order in which they start; they stop in the other one.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_application: Any) -> AsyncIterator[None]:
+        started: list[Startable] = []
+        try:
+            for part in parts:
+                started.append(part)
+                await part.start()
+            yield
+        finally:
+            for part in reversed(started):
+                await part.stop()
+
+    return lifespan
