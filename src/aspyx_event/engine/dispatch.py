@@ -10,7 +10,7 @@ from time import time
 
 from ..clock import Clock
 from ..context import EventContext
-from ..envelope import ATTEMPT, CE_PREFIX, Envelope
+from ..envelope import ATTEMPT, CE_PREFIX, TRACE_HEADERS, Envelope
 from ..exceptions import CodecError, HeaderError, LimitExceededError, ProcessDiedError, ProviderError
 from ..listeners import EventListenerDescriptor
 from ..log_fields import log_fields
@@ -289,4 +289,8 @@ def _attempt_of(received: Envelope) -> int:
 
 def _main(headers: dict[str, str]) -> dict[str, str]:
     """Return the headers that tell what an event is, where all of them are too many."""
-    return {name: value for name, value in headers.items() if name.startswith(CE_PREFIX) and len(value) < 1_000}
+    return {
+        name: value
+        for name, value in headers.items()
+        if (name.startswith(CE_PREFIX) or name in TRACE_HEADERS) and len(value) < 1_000
+    }
