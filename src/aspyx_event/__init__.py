@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importlib import import_module, metadata
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .clock import Clock, ManualClock, SystemClock
@@ -99,7 +99,7 @@ if TYPE_CHECKING:
     from .providers.amqp import AMQPProvider as AMQProvider
     from .providers.stomp import StompProvider
 
-__version__ = metadata.version("aspyx-event")
+__version__: str
 
 # Loaded when first asked for: a program in one process needs no network provider.
 _LAZY = {
@@ -238,6 +238,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        # Reading it takes longer to import than most of the package.
+        from importlib.metadata import version
+
+        return version("aspyx-event")
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module, attribute = _LAZY[name]

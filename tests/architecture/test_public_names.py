@@ -36,6 +36,8 @@ def own_names(module):
             names.add(node.name)
         elif isinstance(node, ast.Assign):
             names |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            names.add(node.target.id)
     for node in ast.walk(module.tree):
         if isinstance(node, ast.ImportFrom) and node.level > 0:
             imported |= {alias.asname or alias.name for alias in node.names}

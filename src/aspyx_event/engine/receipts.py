@@ -76,6 +76,8 @@ class Operation(Generic[T]):
         future, report = self._future, self._report
         if self._taken or report is None or isinstance(future, Completed):
             return
+        if future.done() and (future.cancelled() or future.exception() is None):
+            return
         loop = future.get_loop()
         if loop.is_closed():
             return

@@ -66,6 +66,7 @@ class StoredEvent:
             )
         if self.time.tzinfo is None:
             raise DeclarationError(f"StoredEvent(time={self.time!r}): say which time zone, for example timezone.utc")
+        object.__setattr__(self, "time", self.time.astimezone(timezone.utc))
         object.__setattr__(self, "tags", frozenset(self.tags))
 
     @staticmethod
@@ -100,7 +101,7 @@ class StoredEvent:
             {
                 "id": self.id,
                 "type": self.type,
-                "time": self.time.astimezone(timezone.utc).isoformat().replace("+00:00", "Z"),
+                "time": self.time.isoformat().replace("+00:00", "Z"),
                 "source": self.source,
                 "status": self.status.value,
                 "owner": self.owner,
@@ -196,7 +197,8 @@ class EventQuery:
         """
         if types is None:
             return ()
-        each = (types,) if isinstance(types, (str, type)) else tuple(types)
+        one_or_more = (types,) if isinstance(types, (str, type)) or not isinstance(types, Iterable) else types
+        each = tuple(one_or_more)
         if not each or not all(isinstance(one, (str, type)) for one in each):
             raise DeclarationError(f"find({types!r}): give event classes or names, or None for all")
         return tuple(one if isinstance(one, str) else EventDescriptor.of(one).name for one in each)

@@ -36,6 +36,8 @@ class TestMyProvider(ProviderConformance):
 
 The tests are methods, so one of them can be called alone, ``TestMyProvider().test_...()``, or be overridden with None
 where you know better; say why.
+
+`EventStoreConformance` and `InboxStoreConformance` are the same for stores: derive, and say how to make one.
 """
 
 from __future__ import annotations
@@ -45,14 +47,16 @@ import pytest
 # Before they are imported: their asserts are to say what was compared.
 _PARTS = (
     "messages", "settling", "queues", "options", "lifecycle", "listeners", "envelopes", "failures", "detaching",
-    "across", "rig", "processes", "suite",
+    "across", "rig", "processes", "suite", "event_stores", "inbox_stores",
 )  # fmt: skip
 pytest.register_assert_rewrite(*(f"{__name__}.{part}" for part in _PARTS))
 
 from .across import ProcessContract  # noqa: E402
 from .detaching import DetachingContract  # noqa: E402
 from .envelopes import EnvelopeContract  # noqa: E402
+from .event_stores import EventStoreConformance  # noqa: E402
 from .failures import FailureContract  # noqa: E402
+from .inbox_stores import InboxStoreConformance  # noqa: E402
 from .lifecycle import LifecycleContract  # noqa: E402
 from .listeners import ListenerContract  # noqa: E402
 from .messages import MessageContract  # noqa: E402
@@ -63,7 +67,17 @@ from .rig import Calls, Inbox, Rig  # noqa: E402
 from .settling import SettlingContract  # noqa: E402
 from .suite import ConformanceBase, contract  # noqa: E402
 
-__all__ = ["Calls", "ConformanceBase", "Inbox", "ProviderConformance", "Recipe", "Rig", "contract"]
+__all__ = [
+    "Calls",
+    "ConformanceBase",
+    "EventStoreConformance",
+    "Inbox",
+    "InboxStoreConformance",
+    "ProviderConformance",
+    "Recipe",
+    "Rig",
+    "contract",
+]
 
 
 class ProviderConformance(

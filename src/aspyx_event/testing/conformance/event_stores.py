@@ -1,0 +1,328 @@
+"""The contract of a store of events, as tests that anybody can run against a store of their own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterable, Awaitable, Callable
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from functools import wraps
+from typing import Any
+
+import pytest
+
+from ...exceptions import DeclarationError, DuplicateStoredEventError, UnknownStoredEventError
+from ...store.base import EventStore
+from ...store.records import EventStatus, StoredEvent
+
+NOON = datetime(2025, 3, 30, 12, 0, 0, 123456, tzinfo=timezone.utc)
+
+
+def store_contract(scenario: Callable[[Any], Awaitable[None]]) -> Callable[[Any], None]:
+    """Make a test of a scenario: ``async def test_x(self)``. It gets a loop of its own and `limit` seconds."""
+
+    @wraps(scenario)
+    def test(self: Any) -> None:
+        asyncio.run(asyncio.wait_for(scenario(self), self.limit))
+
+    return test
+
+
+def stored(event_id: str, **fields: Any) -> StoredEvent:
+    """Return an event for a store."""
+    made: dict[str, Any] = {"type": "shop.order-placed", "time": NOON, "source": "shop", "body": b'{"number":1}'}
+    return StoredEvent(id=event_id, **{**made, **fields})
+
+
+async def ids_of(found: AsyncIterable[StoredEvent]) -> list[str]:
+    """Return the ids of events, in their order."""
+    return [one.id async for one in found]
+
+
+class EventStoreConformance:
+    """Derive a test class from it, and say how to make a store.
+
+    Attributes:
+        keeps: What was stored is there for the next store of the same place.
+        limit: Seconds that one test may take.
+    """
+
+    keeps: bool = True
+    limit: float = 60.0
+
+    def make_store(self) -> EventStore:
+        """Return a new store, not started. All of one test are of one place, which is empty before the test."""
+        raise NotImplementedError
+
+    async def filled(self, *events: StoredEvent) -> EventStore:
+        """Return a started store with events."""
+        store = self.make_store()
+        await store.start()
+        for event in events:
+            await store.create(event)
+        return store
+
+    @store_contract
+    async def test_what_is_stored_is_read_back_whole(self) -> None:
+        event = stored(
+            "1",
+            type="shop.größe",
+            time=NOON.astimezone(timezone(timedelta(hours=5, minutes=30))),
+            source="/shop/1?a=b",
+            status=EventStatus.REFUSED,
+            owner="sales",
+            tags=frozenset({"money", "a b", "größe"}),
+            correlation_id="c",
+            causation_id="0",
+            headers={"tenant": "a", "größe": "\u2603 \x00 \ud800", "": "", "x" * 300: "y" * 3000},
+            body=bytes(range(256)),
+        )
+        store = await self.filled(event)
+        found = await store.read("1")
+        assert found == event
+        assert (found.headers, found.body) == (event.headers, event.body)
+        assert found.time == NOON
+        assert found.time.utcoffset() == timedelta(0)
+        assert found.position > 0
+        assert (found.json(), found.content_hash) == (event.json(), event.content_hash)
+        await store.stop()
+
+    @store_contract
+    async def test_an_event_that_says_nothing_is_read_back_as_it_was(self) -> None:
+        event = StoredEvent(id="1", type="t", time=NOON)
+        store = await self.filled(event)
+        assert await store.read("1") == event
+        assert await ids_of(store.find(owner="", correlation_id="", causation_id="")) == ["1"]
+        await store.stop()
+
+    @store_contract
+    async def test_a_large_body_is_kept(self) -> None:
+        event = stored("1", body=b"\x00\xff" * 1_500_000)
+        store = await self.filled(event, stored("2"))
+        assert (await store.read("1")).body == event.body
+        assert await ids_of(store) == ["1", "2"]
+        await store.stop()
+
+    @store_contract
+    async def test_an_id_is_stored_once(self) -> None:
+        store = await self.filled(stored("1", owner="first"))
+        with pytest.raises(DuplicateStoredEventError):
+            await store.create(stored("1", owner="second"))
+        assert (await store.read("1")).owner == "first"
+        assert await store.count() == 1
+        await store.stop()
+
+    @store_contract
+    async def test_a_batch_is_stored_whole_or_not_at_all(self) -> None:
+        store = await self.filled(stored("2"))
+        with pytest.raises(DuplicateStoredEventError):
+            await store.create_all([stored("1", tags=frozenset({"x"})), stored("2"), stored("3")])
+        with pytest.raises(DuplicateStoredEventError):
+            await store.create_all([stored("4"), stored("4")])
+        assert await ids_of(store) == ["2"]
+        assert await ids_of(store.find(tag="x")) == []
+        await store.create_all([])
+        await store.create_all([stored("3"), stored("1")])
+        assert await ids_of(store) == ["2", "3", "1"]
+        await store.stop()
+
+    @store_contract
+    async def test_what_is_not_there_is_an_error_of_its_own(self) -> None:
+        store = await self.filled(stored("1"))
+        for work in (store.read("2"), store.update(stored("2")), store.delete("2")):
+            with pytest.raises(UnknownStoredEventError, match="'2'"):
+                await work
+        assert await store.set_status(["2", "1"], EventStatus.PUBLISHED) == 1
+        await store.stop()
+
+    @store_contract
+    async def test_an_update_replaces_all_but_the_place(self) -> None:
+        store = await self.filled(stored("1", tags=frozenset({"a", "b"})), stored("2"))
+        changed = stored("1", type="other", tags=frozenset({"b", "c"}), body=b"new", headers={"a": "b"})
+        await store.update(changed)
+        assert await store.read("1") == changed
+        assert await ids_of(store) == ["1", "2"]
+        assert [await ids_of(store.find(tag=tag)) for tag in "abc"] == [[], ["1"], ["1"]]
+        await store.stop()
+
+    @store_contract
+    async def test_what_was_deleted_may_be_stored_again_as_the_last(self) -> None:
+        store = await self.filled(*(stored(str(number), tags=frozenset({"x"})) for number in range(4)))
+        before = (await store.read("3")).position
+        await store.delete("3")
+        await store.delete("1")
+        assert await ids_of(store.find(tag="x")) == ["0", "2"]
+        again = await store.create(stored("1", tags=frozenset({"x"})))
+        # Also when the last of all was deleted: who has read up to it would never see the new one.
+        assert again.position > before
+        assert await ids_of(store) == await ids_of(store.find(tag="x")) == ["0", "2", "1"]
+        await store.stop()
+
+    @store_contract
+    async def test_what_callers_do_to_headers_does_not_change_the_store(self) -> None:
+        headers = {"a": "b"}
+        store = await self.filled(stored("1", headers=headers))
+        headers["a"] = "changed"
+        (await store.read("1")).headers["a"] = "changed"  # type: ignore[index]
+        async for one in store:
+            one.headers["a"] = "changed"  # type: ignore[index]
+        assert (await store.read("1")).headers == {"a": "b"}
+        await store.stop()
+
+    @store_contract
+    async def test_every_criterion_chooses(self) -> None:
+        hour = timedelta(hours=1)
+        store = await self.filled(
+            stored("1", type="a", time=NOON - hour, owner="x", tags=frozenset({"t", "u"}), correlation_id="c"),
+            stored("2", type="b", owner="x", tags=frozenset({"u"}), causation_id="1", correlation_id="c"),
+            stored("3", type="a", time=NOON + hour, status=EventStatus.PUBLISHED, causation_id="1"),
+        )
+        for criteria, expected in (
+            ({}, ["1", "2", "3"]),
+            ({"type": "a"}, ["1", "3"]),
+            ({"type": ("a", "b")}, ["1", "2", "3"]),
+            ({"type": "A"}, []),
+            ({"since": NOON}, ["2", "3"]),
+            ({"until": NOON}, ["1"]),
+            ({"since": NOON, "until": NOON + timedelta(microseconds=1)}, ["2"]),
+            ({"since": NOON.astimezone(timezone(-3 * hour))}, ["2", "3"]),
+            ({"owner": "x"}, ["1", "2"]),
+            ({"tag": "t"}, ["1"]),
+            ({"tag": "u"}, ["1", "2"]),
+            ({"tag": "%"}, []),
+            ({"correlation_id": "c"}, ["1", "2"]),
+            ({"causation_id": "1"}, ["2", "3"]),
+            ({"status": EventStatus.PUBLISHED}, ["3"]),
+            ({"status": "unpublished"}, ["1", "2"]),
+            ({"owner": "x", "tag": "u", "type": "b"}, ["2"]),
+            ({"limit": 2}, ["1", "2"]),
+            ({"limit": 0}, []),
+        ):
+            found = store.find(**criteria)
+            assert await ids_of(found) == expected, criteria
+            assert await found.count() == len(expected) or "limit" in criteria, criteria
+        second = (await store.read("2")).position
+        assert await ids_of(store.find(after=second)) == ["3"]
+        await store.stop()
+
+    @store_contract
+    async def test_impossible_criteria_are_refused(self) -> None:
+        store = await self.filled()
+        for criteria in (
+            {"since": datetime(2025, 3, 30)},  # noqa: DTZ001  that is the fault
+            {"status": "lost"},
+            {"limit": -1},
+            {"type": ()},
+            {"type": 5},
+            {"type": int},
+        ):
+            with pytest.raises(DeclarationError):
+                store.find(**criteria)
+        with pytest.raises(DeclarationError):
+            await store.create("not an event")  # type: ignore[arg-type]
+        await store.stop()
+
+    @store_contract
+    async def test_many_pages_are_one_order(self) -> None:
+        store = await self.filled()
+        await store.create_all(
+            [stored(f"{number}", tags=frozenset({"even"} if number % 2 == 0 else ())) for number in range(2_345)]
+        )
+        assert await ids_of(store) == [str(number) for number in range(2_345)]
+        assert await ids_of(store.find(tag="even", limit=1_111)) == [str(number) for number in range(0, 2_222, 2)]
+        positions = [one.position async for one in store]
+        assert positions == sorted(set(positions))
+        await store.stop()
+
+    @store_contract
+    async def test_an_iteration_ends_though_every_event_brings_a_new_one(self) -> None:
+        store = await self.filled(*(stored(str(number)) for number in range(3)))
+        found, seen = store.find(), []
+        async for one in found:
+            seen.append(one.id)
+            await store.create(stored(f"after {one.id}"))
+        assert seen == ["0", "1", "2"]
+        assert len(await ids_of(found)) == 6
+        await store.stop()
+
+    @store_contract
+    async def test_an_iteration_may_be_left(self) -> None:
+        store = await self.filled(*(stored(str(number)) for number in range(3)))
+        async for one in store:
+            assert one.id == "0"
+            break
+        await store.delete("0")
+        assert await ids_of(store) == ["1", "2"]
+        await store.stop()
+
+    @store_contract
+    async def test_a_purge_deletes_what_was_found(self) -> None:
+        store = await self.filled()
+        await store.create_all(
+            [stored(f"{number}", type=f"t{number % 2}", tags=frozenset({"x"})) for number in range(2_100)]
+        )
+        assert await store.find("t0").purge() == 1_050
+        assert await store.count() == await store.find(tag="x").count() == 1_050
+        assert await store.find("t0").purge() == 0
+        await store.stop()
+
+    @store_contract
+    async def test_callers_at_once_do_not_disturb_each_other(self) -> None:
+        store = await self.filled()
+
+        async def write(writer: int) -> None:
+            for batch in range(5):
+                await store.create_all([stored(f"{writer}-{batch}-{number}") for number in range(20)])
+
+        await asyncio.gather(*(write(writer) for writer in range(8)))
+        found = await ids_of(store)
+        assert len(found) == 800
+        for writer in range(8):
+            mine = [one for one in found if one.startswith(f"{writer}-")]
+            assert mine == [f"{writer}-{batch}-{number}" for batch in range(5) for number in range(20)]
+        await store.stop()
+
+    @store_contract
+    async def test_what_was_stored_outlives_the_store(self) -> None:
+        if not self.keeps:
+            return
+        first, second = await self.filled(stored("1")), await self.filled(stored("2"))
+        assert await ids_of(first) == await ids_of(second) == ["1", "2"]
+        await first.stop()
+        await second.stop()
+        third = await self.filled(stored("3"))
+        assert await ids_of(third) == ["1", "2", "3"]
+        await third.stop()
+
+    def test_it_serves_one_loop_after_the_other(self) -> None:
+        """A script may call it with `asyncio.run`, beside the loop of a manager that has started it."""
+        store = self.make_store()
+        asyncio.run(store.start())
+        asyncio.run(store.create_all([stored("1")]))
+        assert asyncio.run(ids_of(store)) == ["1"]
+        asyncio.run(store.stop())
+        asyncio.run(store.stop())
+        if self.keeps:
+            assert asyncio.run(store.count()) == 1
+
+    @store_contract
+    async def test_it_can_be_stopped_and_started_again(self) -> None:
+        store = await self.filled(stored("1"))
+        await store.stop()
+        await store.stop()
+        await store.start()
+        await store.start()
+        await store.create(stored("2"))
+        assert (await ids_of(store))[-1] == "2"
+        await store.stop()
+
+    @store_contract
+    async def test_status_alone_changes_with_the_status(self) -> None:
+        event = stored("1", tags=frozenset({"a"}), headers={"a": "b"})
+        store = await self.filled(event)
+        assert await store.set_status([], EventStatus.PUBLISHED) == 0
+        assert await store.set_status(["1"], EventStatus.PUBLISHED) == 1
+        found = await store.read("1")
+        assert found == replace(event, status=EventStatus.PUBLISHED)
+        assert found.content_hash == event.content_hash
+        await store.stop()

@@ -1,0 +1,59 @@
+"""The contract of an inbox store, as tests that anybody can run against a store of their own."""
+
+from __future__ import annotations
+
+import asyncio
+
+from ...store.base import InboxStore
+from .event_stores import store_contract
+
+
+class InboxStoreConformance:
+    """Derive a test class from it, and say how to make a store.
+
+    Attributes:
+        keeps: What is remembered is known to the next store of the same place.
+        limit: Seconds that one test may take.
+    """
+
+    keeps: bool = True
+    limit: float = 60.0
+
+    def make_store(self) -> InboxStore:
+        """Return a new store. All of one test are of one place, which is empty before the test."""
+        raise NotImplementedError
+
+    @store_contract
+    async def test_what_was_added_is_known(self) -> None:
+        store = self.make_store()
+        assert not await store.contains("billing", "1")
+        await store.add("billing", "1")
+        assert await store.contains("billing", "1")
+
+    @store_contract
+    async def test_subscriptions_and_events_are_told_apart(self) -> None:
+        store = self.make_store()
+        await store.add("shop.a", "b.1")
+        for subscription, event_id in (("shop.a", "b.2"), ("shop", "b.1"), ("shop.a.b", "1"), ("Shop.a", "b.1")):
+            assert not await store.contains(subscription, event_id)
+
+    @store_contract
+    async def test_adding_again_is_no_error_even_at_once(self) -> None:
+        store = self.make_store()
+        await asyncio.gather(*(store.add("billing", "1") for _ in range(5)))
+        await store.add("billing", "1")
+        assert await store.contains("billing", "1")
+
+    @store_contract
+    async def test_names_and_ids_may_be_any_text(self) -> None:
+        store = self.make_store()
+        for text in ("größe \u2603", "x" * 1_000, "'; --", "%"):
+            await store.add(text, text)
+            assert await store.contains(text, text)
+            assert not await store.contains(text, text + "?")
+
+    @store_contract
+    async def test_what_is_remembered_outlives_the_store(self) -> None:
+        if self.keeps:
+            await self.make_store().add("billing", "1")
+            assert await self.make_store().contains("billing", "1")
