@@ -49,6 +49,7 @@ ROOMS = {
     # the manager
     "manager": 5,
     # edges
+    "observability.instrumentor": 6,
     "di": 6,
     "testing": 6,
     "cli": 6,

@@ -89,8 +89,8 @@ class PostgresServer:
         shutil.rmtree(self._home, ignore_errors=True)
 
     def _signal(self, number: int) -> None:
-        # Each backend leads a process group of its own, so the session's processes are asked for one by one.
-        for pid in _session(self._process.pid):
+        # Each backend leads a session of its own, so they are named one by one.
+        for pid in _family(self._process.pid):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
 
@@ -117,17 +117,16 @@ async def execute(url: str, *statements: str) -> None:
         await connection.close()
 
 
-def _session(leader: int) -> list[int]:
-    found = []
+def _family(leader: int) -> list[int]:
+    """Return the server's processes, the leader first: it would start anew what it finds dead."""
+    found = [leader]
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with contextlib.suppress(OSError):
-                # After the name in parentheses: state, parent, group, session.
-                fields = (entry / "stat").read_text().rpartition(")")[2].split()
-                if int(fields[3]) == leader:
+                # After the name in parentheses: state, parent.
+                if int((entry / "stat").read_text().rpartition(")")[2].split()[1]) == leader:
                     found.append(int(entry.name))
-    # The leader first: it would start anew what it finds dead.
-    return sorted(found, key=lambda pid: pid != leader)
+    return found
 
 
 def _unprivileged() -> dict[str, int]:

@@ -9,7 +9,7 @@ from copy import deepcopy
 from typing import Any, cast
 from weakref import WeakKeyDictionary
 
-from pydantic import TypeAdapter
+from pydantic import AwareDatetime, TypeAdapter
 from pydantic.errors import PydanticInvalidForJsonSchema, PydanticUserError
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import core_schema
@@ -204,7 +204,7 @@ class SchemaValidation:
             schema = schema_of(descriptor)
             kind = _validator_class(schema, descriptor.name)
             # A registry that loads nothing: a schema must not make this process open connections.
-            validator = kind(schema, registry=referencing.Registry(), format_checker=kind.FORMAT_CHECKER)
+            validator = kind(schema, registry=referencing.Registry(), format_checker=_formats())
             self._validators[descriptor.type] = validator
         try:
             found = sorted(
@@ -213,6 +213,20 @@ class SchemaValidation:
         except Exception as error:  # noqa: BLE001  references that lead nowhere, and patterns without an end
             return [f"the schema cannot be applied: {type(error).__name__}: {error}"[: 2 * _SHOWN]]
         return [_line(error) for error in found]
+
+
+def _formats() -> Any:
+    """Return a checker of all formats, also those that jsonschema leaves to a further package."""
+    checker = _jsonschema().FormatChecker()
+    moment: TypeAdapter[Any] = TypeAdapter(AwareDatetime)
+
+    @checker.checks("date-time", raises=ValueError)
+    def is_moment(value: object) -> bool:
+        if isinstance(value, str):
+            moment.validate_json(json.dumps(value), strict=True)
+        return True
+
+    return checker
 
 
 def _line(error: Any) -> str:

@@ -55,11 +55,13 @@ class Attempts:
         try:
             handled = self._chain.handle(context.envelope, context.listener)
             if handled is not None:
-                await (handled if self._timeout is None else self._within(handled, self._timeout, context))
+                await (handled if self._timeout is None else self._within(_staying(handled), self._timeout, context))
             if context.returned is not None:
                 await self._pass_on(context)
         except StopProcessing:
             context.stopped = True
+        except SystemExit as error:
+            return _exit_refused(error)
         except Exception as error:  # noqa: BLE001  every failure of a listener is a failed attempt
             ended = error
             return error
@@ -105,6 +107,19 @@ class Attempts:
     def _ended(self, running: object) -> None:
         self._running.discard(running)
         self._left_behind(-1)
+
+
+async def _staying(handled: Awaitable[Any]) -> Any:
+    # In a task of its own, SystemExit would end the event loop at once.
+    try:
+        return await handled
+    except SystemExit as error:
+        raise _exit_refused(error) from error
+
+
+def _exit_refused(error: SystemExit) -> EventException:
+    """One event must not end a process that handles others: this is a failed attempt like any other."""
+    return EventException(f"the handler tried to end the process: {error!r}")
 
 
 def _is_being_cancelled() -> bool:

@@ -150,7 +150,7 @@ class Database:
     def _make_engine(self, *, pooled: bool) -> AsyncEngine:
         try:
             from sqlalchemy import NullPool, event, make_url
-            from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+            from sqlalchemy.exc import ArgumentError, InvalidRequestError
             from sqlalchemy.ext.asyncio import create_async_engine
 
             from .schema import Tables
@@ -166,7 +166,7 @@ class Database:
             else:
                 options["poolclass"] = NullPool
             engine = create_async_engine(url, **options)
-        except (ArgumentError, NoSuchModuleError, ValueError) as error:
+        except (ArgumentError, InvalidRequestError, ValueError) as error:
             raise DeclarationError(f"the URL of an event store cannot be used: {error}") from error
         except ImportError as error:
             extra, driver = _EXTRAS.get(url.get_backend_name(), ("store", url.drivername))

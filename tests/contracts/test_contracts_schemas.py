@@ -1,0 +1,235 @@
+"""JSON Schemas: of classes, of declarations, and of what is sent."""
+
+from __future__ import annotations
+
+import builtins
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+import pytest
+from jsonschema import Draft202012Validator
+from pydantic import BaseModel, Field
+
+from aspyx_event import (
+    DeclarationError,
+    EncodeError,
+    EventDescriptor,
+    EventManager,
+    InvalidEventSchemaError,
+    InvalidSchemaError,
+    LocalProvider,
+    MissingDriverError,
+    UnregisteredEventTypeError,
+    event,
+)
+
+BABY = {
+    "$schema": "http://json-schema.org/draft-04/schema#",
+    "type": "object",
+    "required": ["baby_name", "birth_date"],
+    "properties": {
+        "baby_name": {"type": "string", "minLength": 1},
+        "birth_date": {"type": "string", "format": "date"},
+        "at": {"type": "string", "format": "date-time"},
+        "twins": {"type": "array", "items": {"$ref": "#/definitions/name"}},
+    },
+    "definitions": {"name": {"type": "string"}},
+}
+
+
+@event(name="schemas.baby-born", schema=BABY, description="A baby was born.", owner="ward", tags=("joy",))
+@dataclass
+class BabyBorn:
+    baby_name: str
+    birth_date: str
+    twins: list[str] = field(default_factory=list)
+    at: str = "2026-01-31T12:00:00Z"
+
+
+@event(name="schemas.measured")
+@dataclass
+class Measured:
+    """Something was measured."""
+
+    value: float
+    exact: Decimal
+    raw: bytes
+    limit: float = math.inf
+    least: float = -math.inf
+    lost: float = math.nan
+
+
+@event(name="schemas.aliased")
+class Aliased(BaseModel):
+    inner: int = Field(alias="outer", description="Renamed.")
+
+
+def test_the_schema_of_a_class_describes_what_travels():
+    manager = EventManager(LocalProvider())
+    schema = manager.schema_of(Measured)
+    Draft202012Validator.check_schema(schema)
+    assert schema["required"] == ["value", "exact", "raw"]
+    assert schema["description"] == "Something was measured."
+    assert schema["properties"]["raw"]["format"] == "base64url"
+    assert {one.get("format") for one in schema["properties"]["exact"]["anyOf"]} == {None, "decimal"}
+    # JSON has no infinity: it travels as a text.
+    defaults = [schema["properties"][name]["default"] for name in ("limit", "least", "lost")]
+    assert defaults == ["Infinity", "-Infinity", "NaN"]
+    json.dumps(schema, allow_nan=False)
+
+
+def test_fields_have_the_names_that_travel():
+    assert list(EventDescriptor.of(Aliased).schema["properties"]) == ["outer"]
+
+
+def test_a_declared_schema_is_what_an_event_has():
+    descriptor = EventDescriptor.of(BabyBorn)
+    assert descriptor.schema == descriptor.declared_schema == BABY
+    assert (descriptor.description, descriptor.owner, descriptor.tags) == ("A baby was born.", "ward", {"joy"})
+
+
+def test_a_schema_belongs_to_its_reader():
+    for cls in (BabyBorn, Measured):
+        EventDescriptor.of(cls).schema["properties"].clear()
+        assert EventDescriptor.of(cls).schema["properties"]
+    BABY["title"] = "changed later"
+    assert "title" not in EventDescriptor.of(BabyBorn).schema
+    del BABY["title"]
+
+
+def test_an_event_may_be_asked_for_by_name_when_it_is_known():
+    manager = EventManager(LocalProvider())
+    with pytest.raises(UnregisteredEventTypeError):
+        manager.schema_of("schemas.measured")
+    assert manager.schema_of(Measured) == manager.schema_of("schemas.measured")
+    with pytest.raises(UnregisteredEventTypeError):
+        manager.schema_of(int)
+
+
+@event(name="schemas.callable")
+class WithCallable(BaseModel):
+    call: Callable[[], int]
+
+
+def test_a_class_that_json_schema_cannot_tell_is_named_with_the_cure():
+    with pytest.raises(DeclarationError, match=r"'schemas.callable'.*give one: @event\(schema="):
+        _ = EventDescriptor.of(WithCallable).schema
+
+
+@pytest.mark.parametrize(
+    ("schema", "words"),
+    [
+        ("{", "is no JSON: Expecting"),
+        ("[1]", "is list; give a JSON Schema"),
+        (7, "is int; give a JSON Schema"),
+        ({"type": "text"}, "is no JSON Schema at type: 'text'"),
+        ({"properties": {"n": {"minimum": "low"}}}, "is no JSON Schema at properties/n/minimum: 'low'"),
+        ({"required": "n"}, "is no JSON Schema at required"),
+        ({"$ref": "#/$defs/gone"}, "refers at its root to '#/$defs/gone', which is not in it"),
+        (
+            {"properties": {"a": {"$ref": "https://example.com/a.json"}}},
+            "/properties/a to 'https://example.com/a.json'",
+        ),
+        ({"$schema": "https://example.com/own"}, "unknown $schema 'https://example.com/own'"),
+        ({"default": {1, 2}}, "what JSON cannot write"),
+        ({"maximum": math.inf}, "what JSON cannot write"),
+    ],
+)
+def test_a_malformed_schema_is_an_error_of_the_declaration(schema, words):
+    with pytest.raises(InvalidSchemaError) as caught:
+        event(name="schemas.wrong", schema=schema)(dataclass(type("Wrong", (), {"__annotations__": {}})))
+    assert "event 'schemas.wrong'" in str(caught.value)
+    assert words in str(caught.value)
+    assert isinstance(caught.value, DeclarationError)
+
+
+def test_a_schema_may_be_a_text_and_of_any_draft():
+    for dialect in ("draft-04/schema#", "draft-06/schema#", "draft-07/schema#"):
+        text = json.dumps({"$schema": f"http://json-schema.org/{dialect}", "required": ["n"]})
+        cls = event(name="schemas.text", schema=text)(dataclass(type("Text", (), {"__annotations__": {}})))
+        assert EventDescriptor.of(cls).schema["required"] == ["n"]
+
+
+async def test_what_is_not_like_its_schema_is_refused_before_it_is_sent():
+    taken = []
+    async with EventManager(LocalProvider()) as manager:
+        await manager.subscribe(BabyBorn, taken.append, name="ward", inline=True)
+        with pytest.raises(InvalidEventSchemaError) as caught:
+            manager.send_event(BabyBorn("", "yesterday", ["Tom"], "at noon"))
+        good = BabyBorn("Ada", "2026-01-31", ["Tom"])
+        await manager.send_event(good)
+    assert caught.value.event_name == "schemas.baby-born"
+    assert caught.value.errors == [
+        "field 'at': does not satisfy format: \"date-time\"",
+        "field 'baby_name': does not satisfy minLength: 1",
+        "field 'birth_date': does not satisfy format: \"date\"",
+    ]
+    assert isinstance(caught.value, (EncodeError, ValueError))
+    # Payloads may be confidential.
+    assert "yesterday" not in str(caught.value)
+    assert taken == [good]
+
+
+async def test_objects_that_travel_as_they_are_are_checked_too():
+    taken = []
+    async with EventManager(LocalProvider(copy=False)) as manager:
+        await manager.subscribe(BabyBorn, taken.append, name="ward", inline=True)
+        with pytest.raises(InvalidEventSchemaError, match="minLength"):
+            manager.send_event(BabyBorn("", "2026-01-31"))
+        good = BabyBorn("Ada", "2026-01-31")
+        await manager.send_event(good)
+    assert [one is good for one in taken] == [True]
+
+
+async def test_the_check_can_be_switched_off():
+    taken = []
+    bad = BabyBorn("", "yesterday")
+    async with EventManager(LocalProvider(), validate_schema=False) as manager:
+        await manager.subscribe(BabyBorn, taken.append, name="ward", inline=True)
+        await manager.send_event(bad)
+        manager.validate_schema = True
+        with pytest.raises(InvalidEventSchemaError):
+            manager.send_event(bad)
+    assert taken == [bad]
+
+
+def test_what_is_not_like_its_class_is_refused_by_the_same_error():
+    manager = EventManager(LocalProvider())
+    with pytest.raises(InvalidEventSchemaError) as caught:
+        manager.send_event(Measured("warm", Decimal(1), b""))
+    assert caught.value.errors[0].startswith("field 'value'")
+    assert caught.value.__cause__.error_count() == 1
+
+
+@event(name="schemas.looping", schema={"$id": "urn:a", "$ref": "urn:gone"})
+@dataclass
+class Looping:
+    n: int
+
+
+def test_a_reference_found_wanting_by_the_first_event_loads_nothing(monkeypatch):
+    monkeypatch.setattr("urllib.request.urlopen", lambda *_: pytest.fail("something was loaded"))
+    with pytest.raises(InvalidEventSchemaError, match="the schema cannot be applied"):
+        EventManager(LocalProvider()).send_event(Looping(1))
+
+
+def test_many_errors_are_counted():
+    error = InvalidEventSchemaError("a.b", ["one", "two", "three", "four", "five"])
+    assert str(error) == "event 'a.b' is not what its class says: one; two; three (and 2 more)"
+    assert len(error.errors) == 5
+
+
+def test_a_schema_without_jsonschema_names_what_to_install(monkeypatch):
+    original = builtins.__import__
+
+    def without(name, *args, **kwargs):
+        if name.partition(".")[0] == "jsonschema":
+            raise ImportError(name)
+        return original(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(MissingDriverError, match=r"pip install 'aspyx-event\[schema\]'"):
+        event(name="schemas.needs", schema={"type": "object"})(BabyBorn)
