@@ -15,6 +15,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from ..exceptions import AuthenticationError, ConnectError, ConnectionLostError, DeclarationError, ProviderError
 from .base import ConnectionHooks, ServerDescription
+from .options import check_options
 
 logger = logging.getLogger("aspyx.event.connection")
 
@@ -32,6 +33,7 @@ class ConnectionSettings:
         start_timeout: How long `start` tries again before it raises, because a broker may come up later than we do.
         confirm_timeout: How long a publish waits for its confirmation, reconnects included.
         max_unconfirmed: Published messages that may wait for a confirmation.
+        max_unconfirmed_bytes: What they may take together.
         backoff: First and largest wait between two attempts to reconnect; doubles, with jitter.
         failover: Further brokers as ``host:port``, tried in turn when one cannot be reached.
         max_retries: Attempts to reconnect before the connection is given up for good; None never gives up.
@@ -50,10 +52,16 @@ class ConnectionSettings:
     start_timeout: float = 5.0
     confirm_timeout: float = 30.0
     max_unconfirmed: int = 10_000
+    max_unconfirmed_bytes: int = 64 * 1024 * 1024
     backoff: tuple[float, float] = (0.05, 1.0)
     failover: tuple[str, ...] = ()
     max_retries: int | None = None
     hooks: ConnectionHooks = field(default_factory=ConnectionHooks)
+    #: What was warned of; shared with copies of these settings.
+    _warned: set[str] = field(default_factory=set, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        check_options(self)
 
     @property
     def where(self) -> str:
@@ -95,7 +103,7 @@ class ConnectionSettings:
         )
 
     def check(self) -> None:
-        """Raise for settings that would leak a password, or warn.
+        """Raise for settings that would leak a password, or warn, once for each broker.
 
         Raises:
             ConnectError: `require_tls` is set and there is no TLS.
@@ -106,11 +114,13 @@ class ConnectionSettings:
             raise ConnectError(
                 f"{self.where}: require_tls=True and no ssl context was given; pass ssl=True or a context"
             )
-        if self.password and not _is_loopback(self.host):
-            logger.warning(
-                "the password for the %s crosses the network unencrypted; pass ssl=True, or require_tls=True to refuse",
-                self.where,
-            )
+        for endpoint in self.endpoints() if self.password else ():
+            if not _is_loopback(endpoint.host) and endpoint.where not in self._warned:
+                self._warned.add(endpoint.where)
+                logger.warning(
+                    "the password for the %s crosses the network unencrypted; pass ssl=True, or require_tls=True to refuse",
+                    endpoint.where,
+                )
 
     def connect_error(self, error: BaseException) -> ConnectError:
         """Map what an attempt to connect raised to a `ConnectError` that says what to look at."""

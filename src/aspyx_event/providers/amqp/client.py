@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import uuid
 
-from ...exceptions import BufferFullError, ConfirmTimeoutError, ConnectError, ConnectionLostError, NoRouteError
+from ...exceptions import ConfirmTimeoutError, ConnectError, ConnectionLostError, NoRouteError
 from ..artemis import volatile_link_name
 from ..base import AddressKind, Binding, Consume, Consumer
+from ..buffer import SendBuffer
 from ..connection import ConnectionSettings, Supervisor
 from .links import SupervisedLink, logger
 from .management import ADDRESS, Management, Replies
@@ -43,7 +44,7 @@ class Client:
         #: By address: done when the last message whose route is asked for was sent, or will not be.
         self._turns: dict[str, asyncio.Future[None]] = {}
         self._timers: dict[SupervisedLink, asyncio.TimerHandle] = {}
-        self._unconfirmed = 0
+        self._buffer = SendBuffer(settings)
         self._flushed: asyncio.Event = asyncio.Event()
 
     @property
@@ -56,7 +57,7 @@ class Client:
 
     @property
     def unconfirmed(self) -> int:
-        return self._unconfirmed
+        return self._buffer.count
 
     @property
     def reconnects(self) -> int:
@@ -74,7 +75,7 @@ class Client:
 
     async def stop(self) -> None:
         """Wait for confirmations, close links and connection, fail what is left."""
-        if self._unconfirmed and not self._stopped:
+        if self._buffer.count and not self._stopped:
             await self._flush(min(FLUSH_TIMEOUT, self.settings.confirm_timeout))
         self._stopped = True
         for task in list(self._routing):
@@ -106,7 +107,7 @@ class Client:
         except asyncio.TimeoutError:
             logger.warning(
                 "%d messages are unconfirmed by the %s %g s after stop()",
-                self._unconfirmed,
+                self._buffer.count,
                 self.settings.where,
                 timeout,
             )
@@ -117,27 +118,22 @@ class Client:
         """Send *data*, an encoded message; see `Provider.publish`."""
         if self._stopped:
             return self._failed(ConnectionLostError(f"{self.settings.where}: the provider is stopped"))
-        if self._unconfirmed >= self.settings.max_unconfirmed:
-            return self._failed(
-                BufferFullError(
-                    f"{self._unconfirmed} messages wait for the confirmation of the {self.settings.where}; "
-                    "send slower (await the receipts), or raise max_unconfirmed="
-                )
-            )
+        refusal = self._buffer.refusal(address, len(data))
+        if refusal is not None:
+            return self._failed(refusal)
+        self._buffer.add(len(data))
         if not require_route or kind is AddressKind.QUEUE:  # a queue takes what is sent to it
             return self._send(address, kind.value, data)
-        # Counts as one more while it is asked and sent.
-        self._unconfirmed += 1
         task = self._loop.create_task(self._publish_routed(address, kind, data))
         self._routing.add(task)
-        task.add_done_callback(self._routed)
+        task.add_done_callback(self._routing.discard)
         return asyncio.shield(task)
 
     async def _publish_routed(self, address: str, kind: AddressKind, data: bytes) -> None:
         limit = self.settings.confirm_timeout
         end = self._loop.time() + limit
         # The answers do not always come in the order of the questions.
-        before, turn = self._turns.get(address), self._loop.create_future()
+        before, turn, sent = self._turns.get(address), self._loop.create_future(), None
         self._turns[address] = turn
         try:
             try:
@@ -161,12 +157,12 @@ class Client:
             ) from None
         except asyncio.CancelledError:
             raise ConnectionLostError(f"{self.settings.where}: the provider is stopped") from None
-
-    def _routed(self, task: asyncio.Task[None]) -> None:
-        self._routing.discard(task)
-        self.settled()
+        finally:
+            if sent is None:
+                self.settled(len(data))
 
     async def _send_question(self, data: bytes) -> None:
+        self._buffer.add(len(data))
         await self._send(ADDRESS, "", data)
 
     async def _attach_replies(self) -> Replies:
@@ -180,7 +176,6 @@ class Client:
             sender = Sender(self, address, capability, self.settings.confirm_timeout)
             self._senders[address, capability] = sender
             self._links[sender] = None
-        self._unconfirmed += 1
         future = sender.send(data)
         if not sender.is_attached and sender not in self._timers and self._supervisor.wire is not None:
             sender.attach(self._supervisor.wire)
@@ -243,9 +238,9 @@ class Client:
         if link in self._links and link not in self._timers:
             self._timers[link] = self._loop.call_later(self.settings.backoff[1], self._attach_again, link)
 
-    def settled(self) -> None:
-        self._unconfirmed -= 1
-        if not self._unconfirmed:
+    def settled(self, size: int) -> None:
+        self._buffer.remove(size)
+        if not self._buffer.count:
             self._flushed.set()
 
     def _attach_again(self, link: SupervisedLink) -> None:

@@ -26,8 +26,8 @@ class LinkOwner(Protocol):
     def attach_later(self, link: SupervisedLink) -> None:
         """Attach *link* again after a pause, if the connection is up then."""
 
-    def settled(self) -> None:
-        """One message less is unconfirmed."""
+    def settled(self, size: int) -> None:
+        """One message less is unconfirmed; *size* is its bytes."""
 
 
 class SupervisedLink(ABC):

@@ -46,6 +46,7 @@ class AMQPProvider(Provider):
         confirm_timeout: Seconds from a publish to its confirmation, and for a subscription to be attached; reconnects
             included.
         max_unconfirmed: Publishes that may wait for their confirmation; more fail with `BufferFullError`.
+        max_unconfirmed_bytes: What these may take together.
         backoff: First and largest wait, in seconds, between attempts to reconnect.
         failover: Further brokers as ``host:port``, tried in turn when one cannot be reached.
         max_retries: Attempts to reconnect before the connection is given up for good; None never gives up.
@@ -54,7 +55,7 @@ class AMQPProvider(Provider):
             body. Both are understood on receive.
 
     Raises:
-        DeclarationError: *server_name* is empty or no str, or *mechanism* or *content_mode* is unknown.
+        DeclarationError: *server_name* is empty or no str, or an option is not understood.
     """
 
     name: ClassVar[str] = "amqp"
@@ -88,6 +89,7 @@ class AMQPProvider(Provider):
         start_timeout: float = 5.0,
         confirm_timeout: float = 30.0,
         max_unconfirmed: int = 10_000,
+        max_unconfirmed_bytes: int = 64 * 1024 * 1024,
         backoff: tuple[float, float] = (0.05, 1.0),
         failover: Sequence[str] = (),
         max_retries: int | None = None,
@@ -100,6 +102,10 @@ class AMQPProvider(Provider):
             )
         if mechanism is not None and mechanism not in _MECHANISMS:
             raise DeclarationError(f"AMQPProvider(mechanism={mechanism!r}): one of {', '.join(_MECHANISMS)}")
+        if mechanism == "EXTERNAL" and ssl is None:
+            raise DeclarationError(
+                "AMQPProvider(mechanism='EXTERNAL') logs in by a client certificate: pass an ssl context that has one"
+            )
         self.server_name, self.queue_naming = server_name, queue_naming
         self._structured = sends_structured(content_mode)
         self._mechanism = mechanism or ("PLAIN" if user else "ANONYMOUS")
@@ -116,6 +122,7 @@ class AMQPProvider(Provider):
             start_timeout=start_timeout,
             confirm_timeout=confirm_timeout,
             max_unconfirmed=max_unconfirmed,
+            max_unconfirmed_bytes=max_unconfirmed_bytes,
             backoff=backoff,
             failover=tuple(failover),
             max_retries=max_retries,

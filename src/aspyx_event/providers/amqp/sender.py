@@ -113,7 +113,9 @@ class Sender(SupervisedLink):
         if not pending.open:
             return
         pending.open = False
-        self._owner.settled()
+        self._owner.settled(len(pending.data))
+        # A message that was given up may wait here for its outcome for long.
+        pending.data = b""
         if pending.future.done():  # cancelled by its owner
             return
         if error is None:

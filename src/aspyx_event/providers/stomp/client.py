@@ -8,15 +8,12 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from ...exceptions import (
-    BufferFullError,
-    ConfirmTimeoutError,
-    ConnectionLostError,
-    EventException,
-)
+from ...exceptions import ConfirmTimeoutError, ConnectionLostError, EventException
+from ..buffer import SendBuffer
 from ..connection import ConnectionSettings, Supervisor
 from .errors import broker_error, may_be_of_a_subscribe, publish_error, reason_of
 from .frames import encode
@@ -69,6 +66,9 @@ class StompClient:
         self._numbers = itertools.count(1)
         #: By receipt id, oldest first.
         self._ledger: dict[str, _Unconfirmed] = {}
+        self._buffer = SendBuffer(settings)
+        #: Receipt ids of what was not given to the connection, because it takes nothing now.
+        self._unsent: deque[str] = deque()
         self._routes: dict[str, Callable[[StompWire, Any], None]] = {}
         self._control: _Control | None = None
         self._control_lock = asyncio.Lock()
@@ -157,14 +157,6 @@ class StompClient:
         if self._watcher is None:
             future.set_exception(ConnectionLostError(f"publish to {address!r}: the provider is not started"))
             return future
-        if len(self._ledger) >= self.settings.max_unconfirmed:
-            future.set_exception(
-                BufferFullError(
-                    f"publish to {address!r}: {len(self._ledger)} messages wait for the confirmation of the "
-                    f"{self.settings.where}; await receipts, or raise max_unconfirmed"
-                )
-            )
-            return future
         receipt = self.next_id()
         headers["receipt"] = receipt
         try:
@@ -172,10 +164,24 @@ class StompClient:
         except EventException as error:
             future.set_exception(error)
             return future
+        refusal = self._buffer.refusal(address, len(data))
+        if refusal is not None:
+            future.set_exception(refusal)
+            return future
+        self._buffer.add(len(data))
         self._ledger[receipt] = _Unconfirmed(address, data, future, loop.time() + self.settings.confirm_timeout)
         if (wire := self.wire) is not None:
-            wire.put(data)
+            if self._unsent or wire.full:
+                self._unsent.append(receipt)
+            else:
+                wire.put(data)
         return future
+
+    def _send_unsent(self, wire: StompWire) -> None:
+        while self._unsent and wire is self._latest and not wire.full:
+            entry = self._ledger.get(self._unsent.popleft())
+            if entry is not None:  # it may be over its time
+                wire.put(entry.data)
 
     async def control(self, command: str, headers: dict[str, str], what: str) -> StompWire:
         """Send a command and wait for its receipt. One at a time: an ERROR for a SUBSCRIBE names no receipt.
@@ -229,8 +235,9 @@ class StompClient:
 
     def _up(self, wire: StompWire) -> None:
         self._latest = wire
-        for entry in self._ledger.values():
-            wire.put(entry.data)
+        wire.on_room = lambda: self._send_unsent(wire)
+        self._unsent = deque(self._ledger)
+        self._send_unsent(wire)
         self._on_up(wire)
 
     def _down(self, _reason: Exception) -> None:
@@ -271,7 +278,10 @@ class StompClient:
 
     def _settle(self, receipt: str, error: Exception | None) -> None:
         entry = self._ledger.pop(receipt, None)
-        if entry is not None and not entry.future.done():
+        if entry is None:
+            return
+        self._buffer.remove(len(entry.data))
+        if not entry.future.done():
             if error is None:
                 entry.future.set_result(None)
             else:

@@ -46,13 +46,17 @@ class StompProvider(Provider):
         connect_timeout: Seconds for one attempt to connect, up to the broker's CONNECTED.
         start_timeout: Seconds for `start` and `subscribe` to get a connection.
         confirm_timeout: Seconds from `publish` to the confirmation, reconnects included.
-        max_unconfirmed: Messages that may wait for a confirmation.
+        max_unconfirmed: Messages that may wait for a confirmation; more fail with `BufferFullError`.
+        max_unconfirmed_bytes: What these may take together.
         backoff: First and largest wait, in seconds, between two attempts to reconnect.
         failover: Further brokers as ``host:port``, tried in turn when one cannot be reached.
         max_retries: Attempts to reconnect before the connection is given up for good; None never gives up.
         queue_naming: How the queues of listeners are named.
         content_mode: How events are sent: "binary", the attributes as headers, or "structured", all in the
             body. Both are understood on receive.
+
+    Raises:
+        DeclarationError: an option is not understood.
     """
 
     name: ClassVar[str] = "stomp"
@@ -86,6 +90,7 @@ class StompProvider(Provider):
         start_timeout: float = 5.0,
         confirm_timeout: float = 30.0,
         max_unconfirmed: int = 10_000,
+        max_unconfirmed_bytes: int = 64 * 1024 * 1024,
         backoff: tuple[float, float] = (0.05, 1.0),
         failover: Sequence[str] = (),
         max_retries: int | None = None,
@@ -102,13 +107,14 @@ class StompProvider(Provider):
             port=port,
             user=user,
             password=password,
-            ssl=ssl if isinstance(ssl, ssl_module.SSLContext) else None,
+            ssl=None if isinstance(ssl, bool) else ssl,
             require_tls=require_tls,
             heartbeat=heartbeat,
             connect_timeout=connect_timeout,
             start_timeout=start_timeout,
             confirm_timeout=confirm_timeout,
             max_unconfirmed=max_unconfirmed,
+            max_unconfirmed_bytes=max_unconfirmed_bytes,
             backoff=backoff,
             failover=tuple(failover),
             max_retries=max_retries,

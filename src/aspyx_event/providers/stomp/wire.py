@@ -18,6 +18,8 @@ logger = logging.getLogger("aspyx.event.stomp")
 
 Receive = Callable[["StompWire", Any], None]
 
+# Bytes that may wait here for the next write; what is more waits with the sender.
+_ROOM = 256 * 1024
 # Seconds that a closing connection may take to send what it holds before it is cut off.
 _LINGER = 2.0
 
@@ -29,6 +31,7 @@ class StompWire(asyncio.Protocol):
         closed: Done with the reason as soon as the connection is unusable. Never fails.
         gone: Done when the socket is closed.
         confirmed: The broker has confirmed something on this connection.
+        on_room: Called when there is room again; see `full`.
     """
 
     transport: asyncio.Transport
@@ -38,6 +41,8 @@ class StompWire(asyncio.Protocol):
         self._receive = receive
         self._parser = FrameParser()
         self._out: list[bytes] = []
+        self._waiting = 0
+        self.on_room: Callable[[], None] = _nothing
         self._scheduled = self._blocked = False
         self._timer: asyncio.TimerHandle | None = None
         self._last_in = self._last_out = self._loop.time()
@@ -54,11 +59,17 @@ class StompWire(asyncio.Protocol):
         """There are bytes that the peer did not take yet."""
         return bool(self._out) or self.transport.get_write_buffer_size() > 0
 
+    @property
+    def full(self) -> bool:
+        """The peer does not take what is sent, or does not take it fast enough: large things had better wait."""
+        return self._blocked or self._waiting > _ROOM
+
     def put(self, data: bytes) -> None:
         """Send *data* at the end of this turn of the loop; dropped on a closed connection."""
         if self.closed.done():
             return
         self._out.append(data)
+        self._waiting += len(data)
         if not self._scheduled and not self._blocked:
             self._scheduled = True
             self._loop.call_soon(self._flush)
@@ -129,7 +140,10 @@ class StompWire(asyncio.Protocol):
         if self._out and not self._blocked and not self.transport.is_closing():
             data, self._last_out = b"".join(self._out), self._loop.time()
             self._out.clear()
+            self._waiting = 0
             self.transport.write(data)
+        if not self._blocked:
+            self.on_room()
 
     def _end(self, reason: Exception) -> None:
         if self._timer is not None:
@@ -154,6 +168,10 @@ class StompWire(asyncio.Protocol):
         if send and now - self._last_out >= send / 2:
             self.put(b"\n")
         self._schedule_beat(send, expect, pause)
+
+
+def _nothing() -> None:
+    """Nobody waits for room."""
 
 
 async def open_wire(settings: ConnectionSettings, vhost: str | None, receive: Receive) -> StompWire:

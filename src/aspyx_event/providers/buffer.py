@@ -1,0 +1,48 @@
+"""The bound of what a networked provider keeps until the broker confirms it."""
+
+from __future__ import annotations
+
+from ..exceptions import BufferFullError
+from .connection import ConnectionSettings
+
+
+class SendBuffer:
+    """Counts the messages that wait for their confirmation, and their bytes.
+
+    Args:
+        settings: With the limits, and the broker's name for errors.
+
+    Attributes:
+        count: Messages.
+        size: Their bytes.
+    """
+
+    __slots__ = ("_settings", "count", "size")
+
+    def __init__(self, settings: ConnectionSettings) -> None:
+        self._settings = settings
+        self.count = self.size = 0
+
+    def refusal(self, address: str, size: int) -> BufferFullError | None:
+        """Return the error for a message of *size* bytes for which there is no room, None where there is.
+
+        A message that is alone always has room, or one beyond the limit could never be sent.
+        """
+        settings = self._settings
+        if self.count < settings.max_unconfirmed and (
+            self.size + size <= settings.max_unconfirmed_bytes or not self.count
+        ):
+            return None
+        return BufferFullError(
+            f"publish to {address!r}: {self.count} messages of {self.size:,} bytes wait for the confirmation of the "
+            f"{settings.where}; send slower (await the receipts), or raise max_unconfirmed= "
+            f"({settings.max_unconfirmed}) or max_unconfirmed_bytes= ({settings.max_unconfirmed_bytes:,})"
+        )
+
+    def add(self, size: int) -> None:
+        self.count += 1
+        self.size += size
+
+    def remove(self, size: int) -> None:
+        self.count -= 1
+        self.size -= size
