@@ -145,7 +145,7 @@ def retry_copy(received: Envelope, binding: Binding, attempt: int, delay: float,
 
 
 def replay_copy(
-    body: bytes, headers: Mapping[str, str], letter_id: str, binding: Binding, *, run: str = ""
+    body: bytes, headers: Mapping[str, str], letter_id: str, binding: Binding, *, run: str = "", failed_at: str = ""
 ) -> Outgoing:
     """Return the event of a dead letter, or of a store, for one queue: original headers and bytes, and what it replays.
 
@@ -155,6 +155,8 @@ def replay_copy(
         letter_id: Id of the dead letter, or of the stored event.
         binding: The queue.
         run: Id of the replay, where the event may have been handled before and is to be handled again.
+        failed_at: When it became this dead letter: a broker that can tell drops the copy that is made again because
+            the letter was not removed in time. "" makes every copy another one.
     """
     kept = {name: value for name, value in headers.items() if name not in LETTER_HEADERS}
     if run:
@@ -164,7 +166,7 @@ def replay_copy(
     return Outgoing(
         address=binding.address,
         envelope=Envelope(body, {**kept, REPLAY_OF: letter_id}),
-        dedup_id=f"replay|{letter_id}|{uuid4()}",
+        dedup_id=f"replay|{letter_id}|{failed_at or uuid4()}",
         only=binding,
         durable=True,
         key=kept.get(CE_KEY),

@@ -141,7 +141,8 @@ class DeadLetterBox:
                 raise DeclarationError(
                     f"listener {name!r} is per_process: its queue has no name to which the event could go back"
                 )
-            copy = replay_copy(letter.body, letter.headers, letter.id, origin.binding)
+            failed_at = letter.failed_at.isoformat() if letter.failed_at else ""
+            copy = replay_copy(letter.body, letter.headers, letter.id, origin.binding, failed_at=failed_at)
             finish = None
             if self._observer is not None:
                 finish = self._observer.replaying(copy.envelope, origin.subscription.descriptor, letter.id)
