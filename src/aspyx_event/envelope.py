@@ -164,8 +164,8 @@ class Envelope:
         self.dedup_id = ""
         self._body = body
         self._encode: Callable[[Any], bytes] | None = None
-        #: Continuations that an interceptor started and did not await; owned by the pipeline.
-        self.pending: list[Any] | None = None
+        #: The latest continuation that an interceptor started; owned by the pipeline.
+        self.pending: Any = None
 
     @classmethod
     def lazy(cls, event: Any, headers: dict[str, str], encode: Callable[[Any], bytes]) -> Envelope:

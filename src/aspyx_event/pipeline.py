@@ -94,13 +94,16 @@ class Continuation:
 
     Args:
         work: What is left to do.
+        before: What was started before it for the same envelope.
         context: The context variables that it is to see; None for those of whoever awaits it.
     """
 
-    __slots__ = ("_context", "_work", "taken")
+    __slots__ = ("_context", "_work", "before", "taken")
 
-    def __init__(self, work: Awaitable[Any], context: Context | None = None) -> None:
-        self._work, self._context, self.taken = work, context, False
+    def __init__(
+        self, work: Awaitable[Any], before: Continuation | None = None, context: Context | None = None
+    ) -> None:
+        self._work, self.before, self._context, self.taken = work, before, context, False
 
     def __await__(self) -> Generator[Any, Any, None]:
         self.taken = True
@@ -144,30 +147,29 @@ def _continue(work: Awaitable[Any] | None, envelope: Envelope, caller: Callable[
     if work is None:
         return _DONE
     # A sync method cannot await: what it started runs when it has returned, with the context variables of now.
-    continuation = Continuation(work, None if _is_async(caller) else copy_context())
-    if envelope.pending is None:
-        envelope.pending = []
-    envelope.pending.append(continuation)
+    continuation = Continuation(work, envelope.pending, None if _is_async(caller) else copy_context())
+    envelope.pending = continuation
     return continuation
 
 
-async def _finish(result: Any, error: Exception | None, envelope: Envelope, mark: int) -> None:
+async def _finish(result: Any, error: Exception | None, envelope: Envelope, mark: Continuation | None) -> None:
     """Await what an interceptor returned, then what it started and left un-awaited; raise what it raised."""
     try:
         if type(result) is CoroutineType or inspect.isawaitable(result):
             await result
     except Exception as failed:  # noqa: BLE001  raised below, after the rest has ended
         error = failed
-    pending = envelope.pending
-    if pending:
-        started = pending[mark:]
-        del pending[mark:]
-        for item in started:
-            if not item.taken:
-                try:
-                    await item
-                except Exception as failed:  # noqa: BLE001
-                    error = error or failed
+    left: list[Continuation] = []
+    latest, envelope.pending = envelope.pending, mark
+    while latest is not None and latest is not mark:
+        if not latest.taken:
+            left.append(latest)
+        latest = latest.before
+    for item in reversed(left):
+        try:
+            await item
+        except Exception as failed:  # noqa: BLE001
+            error = error or failed
     if error is not None:
         raise error
 
@@ -184,15 +186,15 @@ class InterceptorLink:
 
 def _run(method: Callable[..., Any], envelope: Envelope, descriptor: Any, /) -> Awaitable[Any] | None:
     """Call an interceptor's method; return what is left to do when it has returned, None for nothing."""
-    mark = len(envelope.pending) if envelope.pending else 0
+    mark = envelope.pending
     result = error = None
     try:
         result = method(envelope, descriptor)
     except Exception as failed:
-        if not envelope.pending:
+        if envelope.pending is None:
             raise
         error = failed
-    if result is not None or (envelope.pending is not None and len(envelope.pending) > mark):
+    if result is not None or error is not None or envelope.pending is not mark:
         return _finish(result, error, envelope, mark)
     return None
 
