@@ -6,7 +6,7 @@ import asyncio
 import uuid
 
 from ...exceptions import ConfirmTimeoutError, ConnectError, ConnectionLostError, NoRouteError
-from ..artemis import volatile_link_name
+from ..artemis import selector, volatile_link_name
 from ..base import AddressKind, Binding, Consume, Consumer
 from ..buffer import SendBuffer
 from ..connection import ConnectionSettings, Supervisor
@@ -223,6 +223,7 @@ class Client:
             consume=consume,
             subject=f"{queue}address {binding.address!r}" + (f" for {binding.label}" if binding.label else ""),
             close_timeout=_CLOSE_TIMEOUT,
+            selector=selector(binding),
         )
 
     def forget(self, link: SupervisedLink) -> None:

@@ -68,6 +68,7 @@ class AMQPProvider(Provider):
         priority=True,
         ordered_keys=True,
         require_route=True,
+        patterns=True,
         deduplicates=True,
         headers=True,
         remote=True,

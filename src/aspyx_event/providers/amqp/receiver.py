@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import cproton as pn
+from proton import Described, symbol
 
 from ...exceptions import EventException
 from ..base import Consume, Consumer, Delivery
@@ -57,6 +58,7 @@ class Receiver(SupervisedLink, Consumer):
         consume: Called with each delivery.
         subject: What it is, for errors.
         close_timeout: Seconds that `close` waits for the broker's answer.
+        selector: What the broker is to filter by; "" for nothing.
     """
 
     def __init__(
@@ -70,10 +72,11 @@ class Receiver(SupervisedLink, Consumer):
         consume: Consume,
         subject: str,
         close_timeout: float,
+        selector: str = "",
     ) -> None:
         super().__init__(owner, address, capabilities)
         self._name, self._window, self._consume, self._subject = name, window, consume, subject
-        self._close_timeout = close_timeout
+        self._close_timeout, self._selector = close_timeout, selector
         #: Done when the broker has attached the link for the first time; fails when it refuses.
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         #: Handed over and not settled.
@@ -89,6 +92,10 @@ class Receiver(SupervisedLink, Consumer):
         unique = unique_name(self._owner)
         link = session.receiver(f"{self._name}|{unique}" if self._name else unique)
         self._describe(link.source)
+        if self._selector:
+            # The descriptor that the manual of Artemis names for SQL-like filters ("AMQP", "Filtering").
+            value = Described(symbol("apache.org:selector-filter:string"), self._selector)
+            link.source.filter.put_dict({symbol("selector"): value})
         self._parts = bytearray()
         return link
 

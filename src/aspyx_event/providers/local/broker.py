@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 
 from ...clock import Clock, SystemClock
 from ...envelope import Envelope
 from ...exceptions import NoRouteError, QueueClashError
+from ...names import is_pattern, pattern_matches
 from ..base import AddressKind, Binding, Outgoing
 from .queue import ORDINARY, LocalQueue, Message, Tracker
 
 logger = logging.getLogger("aspyx.event.local")
+_ROUTES = 4096
 
 
 class LocalBroker:
@@ -28,6 +31,8 @@ class LocalBroker:
         self.clock: Clock = clock or SystemClock()
         self._queues: dict[str, LocalQueue] = {}
         self._addresses: dict[str, dict[str, LocalQueue]] = {}
+        #: The queues of addresses that were sent to.
+        self._routes: dict[str, tuple[LocalQueue, ...]] = {}
         self._temporary = self._sequence = 0
         self._delayed = 0
 
@@ -61,6 +66,7 @@ class LocalBroker:
             durable = binding.durable or binding.kind is AddressKind.QUEUE
             queue = LocalQueue(name, binding.address, durable, self.clock, self._remove)
             self._queues[name] = self._addresses.setdefault(binding.address, {})[name] = queue
+            self._routes.clear()
         elif queue.address != binding.address:
             raise QueueClashError(
                 f"the queue {name!r} belongs to the event {queue.address!r} and cannot serve {binding.address!r}; give "
@@ -81,7 +87,7 @@ class LocalBroker:
         """
         if message.kind is AddressKind.QUEUE:
             self.declare(Binding(address=message.address, queue=message.address, kind=AddressKind.QUEUE, durable=True))
-        if message.require_route and not self._addresses.get(message.address):
+        if message.require_route and not self._bound(message):
             raise NoRouteError(f"event {message.address!r}: no listener's queue is bound to it")
         if message.delay > 0:
             self._delayed += 1
@@ -107,15 +113,30 @@ class LocalBroker:
         if tracker is not None:
             tracker.close()
 
-    def _targets(self, message: Outgoing) -> list[LocalQueue]:
-        bound = self._addresses.get(message.address, {})
+    def _targets(self, message: Outgoing) -> Sequence[LocalQueue]:
         if message.only is None:
-            return list(bound.values())
-        return [self.declare(message.only)] if message.only.queue is not None else []
+            return self._bound(message)
+        return [self.declare(message.only)] if message.only.queue is not None else ()
+
+    def _bound(self, message: Outgoing) -> tuple[LocalQueue, ...]:
+        """Return the queues that get every message of its address: those of the address and of patterns that fit."""
+        address = message.address
+        found = self._routes.get(address)
+        if found is None:
+            queues = dict(self._addresses.get(address, {}))
+            if message.kind is AddressKind.TOPIC:
+                for pattern, bound in self._addresses.items():
+                    if is_pattern(pattern) and pattern_matches(pattern, address):
+                        queues.update(bound)
+            if len(self._routes) >= _ROUTES:  # names may be made up by whoever sends
+                self._routes.clear()
+            found = self._routes[address] = tuple(queues.values())
+        return found
 
     def _remove(self, queue: LocalQueue) -> None:
         self._queues.pop(queue.name, None)
         bound = self._addresses.get(queue.address, {})
         bound.pop(queue.name, None)
+        self._routes.clear()
         if not bound:
             self._addresses.pop(queue.address, None)

@@ -39,6 +39,7 @@ class LocalProvider(Provider):
         priority=True,
         ordered_keys=True,
         require_route=True,
+        patterns=True,
     )
 
     def __init__(

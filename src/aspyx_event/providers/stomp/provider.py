@@ -69,6 +69,7 @@ class StompProvider(Provider):
         priority=True,
         ordered_keys=True,
         require_route=True,
+        patterns=True,
         deduplicates=True,
         headers=True,
         remote=True,

@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from ...exceptions import NoRouteError, PermissionDeniedError, QueueClashError
-from ..artemis import queue_name
+from ..artemis import queue_name, selector
 from ..base import AddressKind, Binding
 from .management import ManagementError
 
@@ -37,10 +37,13 @@ def subscribe_headers(binding: Binding) -> dict[str, str]:
     """
     queue = queue_name(binding)
     plain = queue is None or (binding.kind is AddressKind.QUEUE and queue == binding.address)
-    return {
+    headers = {
         "destination": binding.address if plain else f"{binding.address}::{queue}",
         "subscription-type": "ANYCAST" if binding.kind is AddressKind.QUEUE else "MULTICAST",
     }
+    if binding.selector and plain:  # Artemis ignores it beside the name of a queue
+        headers["selector"] = selector(binding)
+    return headers
 
 
 def clash(binding: Binding, owner: str) -> QueueClashError:

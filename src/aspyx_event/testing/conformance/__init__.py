@@ -46,7 +46,7 @@ import pytest
 
 # Before they are imported: their asserts are to say what was compared.
 _PARTS = (
-    "messages", "settling", "queues", "options", "lifecycle", "listeners", "envelopes", "failures", "detaching",
+    "messages", "settling", "queues", "options", "lifecycle", "listeners", "envelopes", "failures", "detaching", "patterns",
     "across", "rig", "processes", "suite", "event_stores", "inbox_stores",
 )  # fmt: skip
 pytest.register_assert_rewrite(*(f"{__name__}.{part}" for part in _PARTS))
@@ -61,6 +61,7 @@ from .lifecycle import LifecycleContract  # noqa: E402
 from .listeners import ListenerContract  # noqa: E402
 from .messages import MessageContract  # noqa: E402
 from .options import OptionContract  # noqa: E402
+from .patterns import PatternContract  # noqa: E402
 from .processes import Recipe  # noqa: E402
 from .queues import QueueContract  # noqa: E402
 from .rig import Calls, Inbox, Rig  # noqa: E402
@@ -90,6 +91,7 @@ class ProviderConformance(
     EnvelopeContract,
     FailureContract,
     DetachingContract,
+    PatternContract,
     ProcessContract,
 ):
     """The whole contract."""

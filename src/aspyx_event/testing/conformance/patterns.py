@@ -1,0 +1,88 @@
+"""Port level: queues that are bound to a pattern of addresses, and queues of one consumer with a selector."""
+
+from __future__ import annotations
+
+from .rig import Rig
+from .suite import ConformanceBase, contract
+
+
+class PatternContract(ConformanceBase):
+    """One queue for many addresses."""
+
+    @contract("patterns", "competing")
+    async def test_a_star_stands_for_one_word_and_a_hash_for_any_number(self, rig: Rig) -> None:
+        provider, star, rest = await rig.provider(), rig.inbox(), rig.inbox()
+        await provider.subscribe(rig.binding(rig.address("*"), "star"), star)
+        await provider.subscribe(rig.binding(rig.address("#"), "rest"), rest)
+        await rig.publish(provider, [b"none"], rig.name)
+        await rig.publish(provider, [b"one"], rig.address("order"))
+        await rig.publish(provider, [b"two"], rig.address("order.placed"))
+        await rig.publish(provider, [b"end"], rig.address("end"))
+        await star.until(2)
+        await rest.until(4)
+        assert sorted(star.bodies) == [b"end", b"one"]
+        assert sorted(rest.bodies) == [b"end", b"none", b"one", b"two"]
+
+    @contract("patterns", "durable")
+    async def test_a_durable_queue_of_a_pattern_keeps_messages_while_nobody_consumes_it(self, rig: Rig) -> None:
+        provider, inbox = await rig.provider(), rig.inbox()
+        binding = rig.binding(rig.address("*"), "kept")
+        consumer = await provider.subscribe(binding, rig.inbox())
+        await consumer.close()
+        await rig.publish(provider, [b"1"], rig.address("a"))
+        await rig.publish(provider, [b"2"], rig.address("b"))
+        await provider.subscribe(binding, inbox)
+        await inbox.until(2)
+        assert inbox.bodies == [b"1", b"2"]
+
+    @contract("patterns", "competing")
+    async def test_a_message_for_one_queue_of_a_pattern_reaches_no_other(self, rig: Rig) -> None:
+        provider, meant, other = await rig.provider(), rig.inbox(), rig.inbox()
+        binding = rig.binding(rig.address("*"), "meant")
+        await provider.subscribe(binding, meant)
+        await provider.subscribe(rig.binding(rig.address("*"), "other"), other)
+        await provider.publish(rig.outgoing(rig.address("*"), b"again", only=binding))
+        await meant.until(1)
+        await rig.publish(provider, [b"all"], rig.address("a"))
+        await other.until(1)
+        assert other.bodies == [b"all"]
+        assert meant.bodies[0] == b"again"
+
+    @contract("patterns", "require_route", "competing")
+    async def test_a_queue_of_a_pattern_is_a_route(self, rig: Rig) -> None:
+        provider, inbox = await rig.provider(), rig.inbox()
+        await provider.subscribe(rig.binding(rig.address("*"), "route"), inbox)
+        await rig.publish(provider, [b"first"], rig.address("a"))
+        await rig.publish(provider, [b"routed"], rig.address("a"), require_route=True)
+        await inbox.until(2)
+
+    @contract("patterns", "per_process")
+    async def test_a_queue_without_a_name_may_be_of_a_pattern(self, rig: Rig) -> None:
+        provider, inbox = await rig.provider(), rig.inbox()
+        await provider.subscribe(rig.binding(rig.address("*"), None), inbox)
+        await rig.publish(provider, [b"1"], rig.address("a"), durable=False)
+        await rig.publish(provider, [b"2"], rig.address("b"), durable=False)
+        await inbox.until(2)
+
+    @contract("patterns", "competing")
+    async def test_a_volatile_queue_may_be_of_a_pattern(self, rig: Rig) -> None:
+        one, two, first, second = await rig.provider("one"), await rig.provider("two"), rig.inbox(), rig.inbox()
+        binding = rig.binding(rig.address("*"), "shared", durable=False)
+        leaving = await one.subscribe(binding, first)
+        await two.subscribe(binding, second)
+        await leaving.close()
+        await rig.publish(one, [b"1"], rig.address("a"), durable=False)
+        await second.until(1)
+        assert first.bodies == []
+
+    @contract("per_process")
+    async def test_a_selector_keeps_out_what_does_not_fit_or_leaves_it_to_the_engine(self, rig: Rig) -> None:
+        provider, inbox = await rig.provider(), rig.inbox()
+        selector = (("tenant-id", ("o'hara", "b")), ("kind", ("x",)))
+        await provider.subscribe(rig.binding(queue=None, selector=selector), inbox)
+        for number, headers in enumerate(
+            ({"tenant-id": "o'hara", "kind": "x"}, {"tenant-id": "c", "kind": "x"}, {"tenant-id": "b", "kind": "x"})
+        ):
+            await provider.publish(rig.outgoing(body=b"%d" % number, headers=headers, durable=False))
+        found = await inbox.until_body(b"2")
+        assert [body for body in found if body != b"1"] == [b"0", b"2"]
