@@ -12,6 +12,7 @@ pytestmark = pytest.mark.faults_long
 
 KILLED = broker.test_nothing_confirmed_is_lost_when_the_broker_is_killed_under_load
 CLOSED = broker.test_nothing_confirmed_is_lost_when_an_administrator_closes_connections_under_load
+FROZEN = broker.test_nothing_confirmed_is_lost_when_the_broker_freezes_under_load
 CRASHED = processes.test_what_a_killed_consumer_had_is_handled_by_another_in_the_order_of_its_key
 ENDED = processes.test_a_consumer_that_is_told_to_end_does_not_wait_for_ever_and_loses_nothing
 UNCONFIRMED = network.test_an_event_whose_confirmation_went_with_the_connection_is_kept_once
@@ -25,6 +26,8 @@ PROOFS = {
     "nack": (ENDED, "^I1: "),
     "no-duplicate-id": (UNCONFIRMED, "^I3: |^I5: "),
     "dead-letters-unconfirmed": (RAISED, "^I1: "),
+    "always-ready": (FROZEN, "^I9: "),
+    "letters-without-headers": (RAISED, "^I12: "),
 }
 
 
