@@ -74,9 +74,19 @@ docs: ## Build the documentation into site/
 	$(BIN)/mkdocs build --strict
 
 .PHONY: bench
-bench: ## Run the benchmarks
-	$(SETUP) package
+bench: ## Measure beside raw clients, FastStream, kombu and others: table, verdicts, plots; about ten minutes
+	$(SETUP) package bench
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+.PHONY: bench-growth
+bench-growth: ## Measure how the cost grows: listeners, types, sizes, processes, a million events; about fifteen minutes
+	$(SETUP) package bench
+	@$(BIN)/python -m benchmarks --growth $(ARGS)
+
+.PHONY: bench-quick
+bench-quick: ## Guard against regressions of speed by ratios with generous bounds, under a minute
+	$(SETUP) package
+	@$(BIN)/python -m benchmarks --quick $(ARGS)
 
 .PHONY: nox
 nox: ## Run tests, lint and docs on every Python from 3.10 that this machine has

@@ -4,12 +4,28 @@ from __future__ import annotations
 
 import os
 import platform
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from aspyx_event.testing import ArtemisBroker, BrokerConfig, Management
 
-_PACKAGES = ("aspyx-event", "aspyx", "pydantic", "python-qpid-proton", "stomp.py")
+from .rabbit import SETTINGS as RABBIT_SETTINGS
+from .rabbit import Rabbit
+
+_PACKAGES = (
+    "aspyx-event",
+    "aspyx",
+    "pydantic",
+    "python-qpid-proton",
+    "stomp.py",
+    "faststream",
+    "aio-pika",
+    "kombu",
+    "blinker",
+    "pyee",
+    "evproc",
+    "bubus",
+)
 
 # What `artemis create` measures and writes where a disk is quick. Without it the journal flushes every 3.3 ms, and
 # nothing but that would be seen in the time of a confirmed send.
@@ -27,22 +43,32 @@ def find_broker() -> ArtemisBroker:
     return ArtemisBroker.find(BrokerConfig(edit=_edit, java_options=_JAVA))
 
 
-def describe(broker: ArtemisBroker | None) -> dict[str, Any]:
-    """Return what there is to know: hardware, versions, load, broker."""
+def describe(artemis: ArtemisBroker | None, rabbit: Rabbit | None = None) -> dict[str, Any]:
+    """Return what there is to know: hardware, versions, load, and the settings of each broker by its name."""
     found: dict[str, Any] = {
         "cores": available_cores(),
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "architecture": platform.machine(),
         "system": f"{platform.system()} {platform.release().split('-')[0]}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
-        "packages": {name: version(name) for name in _PACKAGES},
+        "packages": {name: number for name in _PACKAGES if (number := _version(name))},
         "load": round(os.getloadavg()[0], 2),
+        "brokers": {},
     }
-    if broker is not None:
-        with Management(broker) as management:
-            found["broker"] = f"Apache ActiveMQ Artemis {management.attr('broker', 'Version')}"
-        found["broker_settings"] = BROKER_SETTINGS if broker.owned else "as found (ARTEMIS_URL)"
+    if artemis is not None:
+        with Management(artemis) as management:
+            name = f"Apache ActiveMQ Artemis {management.attr('broker', 'Version')}"
+        found["brokers"][name] = BROKER_SETTINGS if artemis.owned else "as found (ARTEMIS_URL)"
+    if rabbit is not None:
+        found["brokers"][f"RabbitMQ {rabbit.version()}"] = RABBIT_SETTINGS
     return found
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
 
 
 def available_cores() -> int:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from uuid import uuid4
@@ -90,3 +93,27 @@ class Tally:
     @property
     def left(self) -> int:
         return self._left
+
+
+class Latencies:
+    """From the send of an event to its handler, in one process."""
+
+    def __init__(self) -> None:
+        self._sent: dict[int, float] = {}
+        self.seconds: list[float] = []
+
+    def sending(self, number: int) -> None:
+        """Event *number* is about to be made and sent."""
+        self._sent[_FIRST_ID + number] = time.perf_counter()
+
+    def arrived(self, order_id: int) -> None:
+        """Its handler was called."""
+        self.seconds.append(time.perf_counter() - self._sent[order_id])
+
+
+async def at_pace(count: int, pace: float, send: Callable[[int], None]) -> None:
+    """Call *send* with 0 to *count* - 1, *pace* times a second; a late one is not waited for by those that follow."""
+    start = time.perf_counter()
+    for number in range(count):
+        await asyncio.sleep(max(0.0, start + number / pace - time.perf_counter()))
+        send(number)

@@ -8,44 +8,63 @@ from typing import Any
 
 from .measure import Sample, Spread, paired_ratios
 from .rounds import Outcome, Plan
-from .settings import CONFIRM, KINDS, TITLES, Contender
+from .settings import IMPORT, KINDS, TIMED, TITLES, Contender
+from .targets import TARGETS, Target
 
-_LABEL = 28
-_RATE_HEADER = f"{'':<{_LABEL}}{'messages/s':>11}{'range':>20}{'x raw':>8}{'range':>14}{'CPU us/msg':>12}{'/ raw':>7}"
-_TIME_HEADER = f"{'':<{_LABEL}}{'p50 ms':>11}{'range':>20}{'/ raw':>8}{'p99 ms':>14}{'CPU us/msg':>12}{'/ raw':>7}"
+_LABEL = 30
+_RATE_HEADER = (
+    f"{'':<{_LABEL}}{'messages/s':>11}{'range':>20}{'x first':>9}{'range':>14}{'CPU us/msg':>12}{'/ first':>9}"
+)
+_TIME_HEADER = f"{'':<{_LABEL}}{'p50 ms':>11}{'range':>20}{'/ first':>9}{'p99 ms':>14}{'CPU us/msg':>12}{'/ first':>9}"
 
 
 def table(plan: Plan, outcome: Outcome) -> str:
     """Return one table per kind of work."""
     lines: list[str] = []
     for kind in KINDS:
-        rows = [one for one in plan.contenders if outcome.results[one.key].get(kind)]
+        rows = taking_part(plan, outcome, kind)
         if rows:
-            header = _TIME_HEADER if kind == CONFIRM else _RATE_HEADER
+            header = _TIME_HEADER if kind in TIMED else _RATE_HEADER
             lines += ["", TITLES[kind], header, *_rows(rows, kind, outcome)]
     lines += ["", _legend(plan)]
     return "\n".join(lines)
 
 
-def settings(plan: Plan, machine: dict[str, Any]) -> str:
+def targets(outcome: Outcome) -> str:
+    """Return the figures to reach, what was measured, and the verdicts."""
+    lines = [f"{'target':<48}{'measured':>10}{'range':>18}{'goal':>10}{'moonshot':>10}  verdict"]
+    for one in TARGETS:
+        found = one.measured(outcome.results)
+        shown, spread = one.cells(found)
+        verdict = one.verdict(found)
+        aims = f"{one.aim(one.goal):>10}{one.aim(one.moonshot):>10}"
+        lines.append(f"{one.work:<48}{shown:>10}{spread:>18}{aims}  {verdict}")
+        if verdict == "not met" and one.reason:
+            lines.append(f"{'':<4}why: {one.reason}")
+    return "\n".join(lines)
+
+
+def settings(plan: Plan, machine: dict[str, Any], left_out: dict[str, str]) -> str:
     """Return what everybody should know before reading a figure."""
     order, packages = plan.order, machine["packages"]
     hardware = f"{machine['cores']} cores, {machine['memory_gb']} GB, {machine['architecture']}"
+    scales = ", ".join(f"{one.key} {one.scale:g}x" for one in plan.contenders if one.scale != 1)
     lines = [
         f"machine    {hardware}, {machine['system']}, load {machine['load']}",
         f"versions   {machine['python']}, " + ", ".join(f"{name} {number}" for name, number in packages.items()),
-        *([f"broker     {machine['broker']}, {machine['broker_settings']}"] if "broker" in machine else []),
+        *(f"broker     {name}, {machine['brokers'][name]}" for name in machine["brokers"]),
         "message    5 CloudEvents attributes, content type, duplicate id, 2 user headers, 200 bytes of JSON; durable",
-        f"settings   {order.messages} messages per round ("
-        + ", ".join(f"{one.key} {one.scale}x" for one in plan.contenders if one.scale > 1)
-        + f"), {order.confirms} single sends, {order.in_flight} sends in flight, prefetch {order.prefetch}",
+        f"settings   {order.messages} messages per round ({scales or 'all'})",
+        f"           {order.confirms} single sends, {order.paced} at {order.pace:g}/s",
+        f"           {order.in_flight} sends in flight, prefetch {order.prefetch}",
         f"rounds     {plan.rounds} and a warm-up, interleaved, each contender in a process of its own every time",
+        *(f"left out   {key}: {reason}" for key, reason in left_out.items()),
     ]
-    return "\n".join(line.replace(" (), ", ", ") for line in lines)
+    return "\n".join(lines)
 
 
-def as_json(plan: Plan, outcome: Outcome, machine: dict[str, Any]) -> dict[str, Any]:
-    """Return everything that was measured, and the ratios to the raw client of the same protocol."""
+def as_json(plan: Plan, outcome: Outcome, machine: dict[str, Any], left_out: dict[str, str]) -> dict[str, Any]:
+    """Return everything that was measured, the ratios to the first of each group, and the verdicts."""
     order = plan.order
     return {
         "machine": machine,
@@ -53,26 +72,46 @@ def as_json(plan: Plan, outcome: Outcome, machine: dict[str, Any]) -> dict[str, 
             "rounds": outcome.rounds,
             "messages": order.messages,
             "confirms": order.confirms,
+            "paced": order.paced,
+            "pace": order.pace,
             "in_flight": order.in_flight,
             "prefetch": order.prefetch,
         },
         "seconds": round(outcome.seconds, 1),
+        "left_out": left_out,
+        "targets": [_target(one, outcome) for one in TARGETS],
         "contenders": {
             one.key: {
                 "label": one.label,
                 "group": one.group,
                 "raw": one.raw,
-                "messages": order.messages * one.scale,
+                "messages": round(order.messages * one.scale),
                 "work": {kind: _work(one, kind, plan, outcome) for kind in outcome.results[one.key]},
             }
             for one in plan.contenders
+            if one.key in outcome.results
         },
+    }
+
+
+def _target(one: Target, outcome: Outcome) -> dict[str, Any]:
+    found = one.measured(outcome.results)
+    return {
+        "work": one.work,
+        "ours": one.ours,
+        "peer": one.peer,
+        "figure": one.figure,
+        "goal": one.goal,
+        "moonshot": one.moonshot,
+        "measured": None if found is None else asdict(found),
+        "verdict": one.verdict(found),
+        "reason": one.reason if one.verdict(found) == "not met" else "",
     }
 
 
 def _work(one: Contender, kind: str, plan: Plan, outcome: Outcome) -> dict[str, Any]:
     samples = outcome.results[one.key][kind]
-    raw = _raw_samples(plan.contenders, one, kind, outcome)
+    raw = raw_samples(plan.contenders, one, kind, outcome)
     return {
         "samples": [asdict(sample) for sample in samples],
         "rate": asdict(Spread.of([sample.rate for sample in samples])),
@@ -82,12 +121,18 @@ def _work(one: Contender, kind: str, plan: Plan, outcome: Outcome) -> dict[str, 
 
 
 def _ratios(samples: Sequence[Sample], raw: Sequence[Sample], kind: str) -> dict[str, Any]:
-    if kind == CONFIRM:
-        main = paired_ratios(_times(samples, "p50"), _times(raw, "p50"))
+    timed = kind in TIMED
+    if timed:
+        main = paired_ratios(times(samples, "p50"), times(raw, "p50"))
     else:
         main = paired_ratios([sample.rate for sample in samples], [sample.rate for sample in raw])
     cpu = paired_ratios([sample.cpu_micros for sample in samples], [sample.cpu_micros for sample in raw])
-    return {("p50" if kind == CONFIRM else "rate") + "_to_raw": asdict(main), "cpu_to_raw": asdict(cpu)}
+    return {("p50" if timed else "rate") + "_to_raw": asdict(main), "cpu_to_raw": asdict(cpu)}
+
+
+def taking_part(plan: Plan, outcome: Outcome, kind: str) -> list[Contender]:
+    """Return those that did a kind of work."""
+    return [one for one in plan.contenders if outcome.results.get(one.key, {}).get(kind)]
 
 
 def _rows(rows: Sequence[Contender], kind: str, outcome: Outcome) -> Iterator[str]:
@@ -97,8 +142,10 @@ def _rows(rows: Sequence[Contender], kind: str, outcome: Outcome) -> Iterator[st
             group = one.group
             yield ""
         samples = outcome.results[one.key][kind]
-        against = _raw_samples(rows, one, kind, outcome)
-        yield _time_row(one, samples, against) if kind == CONFIRM else _rate_row(one, samples, against)
+        against = raw_samples(rows, one, kind, outcome)
+        row = _time_row(one, samples, against) if kind in TIMED else _rate_row(one, samples, against)
+        # Imports are made in processes of their own, whose CPU is not counted.
+        yield row if kind == IMPORT else row + _cpu(samples, against)
 
 
 def _rate_row(one: Contender, samples: Sequence[Sample], raw: Sequence[Sample] | None) -> str:
@@ -107,20 +154,14 @@ def _rate_row(one: Contender, samples: Sequence[Sample], raw: Sequence[Sample] |
     ratio = low_to_high = ""
     if raw is not None:
         against = paired_ratios(rates, [sample.rate for sample in raw])
-        ratio, low_to_high = _figure(against.median), f"{_figure(against.low)}-{_figure(against.high)}"
-    return (
-        f"{one.label:<{_LABEL}}{spread.median:>11,.0f}{_range(spread, 0):>20}{ratio:>8}{low_to_high:>14}"
-        f"{_cpu(samples, raw)}"
-    )
+        ratio, low_to_high = figure(against.median), f"{figure(against.low)}-{figure(against.high)}"
+    return f"{one.label:<{_LABEL}}{spread.median:>11,.0f}{_range(spread, 0):>20}{ratio:>9}{low_to_high:>14}"
 
 
 def _time_row(one: Contender, samples: Sequence[Sample], raw: Sequence[Sample] | None) -> str:
-    middle, worst = Spread.of(_times(samples, "p50")), Spread.of(_times(samples, "p99"))
-    ratio = "" if raw is None else _figure(paired_ratios(_times(samples, "p50"), _times(raw, "p50")).median)
-    return (
-        f"{one.label:<{_LABEL}}{middle.median:>11.3f}{_range(middle, 3):>20}{ratio:>8}{worst.median:>14.3f}"
-        f"{_cpu(samples, raw)}"
-    )
+    middle, worst = Spread.of(times(samples, "p50")), Spread.of(times(samples, "p99"))
+    ratio = "" if raw is None else figure(paired_ratios(times(samples, "p50"), times(raw, "p50")).median)
+    return f"{one.label:<{_LABEL}}{middle.median:>11.3f}{_range(middle, 3):>20}{ratio:>9}{worst.median:>14.3f}"
 
 
 def _cpu(samples: Sequence[Sample], raw: Sequence[Sample] | None) -> str:
@@ -128,16 +169,17 @@ def _cpu(samples: Sequence[Sample], raw: Sequence[Sample] | None) -> str:
     text = f"{Spread.of(micros).median:>12.1f}"
     if raw is None:
         return text
-    return f"{text}{_figure(paired_ratios(micros, [sample.cpu_micros for sample in raw]).median):>7}"
+    return f"{text}{figure(paired_ratios(micros, [sample.cpu_micros for sample in raw]).median):>9}"
 
 
-def _raw_samples(rows: Sequence[Contender], one: Contender, kind: str, outcome: Outcome) -> list[Sample] | None:
-    """Return what the raw client of the same group did in the same rounds; None if there is none, or it is itself."""
+def raw_samples(rows: Sequence[Contender], one: Contender, kind: str, outcome: Outcome) -> list[Sample] | None:
+    """Return what the first of the same group did in the same rounds; None if there is none, or it is itself."""
     raw = next((other for other in rows if other.raw and other.group == one.group), None)
-    return None if raw is None or raw is one else outcome.results[raw.key].get(kind)
+    return None if raw is None or raw is one else outcome.results.get(raw.key, {}).get(kind)
 
 
-def _times(samples: Sequence[Sample], which: str) -> list[float]:
+def times(samples: Sequence[Sample], which: str) -> list[float]:
+    """Return a percentile of each sample in milliseconds."""
     return [getattr(sample, which) * 1000 for sample in samples]
 
 
@@ -145,8 +187,10 @@ def _range(spread: Spread, digits: int) -> str:
     return f"{spread.low:,.{digits}f}-{spread.high:,.{digits}f}"
 
 
-def _figure(ratio: float) -> str:
+def figure(ratio: float) -> str:
     """Two significant digits or two decimals: 0.03, 1.70, 12."""
+    if ratio >= 20:
+        return f"{ratio:.0f}"
     return f"{ratio:.2f}" if ratio >= 0.1 else f"{ratio:.2g}"
 
 
@@ -154,6 +198,6 @@ def _legend(plan: Plan) -> str:
     spread = "Medians over the rounds, ranges from the lowest to the highest; ratios are taken round by round."
     return (
         (spread if plan.rounds > 1 else "One round: nothing is known about the spread.")
-        + "\n'x raw' and '/ raw' compare with the first row of the block. CPU is the client process, all threads.\n"
+        + "\n'x first' and '/ first' compare with the first row of the block. CPU is the client process, all threads.\n"
         "Machine, load and broker make the absolute figures: compare inside one run only."
     )

@@ -6,26 +6,18 @@ import json
 import subprocess
 import sys
 import time
-import uuid
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from aspyx_event.testing import ArtemisBroker, Management
-
+from .brokers import BenchmarkError, Brokers, prepared
 from .measure import Sample
-from .settings import KINDS, Contender, Order
+from .settings import KINDS, TIMED, Contender, Order
 
 ROOT = Path(__file__).resolve().parent.parent
-_POLL = 0.05
 
 #: Samples by contender and kind of work, one per round that counts.
 Results = dict[str, dict[str, list[Sample]]]
-
-
-class BenchmarkError(Exception):
-    """A contender failed or lost messages: its figures would mean nothing."""
 
 
 @dataclass(slots=True)
@@ -54,30 +46,29 @@ class Outcome:
     results: Results = field(default_factory=dict)
 
 
-def run(plan: Plan, broker: ArtemisBroker | None, say: Callable[[str], None]) -> Outcome:
-    """Run a plan; the broker is running, None where no contender needs one.
+def run(plan: Plan, brokers: Brokers, say: Callable[[str], None]) -> Outcome:
+    """Run a plan with the brokers that its contenders need.
 
     Raises:
         BenchmarkError: a contender failed.
     """
     outcome = Outcome(results={one.key: {kind: [] for kind in one.kinds} for one in plan.contenders})
     started = time.monotonic()
-    with managed(broker) as management:
-        for number in range(plan.rounds + 1):
-            begun = time.monotonic()
-            for contender in rotated(plan.contenders, number):
-                with prepared(plan.order, contender, broker, management) as order:
-                    samples, _ = work(order)
-                where = f"round {number}/{plan.rounds}" if number else "warm-up  "
-                say(f"  {where}  {contender.label:<27}  {_brief(samples)}")
-                if number:
-                    for kind, sample in samples.items():
-                        outcome.results[contender.key][kind].append(sample)
-            outcome.rounds, outcome.seconds = number, time.monotonic() - started
-            took = time.monotonic() - begun
-            if number and number < plan.rounds and outcome.seconds + took * 1.2 > plan.seconds:
-                say(f"  stopping after {number} of {plan.rounds} rounds: the time limit is {plan.seconds:g} s")
-                break
+    for number in range(plan.rounds + 1):
+        begun = time.monotonic()
+        for contender in rotated(plan.contenders, number):
+            with prepared(plan.order, contender, brokers) as order:
+                samples, _ = work(order)
+            where = f"round {number}/{plan.rounds}" if number else "warm-up  "
+            say(f"  {where}  {contender.label:<28}  {_brief(samples)}")
+            if number:
+                for kind, sample in samples.items():
+                    outcome.results[contender.key][kind].append(sample)
+        outcome.rounds, outcome.seconds = number, time.monotonic() - started
+        took = time.monotonic() - begun
+        if number and number < plan.rounds and outcome.seconds + took * 1.2 > plan.seconds:
+            say(f"  stopping after {number} of {plan.rounds} rounds: the time limit is {plan.seconds:g} s")
+            break
     return outcome
 
 
@@ -113,50 +104,9 @@ def work(order: Order, *, profile: bool = False) -> tuple[dict[str, Sample], str
     return {kind: Sample(**values) for kind, values in samples.items()}, done.stderr
 
 
-@contextmanager
-def prepared(
-    order: Order, contender: Contender, broker: ArtemisBroker | None, management: Management | None
-) -> Iterator[Order]:
-    """Give the order of one contender, with a queue of a name nobody else uses, for as long as the block lasts."""
-    order = replace(order, contender=contender.key, messages=order.messages * contender.scale)
-    if not contender.needs_broker or broker is None or management is None:
-        yield order
-        return
-    name = f"aspyx-benchmark-{uuid.uuid4().hex[:12]}"
-    order = replace(
-        order,
-        address=name,
-        queue=f"{name}-listener",
-        host=broker.host,
-        port=broker.port,
-        user=broker.user,
-        password=broker.password,
-    )
-    management.create_queue(order.queue, order.address)
-    try:
-        yield order
-        _check_empty(order, management)
-    finally:
-        management.destroy_queue(order.queue)
-
-
-def managed(broker: ArtemisBroker | None) -> AbstractContextManager[Management | None]:
-    """Return the management interface of the broker, if there is one."""
-    return nullcontext() if broker is None else Management(broker)
-
-
-def _check_empty(order: Order, management: Management) -> None:
-    """Every message was acknowledged, or the queue would still have it. The broker may be a little behind."""
-    end = time.monotonic() + order.deadline
-    while (left := management.messages(order.queue)) > 0:
-        if time.monotonic() > end:
-            raise BenchmarkError(f"{order.contender} left {left} messages in its queue: they were not acknowledged")
-        time.sleep(_POLL)
-
-
 def _brief(samples: dict[str, Sample]) -> str:
     parts = []
     for kind, sample in samples.items():
-        figure = f"{sample.rate:,.0f}/s" if sample.p50 is None else f"{sample.p50 * 1000:.3f} ms"
+        figure = f"{sample.p50 * 1000:.3f} ms" if kind in TIMED and sample.p50 else f"{sample.rate:,.0f}/s"
         parts.append(f"{kind.replace('_', ' ')} {figure}")
     return "  ".join(parts)

@@ -11,22 +11,13 @@ from importlib import import_module
 
 from . import hotspots
 from .measure import Sample
-from .settings import Order
-
-_MODULES = {
-    "proton": "reactor",
-    "stomp.py": "stomp_py",
-    "calls": "calls",
-    "ours-amqp": "ours",
-    "ours-stomp": "ours",
-    "ours-local": "ours",
-    "ours-local-objects": "ours",
-}
+from .settings import CONTENDERS, Order
 
 
 def runner(contender: str) -> Callable[[Order], dict[str, Sample]]:
     """Return what runs a contender; its driver is imported now."""
-    run: Callable[[Order], dict[str, Sample]] = import_module(f".contenders.{_MODULES[contender]}", __package__).run
+    module = next(one.module for one in CONTENDERS if one.key == contender)
+    run: Callable[[Order], dict[str, Sample]] = import_module(f".contenders.{module}", __package__).run
     return run
 
 

@@ -1,4 +1,4 @@
-"""aspyx_event as an application uses it: an event class, an interceptor, a handler that is told its context."""
+"""aspyx_event over a broker, as an application uses it: an event class, an interceptor, a handler with its context."""
 
 from __future__ import annotations
 
@@ -15,17 +15,16 @@ from aspyx_event import (
     EventDescriptor,
     EventListenerDescriptor,
     EventManager,
-    LocalProvider,
     Provider,
+    Receipt,
     StompProvider,
-    Subscription,
     event,
 )
 
 from ..measure import Sample, Stopwatch
-from ..message import SESSION, TENANT, OrderPlaced, Tally
+from ..message import SESSION, TENANT, Latencies, OrderPlaced, Tally, at_pace
 from ..message import order as make
-from ..settings import CONFIRM, CONSUME, END_TO_END, PUBLISH, Order
+from ..settings import CONFIRM, CONSUME, END_TO_END, PACED, PUBLISH, Order
 
 session: ContextVar[str] = ContextVar("session", default=SESSION)
 
@@ -49,19 +48,18 @@ class _Application:
     def __init__(self, order: Order, manager: EventManager) -> None:
         self._order, self._manager = order, manager
         self._tally, self._received = Tally(), asyncio.Event()
+        self._times: Latencies | None = None
 
     async def on(self, event: OrderPlaced, context: EventContext) -> None:
         assert context.headers["tenant"]
+        if self._times is not None:
+            self._times.arrived(event.order_id)
         if self._tally.add(event.order_id):
             self._received.set()
 
-    async def run(self, local: bool) -> dict[str, Sample]:
+    async def run(self) -> dict[str, Sample]:
         order = self._order
         results: dict[str, Sample] = {}
-        # In memory a queue is there from its first listener on; at the broker it was made before.
-        subscription = await self._subscribe() if local else None
-        if subscription is not None:
-            await subscription.pause()
 
         watch = Stopwatch()
         single = [await self._send_one(number) for number in range(order.confirms)]
@@ -73,10 +71,7 @@ class _Application:
 
         self._expect(order.confirms, order.messages)
         watch = Stopwatch()
-        if subscription is None:
-            await self._subscribe()
-        else:
-            await subscription.resume()
+        await self._subscribe()
         await self._received.wait()
         results[CONSUME] = watch.stop(order.waiting)
         self._tally.verify()
@@ -87,12 +82,26 @@ class _Application:
         await self._received.wait()
         results[END_TO_END] = watch.stop(order.messages)
         self._tally.verify()
+
+        self._expect(order.paced)
+        self._times = times = Latencies()
+        receipts: list[Receipt] = []
+
+        def send(number: int) -> None:
+            times.sending(number)
+            receipts.append(self._manager.send_event(make(number), headers=TENANT))
+
+        watch = Stopwatch()
+        await at_pace(order.paced, order.pace, send)
+        for receipt in receipts:
+            await receipt
+        await self._received.wait()
+        results[PACED] = watch.stop(order.paced, times.seconds)
+        self._tally.verify()
         return results
 
-    async def _subscribe(self) -> Subscription:
-        return await self._manager.subscribe(
-            OrderPlaced, self.on, name=self._order.queue, prefetch=self._order.prefetch
-        )
+    async def _subscribe(self) -> None:
+        await self._manager.subscribe(OrderPlaced, self.on, name=self._order.queue, prefetch=self._order.prefetch)
 
     def _expect(self, *parts: int) -> None:
         self._tally = Tally(*parts)
@@ -115,18 +124,14 @@ class _Application:
 def _provider(order: Order) -> Provider:
     if order.contender == "ours-amqp":
         return AMQPProvider("benchmark", order.host, order.port, order.user, order.password)
-    if order.contender == "ours-stomp":
-        return StompProvider(order.host, order.port, order.user, order.password, server_name="benchmark")
-    return LocalProvider(copy=order.contender != "ours-local-objects")
+    return StompProvider(order.host, order.port, order.user, order.password, server_name="benchmark")
 
 
 async def _run(order: Order) -> dict[str, Sample]:
     # Here and not at the class, because the name is another one in each process.
     event(name=order.address, durable=True)(OrderPlaced)
-    provider = _provider(order)
-    async with EventManager(provider, pipelines=[SessionPipeline()]) as manager:
-        work = _Application(order, manager).run(isinstance(provider, LocalProvider))
-        return await asyncio.wait_for(work, order.deadline * 4)
+    async with EventManager(_provider(order), pipelines=[SessionPipeline()]) as manager:
+        return await asyncio.wait_for(_Application(order, manager).run(), order.deadline * 5)
 
 
 def run(order: Order) -> dict[str, Sample]:

@@ -11,8 +11,8 @@ from proton.handlers import MessagingHandler
 from proton.reactor import Container, LinkOption
 
 from ..measure import Sample, Stopwatch
-from ..message import CONTENT_TYPE, Tally, raw_body, raw_headers
-from ..settings import CONFIRM, CONSUME, END_TO_END, PUBLISH, Order
+from ..message import CONTENT_TYPE, Latencies, Tally, raw_body, raw_headers
+from ..settings import CONFIRM, CONSUME, END_TO_END, PACED, PUBLISH, Order
 
 
 class _Topic(LinkOption):  # type: ignore[misc]
@@ -39,6 +39,7 @@ class _Client(MessagingHandler):  # type: ignore[misc]
                 (PUBLISH, order.messages, order.in_flight, 0),
                 (CONSUME, 0, 0, order.waiting),
                 (END_TO_END, order.messages, order.in_flight, order.messages),
+                (PACED, order.paced, 0, order.paced),
             )
         )
         self._kind = ""
@@ -48,6 +49,7 @@ class _Client(MessagingHandler):  # type: ignore[misc]
         self._watch: Stopwatch | None = None
         self._started = 0.0
         self._single: list[float] = []
+        self._times = Latencies()
         self._connection: Any = None
         self._sender: Any = None
         self._receiver: Any = None
@@ -79,7 +81,10 @@ class _Client(MessagingHandler):  # type: ignore[misc]
     def on_message(self, event: Any) -> None:
         message = event.message
         assert message.properties["tenant"]
-        self._all_received = self._tally.add(json.loads(bytes(message.body))["order_id"])
+        order_id = json.loads(bytes(message.body))["order_id"]
+        if self._kind == PACED:
+            self._times.arrived(order_id)
+        self._all_received = self._tally.add(order_id)
         self.accept(event.delivery)
         if self._all_received:
             self._check(event)
@@ -99,8 +104,12 @@ class _Client(MessagingHandler):  # type: ignore[misc]
     def on_transport_error(self, event: Any) -> None:
         raise RuntimeError(f"connection lost: {event.transport.condition}")
 
-    def on_timer_task(self, event: Any) -> None:  # noqa: ARG002
-        raise TimeoutError(f"{self._kind} took more than {self._order.deadline:g} s")
+    def on_timer_task(self, event: Any) -> None:
+        if self._kind != PACED or self._sent == self._to_send:
+            raise TimeoutError(f"{self._kind} took more than {self._order.deadline:g} s")
+        self._times.sending(self._sent)
+        self._send()
+        self._schedule(event)
 
     def _next(self, event: Any) -> None:
         work = next(self._works, None)
@@ -114,8 +123,8 @@ class _Client(MessagingHandler):  # type: ignore[misc]
         # What waits in the queue is of two kinds of work, and both count from 0.
         parts = (self._order.confirms, self._order.messages) if self._kind == CONSUME else (expected,)
         self._tally, self._all_received = Tally(*parts), not expected
-        self._timer = event.container.schedule(self._order.deadline, self)
-        self._watch = Stopwatch()
+        self._watch, self._started = Stopwatch(), time.perf_counter()
+        self._schedule(event)
         if expected and self._receiver is None:
             self._receiver = event.container.create_receiver(
                 self._connection,
@@ -127,25 +136,36 @@ class _Client(MessagingHandler):  # type: ignore[misc]
     def _fill(self) -> None:
         sender = self._sender
         while self._sent < self._to_send and self._sent - self._confirmed < self._window and sender.credit > 0:
-            headers = raw_headers(self._order.address)
             self._started = time.perf_counter()
-            sender.send(
-                Message(
-                    id=headers["cloudEvents_id"],
-                    body=raw_body(self._sent),
-                    inferred=True,
-                    durable=True,
-                    content_type=CONTENT_TYPE,
-                    properties=headers,
-                )
+            self._send()
+
+    def _send(self) -> None:
+        headers = raw_headers(self._order.address)
+        self._sender.send(
+            Message(
+                id=headers["cloudEvents_id"],
+                body=raw_body(self._sent),
+                inferred=True,
+                durable=True,
+                content_type=CONTENT_TYPE,
+                properties=headers,
             )
-            self._sent += 1
+        )
+        self._sent += 1
+
+    def _schedule(self, event: Any) -> None:
+        """Plan the next paced send; in other kinds of work, and after the last one, the time limit."""
+        delay = self._order.deadline
+        if self._kind == PACED and self._sent < self._to_send:
+            delay = max(0.0, self._started + self._sent / self._order.pace - time.perf_counter())
+        self._timer = event.container.schedule(delay, self)
 
     def _check(self, event: Any) -> None:
         if self._confirmed < self._to_send or not self._all_received or self._watch is None:
             return
         messages = self._to_send or self._order.waiting
-        self.results[self._kind] = self._watch.stop(messages, self._single if self._kind == CONFIRM else ())
+        single = {CONFIRM: self._single, PACED: self._times.seconds}.get(self._kind, ())
+        self.results[self._kind] = self._watch.stop(messages, single)
         self._tally.verify()
         self._next(event)
         self._fill()

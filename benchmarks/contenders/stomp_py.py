@@ -10,8 +10,8 @@ from typing import Any
 import stomp
 
 from ..measure import Sample, Stopwatch
-from ..message import CONTENT_TYPE, Tally, raw_body, raw_headers
-from ..settings import CONFIRM, CONSUME, END_TO_END, PUBLISH, Order
+from ..message import CONTENT_TYPE, Latencies, Tally, raw_body, raw_headers
+from ..settings import CONFIRM, CONSUME, END_TO_END, PACED, PUBLISH, Order
 
 
 class _Client(stomp.ConnectionListener):  # type: ignore[misc]
@@ -23,6 +23,7 @@ class _Client(stomp.ConnectionListener):  # type: ignore[misc]
         self._confirmed = self._to_confirm = 0
         self._all_confirmed, self._all_received = threading.Event(), threading.Event()
         self._tally = Tally()
+        self._times: Latencies | None = None
         self._error: BaseException | None = None
 
     def run(self) -> dict[str, Sample]:
@@ -53,6 +54,14 @@ class _Client(stomp.ConnectionListener):  # type: ignore[misc]
         results[END_TO_END] = watch.stop(order.messages)
         self._tally.verify()
 
+        self._expect(order.paced)
+        self._times = times = Latencies()
+        watch = Stopwatch()
+        self._send_paced(times)
+        self._wait(self._all_received)
+        results[PACED] = watch.stop(order.paced, times.seconds)
+        self._tally.verify()
+
         self._connection.disconnect()
         return results
 
@@ -65,7 +74,10 @@ class _Client(stomp.ConnectionListener):  # type: ignore[misc]
     def on_message(self, frame: Any) -> None:
         try:
             assert frame.headers["tenant"]
-            complete = self._tally.add(json.loads(frame.body)["order_id"])
+            order_id = json.loads(frame.body)["order_id"]
+            if self._times is not None:
+                self._times.arrived(order_id)
+            complete = self._tally.add(order_id)
             self._connection.ack(frame.headers["ack"])
         except Exception as error:  # it would end with the receiver thread, unseen
             self._fail(error)
@@ -108,6 +120,15 @@ class _Client(stomp.ConnectionListener):  # type: ignore[misc]
         for number in range(self._order.messages):
             if not self._free.acquire(timeout=self._order.deadline):
                 raise TimeoutError(f"no receipt for {self._order.deadline:g} s")
+            self._send(number, self._headers())
+        self._wait(self._all_confirmed)
+
+    def _send_paced(self, times: Latencies) -> None:
+        self._begin_sending(self._order.paced)
+        start = time.perf_counter()
+        for number in range(self._order.paced):
+            time.sleep(max(0.0, start + number / self._order.pace - time.perf_counter()))
+            times.sending(number)
             self._send(number, self._headers())
         self._wait(self._all_confirmed)
 

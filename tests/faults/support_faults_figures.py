@@ -17,6 +17,7 @@ class Figures:
         faults: How often it happened.
         recoveries: Seconds from the end of each fault to the moment confirmations and handlings flow again.
         stuck: Messages that the broker kept for a connection it had closed, until it was restarted.
+        routed_late: Times that the broker took ten seconds to close a connection, and routed what had come over it then.
         dropped: Accepted events that a broker was told to drop.
         samples: How often processes said whether they were ready.
         wrong: Longest time in seconds that one of them was wrong.
@@ -39,6 +40,7 @@ class Figures:
     redelivered: int = 0
     dropped: int = 0
     stuck: int = 0
+    routed_late: int = 0
     samples: int = 0
     wrong: float = 0.0
     grown: int = 0

@@ -64,6 +64,11 @@ class Listening:
         fails: Share that fails at every attempt.
         flaky: Share that fails at the first attempt of a delivery.
         hangs: Share whose handler never returns.
+        stubborn: Share whose handler goes on when it is cancelled at its time limit.
+        memory: Share for which there is not enough memory.
+        ends: Every so many events one ends the process by SIGKILL, or tries to by SystemExit, in turn; 0 is never.
+        crashes: So many times, and then the event is a dead letter.
+        timeout: Seconds of one attempt; None does not limit it.
         blocks: So many handlings, and the last of them holds the event loop for `block_for` seconds; 0 is never.
     """
 
@@ -78,12 +83,17 @@ class Listening:
     fails: float = 0.0
     flaky: float = 0.0
     hangs: float = 0.0
+    stubborn: float = 0.0
+    memory: float = 0.0
+    ends: int = 0
+    crashes: int = 3
+    timeout: float | None = None
     blocks: int = 0
     block_for: float = 0.0
 
     def tame(self) -> Listening:
-        """The same listener without what takes time; what must fail still does."""
-        return dataclasses.replace(self, work=0.0, work_more=0.0, hangs=0.0, blocks=0)
+        """The same listener without what takes time or ends it; what must fail still does."""
+        return dataclasses.replace(self, work=0.0, work_more=0.0, hangs=0.0, blocks=0, ends=0)
 
 
 @dataclass(kw_only=True)
@@ -92,6 +102,7 @@ class Plan:
 
     Attributes:
         name: Of the process and of its ledger file.
+        server: Name under which it is known to its broker; "" is made from the others.
         folder: Of the ledger.
         event: Name of the event.
         listening: Listeners of a consumer; none makes it a producer.
@@ -101,6 +112,7 @@ class Plan:
         keys: Number of keys.
         padding: Characters that each event carries.
         stop_timeout: Seconds that running handlers have at the end.
+        replay: Dead letters a second that it sends back to its listeners; 0 leaves them alone.
         sabotage: Name of a change in `support_faults_sabotage`; "" for none.
         limit: Seconds after which the process ends itself, whatever happens.
     """
@@ -117,6 +129,8 @@ class Plan:
     keys: int = 8
     padding: int = 0
     stop_timeout: float = 10.0
+    replay: float = 0.0
+    server: str = ""
     sabotage: str = ""
     limit: float = 900.0
 

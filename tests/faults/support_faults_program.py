@@ -16,9 +16,9 @@ import support_faults_sabotage as sabotage
 from support_faults_health import sample_health
 from support_faults_ledger import ACCEPTED, BEGUN, HANDLED, RAISED, READY, REFUSED, SENT, Pen
 from support_faults_plan import Listening, Plan, tick_event
-from support_faults_trace import mark, sent_headers
+from support_faults_trace import REPLAY_OF, mark, sent_headers
 
-from aspyx_event import EventManager, Retry, RetryMode
+from aspyx_event import EventException, EventManager, Retry, RetryMode
 
 logger = logging.getLogger("faults")
 
@@ -40,20 +40,37 @@ class Handler:
         return share > 0 and zlib.crc32(f"{self._seed} {what} {event_id}".encode()) < share * 2**32
 
     async def on(self, event, context) -> None:
-        facts = (event.id, event.key, event.seq, self._listening.name, context.attempt, context.redelivered)
+        # A replay begins to count anew; to the ledger it is not the same attempt once more.
+        attempt = context.attempt + 1000 * (REPLAY_OF in context.headers)
+        facts = (event.id, event.key, event.seq, self._listening.name, attempt, context.redelivered)
         self._pen.write(BEGUN, *facts, note=mark(event.id, context.headers))
         listening = self._listening
         if self._chosen("fails", event.id) or (context.attempt == 1 and self._chosen("flaky", event.id)):
             self._pen.write(RAISED, *facts)
             raise InjectedError(event.id)
-        if self._chosen("hangs", event.id):
-            await asyncio.Event().wait()
+        await self._misbehave(event.id)
         self._handlings += 1
         if listening.blocks and self._handlings % listening.blocks == 0:
             time.sleep(listening.block_for)  # noqa: ASYNC251  the fault under test
         if listening.work or listening.work_more:
             await asyncio.sleep(listening.work + self._random.random() * listening.work_more)
         self._pen.write(HANDLED, *facts)
+
+    async def _misbehave(self, event_id: str) -> None:
+        if self._chosen("hangs", event_id):
+            await asyncio.Event().wait()
+        if self._chosen("stubborn", event_id):
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                await asyncio.sleep(3.0)
+        if self._chosen("memory", event_id):
+            raise MemoryError(event_id)
+        number, ends = int(event_id.rpartition(".")[2]), self._listening.ends
+        if ends and number % ends == ends - 1:
+            if number // ends % 2:
+                raise SystemExit(4)
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 class Producer:
@@ -102,7 +119,8 @@ async def run(plan: Plan) -> None:
     loop.add_signal_handler(signal.SIGTERM, stopping.set)
     watch = asyncio.create_task(end_with_parent(os.getppid()))
     pen = Pen(Path(plan.folder), plan.name)
-    manager = EventManager(plan.endpoint.make(f"{plan.event}.{plan.name}"), stop_timeout=plan.stop_timeout)
+    server_name = f"{plan.event}.{plan.server or plan.name}"
+    manager = EventManager(plan.endpoint.make(server_name), stop_timeout=plan.stop_timeout)
     await manager.start()
     for one in plan.listening:
         handler = Handler(one, plan.seed, pen)
@@ -110,6 +128,8 @@ async def run(plan: Plan) -> None:
             attempts=one.attempts,
             delay=one.delay,
             mode=RetryMode.DELAYED if one.delayed else RetryMode.IN_ORDER,
+            timeout=one.timeout,
+            crashes=one.crashes,
         )
         await manager.subscribe(
             tick_event(plan.event) if one is plan.listening[0] else plan.event,
@@ -121,7 +141,9 @@ async def run(plan: Plan) -> None:
         )
     pen.write(READY)
     sampling = asyncio.create_task(sample_health(manager, pen))
-    if plan.listening:
+    if plan.replay:
+        await replay(manager, plan.replay, stopping)
+    elif plan.listening:
         await stopping.wait()
     else:
         await Producer(manager, plan, pen).run(stopping)
@@ -129,6 +151,16 @@ async def run(plan: Plan) -> None:
     await asyncio.gather(sampling, return_exceptions=True)
     await manager.stop()
     watch.cancel()
+
+
+async def replay(manager: EventManager, rate: float, stopping: asyncio.Event) -> None:
+    """Send the dead letters back, again whenever the broker went away meanwhile."""
+    while not stopping.is_set():
+        try:
+            await manager.dead_letters.replay_all(rate=rate)
+        except EventException as error:
+            logger.warning("replay: %r", error)
+        await asyncio.sleep(0.2)
 
 
 async def end_with_parent(parent: int) -> None:

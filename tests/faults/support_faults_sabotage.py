@@ -157,6 +157,36 @@ def dead_letters_unconfirmed() -> None:
     replace_method(Dispatcher, "_give_up", careless)
 
 
+def always_ready() -> None:
+    """The process says that it is ready, whatever happens."""
+    import dataclasses
+
+    from aspyx_event.engine import core
+
+    def rosy(original):
+        async def check(*arguments, **options):
+            found = await original(*arguments, **options)
+            return dataclasses.replace(found, ready=True)
+
+        return check
+
+    core.check_health = rosy(core.check_health)
+
+
+def letters_without_headers() -> None:
+    """A dead letter keeps what the framework wrote and loses what the sender gave."""
+    from aspyx_event.engine import dispatch
+
+    def stripped(original):
+        def dead_letter(body, headers, *arguments, **options):
+            own = {name: value for name, value in headers.items() if name.startswith(("cloudEvents_", "content-"))}
+            return original(body, own, *arguments, **options)
+
+        return dead_letter
+
+    dispatch.dead_letter = stripped(dispatch.dead_letter)
+
+
 SABOTAGES: dict[str, Callable[[], None]] = {
     "decode-raises": decode_raises,
     "settle-first": settle_first,
@@ -165,6 +195,8 @@ SABOTAGES: dict[str, Callable[[], None]] = {
     "nack": nack,
     "no-duplicate-id": no_duplicate_id,
     "dead-letters-unconfirmed": dead_letters_unconfirmed,
+    "always-ready": always_ready,
+    "letters-without-headers": letters_without_headers,
 }
 
 

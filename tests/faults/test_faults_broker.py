@@ -68,6 +68,4 @@ async def test_nothing_confirmed_is_lost_when_an_administrator_closes_connection
         rig.over()
     await rig.flow(1000)
     figures = await rig.settle()
-    # Over STOMP a message whose SEND crosses the closing may be routed ten seconds late ("AMQ212041: Timed out waiting
-    # for netty channel to close"), although the broker knows it by then and confirms it when it is sent again.
-    rig.check(redeliveries=2 * PREFETCH * figures.faults, ordered=rig.provider != "stomp")
+    rig.check(redeliveries=2 * PREFETCH * figures.faults)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from support_faults_plan import Listening
 
@@ -33,8 +35,8 @@ async def test_what_always_fails_becomes_a_dead_letter_and_all_else_is_handled(r
 @pytest.mark.fault("F9 handlers raise, broker killed")
 async def test_dead_letters_are_complete_and_single_when_the_broker_is_killed(rig, size):
     await rig.consume(
-        Listening(name="half", fails=0.5, attempts=2, concurrency=4),
-        Listening(name="later", fails=0.3, flaky=0.3, attempts=3, delay=0.5, delayed=True),
+        Listening(name="half", fails=0.5, attempts=2, concurrency=16),
+        Listening(name="later", fails=0.3, flaky=0.3, attempts=3, delay=0.5, delayed=True, concurrency=8),
     )
     await rig.produce(rate=300)
     for _ in range(size(1, 8)):
@@ -46,6 +48,73 @@ async def test_dead_letters_are_complete_and_single_when_the_broker_is_killed(ri
     figures = await rig.settle()
     # Every delivery that comes again is tried as often as it may be.
     rig.check(redeliveries=2 * 3 * PREFETCH * figures.faults)
+
+
+@pytest.mark.fault("F9 replayed, broker killed")
+async def test_a_replay_loses_nothing_and_changes_nothing_when_the_broker_is_killed(rig, size):
+    count = size(300, 3_000)
+    broken = await rig.consume(Listening(name="one", fails=0.5, attempts=2, delay=0.005, concurrency=4), name="broken")
+    producer = await rig.produce(count=count, rate=size(300, 500))
+    assert await producer.ended() == 0
+    await rig.emptied()
+    assert await broken.stop() == 0
+    dead = count - len(rig.ledger.listeners["one"].handled)
+    assert dead > count / 4
+    await rig.consume(Listening(name="one"), name="healed", replay=size(100, 150))
+    handled = rig.ledger.listeners["one"].handled
+    for number in range(size(1, 5)):
+        before = len(handled)
+        await rig.until(lambda before=before: len(handled) > before + 30, "dead letters come back")
+        assert len(handled) < count, f"all were replayed before fault {number}"
+        rig.cut("healed")
+        await rig.kill_broker()
+        rig.over()
+    await rig.until(lambda: len(handled) == count, "every dead letter comes back")
+    figures = await rig.settle()
+    # Its publication was confirmed, the letter not yet removed: that one is replayed twice.
+    rig.check(redeliveries=2 * PREFETCH * figures.faults, ordered=False)
+    assert figures.dead_letters == 0, "a letter that was replayed is still there"
+
+
+@pytest.mark.fault("F9 handler ends its process")
+async def test_an_event_that_ends_the_process_becomes_a_dead_letter_and_all_else_is_handled(rig, size):
+    count, ends = size(60, 300), 30
+    listening = Listening(name="one", prefetch=20, ends=ends, crashes=2)
+    consumer = await rig.consume(listening, name="consumer-0", server="consumer")
+    producer = await rig.produce(count=count, rate=200)
+    assert await producer.ended() == 0
+    while await rig.left():
+        assert rig.figures.faults <= count, "it ends the process again and again"
+        if not consumer.alive:
+            rig.fault()
+            consumer = await rig.consume(listening, name=f"consumer-{rig.figures.faults}", server="consumer")
+        await asyncio.sleep(0.05)
+    figures = await rig.settle()
+    # Half of them try to end it from within, which is a failure like any other. The others do so twice with a note of it
+    # in the broker, and once before that: what comes later in a process' life costs no note.
+    killers = count // ends / 2
+    assert 2 * killers <= figures.faults <= 3 * killers
+    rig.check(redeliveries=20 * figures.faults)
+    assert rig.dead("one") == {f"producer.{number}" for number in range(ends - 1, count, ends)}
+
+
+@pytest.mark.fault("F9 time limit, memory")
+async def test_a_handler_that_ignores_its_time_limit_or_has_no_memory_disturbs_nobody(rig, size):
+    count = size(200, 2_000)
+    bad = Listening(name="bad", stubborn=0.02, memory=0.1, timeout=0.3, concurrency=16, prefetch=50)
+    await rig.consume(bad, Listening(name="none"))
+    rig.fault()
+    producer = await rig.produce(count=count, rate=100, keys=1000)
+    assert await producer.ended() == 0
+    await rig.until(lambda: len(rig.ledger.listeners["none"].handled) == count, "the other is not disturbed")
+    await rig.emptied()
+    await rig.settle()
+    rig.check(redeliveries=0)
+    assert rig.dead("bad") == rig.ledger.accepted.keys() - rig.ledger.listeners["bad"].handled.keys()
+    assert {letter.headers["aspyx-cause-type"].rpartition(".")[2] for letter in rig.dead_letters} == {
+        "HandlerTimeoutError",
+        "MemoryError",
+    }
 
 
 @pytest.mark.fault("F9 handlers hang")

@@ -73,7 +73,7 @@ async def test_nothing_is_lost_or_sent_twice_over_a_slow_network(rig, size):
     await rig.produce(proxy=proxies[1], padding=200, rate=50)
     await rig.flow(10)
     before = [proxy.connections for proxy in proxies]
-    for _ in range(size(1, 10)):
+    for _ in range(size(1, 4)):
         for shape in ({"latency": 0.2, "jitter": 0.15}, {"bandwidth": 64_000}):
             for proxy in proxies:
                 proxy.shape(**shape)

@@ -15,6 +15,7 @@ from aspyx_event import (
     DeclarationError,
     EventManager,
     LocalProvider,
+    Observer,
     Retry,
 )
 from aspyx_event.testing.conformance.processes import numbered_event
@@ -253,3 +254,21 @@ def test_the_global_propagator_is_asked_at_each_use(told, monkeypatch):
     assert trace.get_current_span(propagation.read(headers)).get_span_context().trace_id == 7
     monkeypatch.setattr(propagate, "_HTTP_TEXT_FORMAT", CompositePropagator([]))
     assert not trace.get_current_span(propagation.read(headers)).get_span_context().is_valid
+
+
+async def test_nothing_of_one_event_sticks_to_the_next_one_of_the_same_worker(told, order, unique):
+    between = []
+
+    class Between(Observer):
+        def settling(self, envelope, listener, settlement):
+            between.append(trace.get_current_span().get_span_context())
+
+    seen = Recorder()
+    async with EventManager(LocalProvider(), observers=[told.telemetry(), Between()]) as manager:
+        await manager.subscribe(order, seen, name="billing")
+        await manager.send_event(order(1))
+        await manager.send_event(order(2))
+        await handled(told, f"{unique}.order", 2)
+    creations = [span.context.span_id for span in told.named(f"create {unique}.order")]
+    assert [links_of(span) for span in told.named(f"process {unique}.order")] == [[creation] for creation in creations]
+    assert not any(context.is_valid for context in between), "the span of an attempt outlives it"

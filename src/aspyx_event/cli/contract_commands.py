@@ -89,7 +89,8 @@ def _show(report: ContractReport) -> None:
     else:
         breaking = len(report.breaking)
         summary = Text(f"{breaking} breaking change{'' if breaking == 1 else 's'}", "bold red")
-    out.print(summary.append(f"  {report.events} events, {payloads}", "not bold dim"), soft_wrap=True)
+    events = f"{report.events} event{'' if report.events == 1 else 's'}"
+    out.print(summary.append(f"  {events}, {payloads}", "not bold dim"), soft_wrap=True)
 
 
 def _line(one: ContractFinding) -> Text:

@@ -218,15 +218,15 @@ class SchemaValidation:
 def _formats() -> Any:
     """Return a checker of all formats, also those that jsonschema leaves to a further package."""
     checker = _jsonschema().FormatChecker()
-    moment: TypeAdapter[Any] = TypeAdapter(AwareDatetime)
-
-    @checker.checks("date-time", raises=ValueError)
-    def is_moment(value: object) -> bool:
-        if isinstance(value, str):
-            moment.validate_json(json.dumps(value), strict=True)
-        return True
-
+    checker.checks("date-time", raises=ValueError)(_is_moment)
     return checker
+
+
+def _is_moment(value: object) -> bool:
+    if isinstance(value, str):
+        moment: TypeAdapter[Any] = TypeAdapter(AwareDatetime)
+        moment.validate_json(json.dumps(value), strict=True)
+    return True
 
 
 def _line(error: Any) -> str:

@@ -33,11 +33,11 @@ async def reading(
         label: Names the reading in logs.
         window: Messages held at once; a queue with more of them is read to its end only if they are settled meanwhile.
     """
-    arrived: asyncio.Queue[Delivery] = asyncio.Queue()
+    arrived = _Arrived(provider)
     binding = Binding(
         address=address, queue=address, kind=AddressKind.QUEUE, durable=True, prefetch=window, label=label
     )
-    consumer = await provider.subscribe(binding, arrived.put_nowait)
+    consumer = await provider.subscribe(binding, arrived.put)
     try:
         # What is there now lies before this message; with it the end is known without a wait.
         marker = str(uuid4())
@@ -55,7 +55,26 @@ async def reading(
         await consumer.close()
 
 
-async def _until(marker: str, arrived: asyncio.Queue[Delivery], label: str) -> AsyncIterator[Delivery]:
+class _Arrived:
+    """Deliveries that wait to be read, without those of a connection that is gone: they come again over the next one,
+    and whatever is done with the first ones is not settled.
+    """
+
+    def __init__(self, provider: Provider) -> None:
+        self._provider = provider
+        self._queue: asyncio.Queue[tuple[int, Delivery]] = asyncio.Queue()
+
+    def put(self, delivery: Delivery) -> None:
+        self._queue.put_nowait((self._provider.reconnects, delivery))
+
+    async def get(self) -> Delivery:
+        while True:
+            connection, delivery = await self._queue.get()
+            if connection == self._provider.reconnects:
+                return delivery
+
+
+async def _until(marker: str, arrived: _Arrived, label: str) -> AsyncIterator[Delivery]:
     while True:
         try:
             delivery = await asyncio.wait_for(arrived.get(), _QUIET)

@@ -84,6 +84,8 @@ class Receiver(SupervisedLink, Consumer):
         #: Duplicate ids of messages that were handed over and went back to the queue, the latest last.
         self._returned: dict[str, None] = {}
         self._paused = self._closed = self._complained = False
+        #: The wire grants before its next write.
+        self._granting = False
         self._parts = bytearray()
 
     def _create(self, session: Any) -> Any:
@@ -124,6 +126,7 @@ class Receiver(SupervisedLink, Consumer):
 
     def _unbind(self) -> None:
         super()._unbind()
+        self._granting = False
         for delivery in self._held:
             self._remember(delivery)
 
@@ -138,7 +141,7 @@ class Receiver(SupervisedLink, Consumer):
         if pn.pn_delivery_aborted(handle):  # the sender gave it up half way
             self._parts = bytearray()
             pn.pn_delivery_settle(handle)
-            self._grant()
+            self._grant_soon()
             return
         if not pn.pn_delivery_readable(handle):
             return
@@ -172,14 +175,14 @@ class Receiver(SupervisedLink, Consumer):
             self._fail(handle)
             return
         self._held.add(delivery)
-        self._grant()  # what a step held back is due when the credit is used up
+        self._grant_soon()  # what a step held back is due when the credit is used up
         self._consume(delivery)
 
     def settle(self, delivery: AMQPDelivery, link: Any, handle: Any, outcome: int) -> None:
         """Answer *delivery*. Of an earlier link only its place in the window is left to give back: *handle* dangles."""
         self._held.discard(delivery)
         if link is not self._link:
-            self._grant()
+            self._grant_soon()
             return
         if outcome != pn.PN_ACCEPTED:
             self._remember(delivery)
@@ -193,7 +196,7 @@ class Receiver(SupervisedLink, Consumer):
     def _answer(self, handle: Any, outcome: int) -> None:
         pn.pn_delivery_update(handle, outcome)
         pn.pn_delivery_settle(handle)
-        self._grant()
+        self._grant_soon()
         if self._wire is not None:
             self._wire.wake()
 
@@ -211,8 +214,15 @@ class Receiver(SupervisedLink, Consumer):
             return True
         return received.delivery_count > 0
 
+    def _grant_soon(self) -> None:
+        """Grant once before the next write, however many deliveries come and go until then."""
+        if not self._granting and self._wire is not None:
+            self._granting = True
+            self._wire.before_write(self._grant)
+
     def _grant(self) -> None:
         """Bring the credit to what the window leaves, in steps of a quarter of it."""
+        self._granting = False
         link, wire = self._handle, self._wire
         if link is None or wire is None or not self._up:
             return

@@ -174,7 +174,13 @@ def _decode(data: bytes) -> Received:
         if data[at] or data[at + 1] != 0x53:  # a described type whose descriptor is a small ulong
             raise UncommonError
         section, at = data[at + 2], at + 3
-        end = value_end(data, at)
+        kind = data[at] >> 4
+        if kind == 0xD:
+            end = at + 5 + int.from_bytes(data[at + 1 : at + 5], "big")
+        elif kind in (0xC, 0xA):
+            end = at + 2 + data[at + 1]
+        else:
+            end = value_end(data, at)
         if end > size:
             raise UncommonError
         if section == 0x74:
@@ -185,9 +191,11 @@ def _decode(data: bytes) -> Received:
         elif section == 0x77:
             body = _value_body(data, at, end)
         elif section == 0x73:
-            content_type = _field_text(data, at, 6)
+            content_type = _content_type(data, at)
         elif section == 0x70:
-            count = int(_field_text(data, at, 4) or 0)
+            header = data[at:end]
+            found = _delivery_counts.get(header)
+            count = _delivery_count(header) if found is None else found
         elif section == 0x76:
             raise UncommonError
         at = end
@@ -231,12 +239,33 @@ def _application_properties(data: bytes, at: int) -> tuple[dict[str, str], dict[
     return headers, others
 
 
+#: By the bytes of a header section, of which there are few.
+_delivery_counts: dict[bytes, int] = {}
+
+
+def _delivery_count(header: bytes) -> int:
+    count = int(_field_text(header, 0, 4) or 0)
+    if len(_delivery_counts) < _CACHE_LIMIT and len(header) < 64:
+        _delivery_counts[header] = count
+    return count
+
+
+def _content_type(data: bytes, at: int) -> str:
+    """Return the content type of the properties section whose list lies at *at*."""
+    if data[at] == 0xD0 and data[at + 8] >= 7 and data[at + 9] == 0xA1:
+        # As `_properties` writes it: nothing but null between a short message id and it.
+        gap = at + 11 + data[at + 10]
+        if data.startswith(b"\x40\x40\x40\x40\x40\xa3", gap):
+            return data[gap + 7 : gap + 7 + data[gap + 6]].decode("ascii")
+    return _field_text(data, at, 6)
+
+
 def _field_text(data: bytes, at: int, index: int) -> str:
     at, count = first_item(data, at)
     if index >= count:
         return ""
     for _ in range(index):
-        at = value_end(data, at)
+        at = at + 1 if data[at] == 0x40 else value_end(data, at)  # fields left out are null
     return value_text(data, at, value_end(data, at))
 
 

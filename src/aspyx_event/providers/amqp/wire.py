@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import cproton as pn
@@ -82,6 +83,7 @@ class Wire(asyncio.Protocol):
         self._io: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._paused = self._flush_due = self._dispatching = False
+        self._before_write: list[Callable[[], None]] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Open connection and session; asyncio calls it after the TLS handshake."""
@@ -105,8 +107,7 @@ class Wire(asyncio.Protocol):
         self.session = self._connection.session()
         self.session.incoming_capacity = WINDOW * MAX_FRAME
         self.session.open()
-        self._t, self._c = self._transport._impl, self._collector._impl
-        self.alive = True
+        self._t, self._c, self.alive = self._transport._impl, self._collector._impl, True
         self.flush()
         self._tick()
 
@@ -188,15 +189,22 @@ class Wire(asyncio.Protocol):
             await asyncio.wait([self.closed], timeout=timeout)
 
     def wake(self) -> None:
-        """Write once per turn of the loop, however many messages were touched in it."""
+        """Write, and make the calls of `before_write`, once per turn of the loop."""
         if not self._flush_due and self.alive:
             self._flush_due = True
             self._loop.call_soon(self.flush)
+
+    def before_write(self, call: Callable[[], None]) -> None:
+        """Make a call before the next write, for what is due once per turn; what it sends goes out with that."""
+        self._before_write.append(call)
+        self.wake()
 
     def flush(self) -> None:
         """Hand asyncio what the engine wants to send."""
         self._flush_due = False
         self._dispatch()
+        while self._before_write:
+            self._before_write.pop()()
         io = self._io
         while self.alive and not self._paused and io is not None:
             size = pn.pn_transport_pending(self._t)
@@ -306,8 +314,7 @@ class Wire(asyncio.Protocol):
 class Closing:
     """A link whose close the broker has not answered yet: what still arrives is dropped, or it would fill the window."""
 
-    #: Closing, it asks for nothing.
-    claim = ""
+    claim = ""  # it asks for nothing any more
 
     def __init__(self, handle: Any, done: asyncio.Future[Condition]) -> None:
         self._handle = handle

@@ -1,0 +1,115 @@
+"""The short run that guards against regressions: ratios with generous bounds, because CI's machines are noisy.
+
+A guard is no target: its bound lies far beyond what is normal, and only a change for the worse crosses it. CPU is
+compared where possible; it hardly depends on what else the machine does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from statistics import median
+
+from . import rounds
+from .brokers import Brokers
+from .growth.jobs import Job, work
+from .measure import Sample
+from .rounds import Outcome, Plan
+from .settings import CONSUME, CONTENDERS, END_TO_END, IMPORT, PUBLISH, Order
+
+SECONDS = 35.0
+_KEYS = ("proton", "ours-amqp", "stomp.py", "ours-stomp", "codec", "ours-local", "import-base", "import-ours")
+CHOSEN = [one for one in CONTENDERS if one.key in _KEYS]
+PLAN = Plan(CHOSEN, 2, Order(contender="", messages=1_500, confirms=30, paced=20), SECONDS)
+
+
+def _cpu(sample: Sample) -> float:
+    return sample.cpu_micros
+
+
+def _rate(sample: Sample) -> float:
+    return sample.rate
+
+
+def _p50(sample: Sample) -> float:
+    return sample.p50 or 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """A ratio of ours to a peer that must stay below a bound.
+
+    Attributes:
+        says: What is compared, for the table.
+        bound: The ratio may be at most this.
+    """
+
+    says: str
+    ours: str
+    peer: str
+    kind: str
+    bound: float
+    value: Callable[[Sample], float] = _cpu
+
+    def ratio(self, outcome: Outcome) -> float:
+        """Return the smallest ratio of the rounds: a disturbance makes it larger, hardly ever smaller."""
+        ours, peer = outcome.results[self.ours][self.kind], outcome.results[self.peer][self.kind]
+        return min(self.value(mine) / self.value(other) for mine, other in zip(ours, peer, strict=True))
+
+
+GUARDS = (
+    Guard("AMQP publish, CPU to the reactor's", "ours-amqp", "proton", PUBLISH, 0.8),
+    Guard("AMQP consume, CPU to the reactor's", "ours-amqp", "proton", CONSUME, 0.8),
+    Guard("AMQP end to end, CPU to the reactor's", "ours-amqp", "proton", END_TO_END, 0.8),
+    Guard("STOMP end to end, CPU to stomp.py's", "ours-stomp", "stomp.py", END_TO_END, 1.2),
+    Guard("Local, CPU to that of the codec", "ours-local", "codec", END_TO_END, 40),
+    Guard("import, time to pydantic and aspyx", "import-ours", "import-base", IMPORT, 2.5, _p50),
+)
+#: CPU of an event may be at most this many times what it is with one listener, when there are a thousand for others.
+_MOST_GROWTH = 2.0
+
+
+@dataclass(slots=True)
+class Findings:
+    """What the guards found; `crossed` names those beyond their bound."""
+
+    lines: list[str] = field(default_factory=list)
+    crossed: list[str] = field(default_factory=list)
+
+    def add(self, says: str, ratio: float, bound: float) -> None:
+        verdict = "ok" if ratio <= bound else "TOO MUCH"
+        self.lines.append(f"{says:<48}{ratio:>8.2f}x{bound:>10g}x  {verdict}")
+        if ratio > bound:
+            self.crossed.append(says)
+
+
+def check(brokers: Brokers, say: Callable[[str], None]) -> Findings:
+    """Measure and compare, and once more if a bound was crossed: what is crossed twice is no disturbance.
+
+    Raises:
+        BenchmarkError: a contender failed.
+    """
+    found = _measure(brokers, say)
+    if found.crossed:
+        say(f"  once more, because of: {', '.join(found.crossed)}")
+        again = _measure(brokers, say)
+        again.crossed = [says for says in again.crossed if says in found.crossed]
+        return again
+    return found
+
+
+def _measure(brokers: Brokers, say: Callable[[str], None]) -> Findings:
+    found = Findings([f"{'guard':<48}{'found':>9}{'at most':>11}"])
+    outcome = rounds.run(PLAN, brokers, say)
+    for guard in GUARDS:
+        found.add(guard.says, guard.ratio(outcome), guard.bound)
+    found.add("Local, CPU with 1,000 listeners of other events", _growth(), _MOST_GROWTH)
+    return found
+
+
+def _growth() -> float:
+    pairs = []
+    for _ in range(2):
+        one, many = (work(Job("listeners", "Local", point, 4_000))["cpu"] for point in (1, 1_000))
+        pairs.append(many / one)
+    return median(pairs)

@@ -1,0 +1,82 @@
+"""Results as Markdown for the documentation: written between the marks of a page, the rest of which stays as it is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from .measure import Spread, paired_ratios
+from .report import figure, raw_samples, taking_part, times
+from .rounds import Outcome, Plan
+from .settings import IMPORT, KINDS, TIMED, TITLES, Contender
+from .targets import TARGETS, Target
+
+
+def targets(outcome: Outcome) -> str:
+    """Return the figures to reach, what was measured, and the verdicts."""
+    lines = ["| work | measured (range) | goal | moonshot | |", "| --- | --- | --- | --- | --- |"]
+    for one in TARGETS:
+        found = one.measured(outcome.results)
+        shown, spread = one.cells(found)
+        measured = f"**{shown}** ({spread})" if spread else "–"
+        aims = f"{_typeset(one.aim(one.goal))} | {_typeset(one.aim(one.moonshot))}"
+        lines.append(f"| {one.work} | {_typeset(measured)} | {aims} | {one.verdict(found)} |")
+    return "\n".join(lines)
+
+
+def reasons(outcome: Outcome) -> list[tuple[Target, str]]:
+    """Return the goals that were missed, with the reason where one is known."""
+    return [(one, one.reason) for one in TARGETS if one.verdict(one.measured(outcome.results)) == "not met"]
+
+
+def tables(plan: Plan, outcome: Outcome, left_out: dict[str, str]) -> str:
+    """Return one table per kind of work."""
+    lines: list[str] = []
+    for kind in KINDS:
+        rows = taking_part(plan, outcome, kind)
+        if rows:
+            lines += [f"### {TITLES[kind][0].upper()}{TITLES[kind][1:]}", "", *_rows(rows, kind, outcome), ""]
+    lines += [f"Left out: {key}, {reason}." for key, reason in left_out.items()]
+    return "\n".join(lines).strip()
+
+
+def insert(path: Path, name: str, text: str) -> None:
+    """Put *text* between the marks ``<!-- name -->`` and ``<!-- /name -->`` of a page.
+
+    Raises:
+        ValueError: the page has no such marks.
+    """
+    page = path.read_text(encoding="utf-8")
+    marks = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+    changed, count = marks.subn(lambda found: f"{found[1]}\n{text}\n\n{found[2]}", page)
+    if not count:
+        raise ValueError(f"{path.name} has no marks <!-- {name} --> ... <!-- /{name} -->")
+    path.write_text(changed, encoding="utf-8")
+
+
+def _rows(rows: Sequence[Contender], kind: str, outcome: Outcome) -> Iterator[str]:
+    cpu = kind != IMPORT  # imports are made in processes of their own, whose CPU is not counted
+    yield f"| | {'p50 ms (range) | p99 ms' if kind in TIMED else 'per second (range) | to the first'} |" + (
+        " CPU µs |" if cpu else ""
+    )
+    yield "| --- | --- | --- |" + (" --- |" if cpu else "")
+    for one in rows:
+        samples = outcome.results[one.key][kind]
+        raw = raw_samples(rows, one, kind, outcome)
+        if kind in TIMED:
+            spread, worst = Spread.of(times(samples, "p50")), Spread.of(times(samples, "p99"))
+            cells = f"{spread.median:.2f} ({spread.low:.2f}–{spread.high:.2f}) | {worst.median:.2f}"
+        else:
+            rates = [sample.rate for sample in samples]
+            spread = Spread.of(rates)
+            ratio = "1" if raw is None else figure(paired_ratios(rates, [sample.rate for sample in raw]).median)
+            cells = f"{spread.median:,.0f} ({spread.low:,.0f}–{spread.high:,.0f}) | {ratio} ×"
+        micros = Spread.of([sample.cpu_micros for sample in samples]).median
+        yield f"| {one.label} | {cells} |" + (f" {micros:,.1f} |" if cpu else "")
+
+
+def _typeset(text: str) -> str:
+    """Return a cell with signs instead of their ASCII forms."""
+    text = re.sub(r"(?<=\d)x\b", " ×", text)
+    return text.replace(">=", "≥").replace("<=", "≤").replace(" us", " µs").replace(" to ", " – ")

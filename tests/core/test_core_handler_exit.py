@@ -1,0 +1,39 @@
+"""A handler that calls sys.exit fails; it does not end the process, in which others work."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+
+import pytest
+from support_core import eventually
+
+from aspyx_event import EventManager, LocalProvider, Retry, event
+
+
+@event(name="exit.order")
+@dataclass
+class Order:
+    number: int
+
+
+def sync(order: Order) -> None:
+    if order.number == 1:
+        sys.exit(7)
+
+
+async def coroutine(order: Order) -> None:
+    sync(order)
+
+
+@pytest.mark.parametrize(("handler", "inline"), [(sync, False), (sync, True), (coroutine, False)])
+@pytest.mark.parametrize("timeout", [None, 5.0])
+async def test_a_handler_that_exits_has_failed_and_the_next_event_is_handled(handler, inline, timeout):
+    async with EventManager(LocalProvider(), retry=Retry(attempts=2, delay=0.0, timeout=timeout)) as manager:
+        subscription = await manager.subscribe(Order, handler, inline=inline)
+        for number in (1, 2):
+            await manager.send_event(Order(number))
+        await eventually(lambda: subscription.stats.count == 1 and subscription.stats.dead_letters == 1)
+        (letter,) = await manager.dead_letters.list()
+    assert letter.attempts == 2
+    assert "SystemExit(7)" in letter.cause.message
