@@ -118,6 +118,8 @@ class SendOptions:
         priority: 0 (lowest) to 9; None is the broker's default, 4.
         require_route: Fail with `NoRouteError` instead of losing the event when no queue is bound to its address.
         wait_handled: The caller blocks; an in-process provider confirms when all listeners are done.
+        address: Where to, instead of the event's own address; "" is that.
+        durable: Whether the broker stores it; None as the event's class says.
     """
 
     key: str | None = None
@@ -126,6 +128,8 @@ class SendOptions:
     priority: int | None = None
     require_route: bool = False
     wait_handled: bool = False
+    address: str = ""
+    durable: bool | None = None
 
     def __post_init__(self) -> None:
         if not _seconds(self.delay) or self.delay < 0:

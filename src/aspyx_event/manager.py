@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import replace
 from types import TracebackType
 from typing import Any
@@ -21,6 +21,7 @@ from .engine.failures import ExceptionHandling, FailureReporter
 from .engine.health import Health
 from .engine.host import running_loop
 from .engine.memory_methods import MemoryMethods
+from .engine.reacting_methods import ReactingMethods
 from .engine.receipts import Operation, Receipt
 from .engine.residence import Residence
 from .engine.sending import check_options
@@ -36,7 +37,7 @@ from .policies import Limits, Retry
 from .providers.base import ConnectionHooks, Provider
 from .store.base import EventStore
 from .targets import Target, check_target
-from .topics import TopicBag
+from .topics import Topic
 
 logger = logging.getLogger("aspyx.event")
 
@@ -52,7 +53,7 @@ class _EarlierNames:
     Provider = Provider
 
 
-class EventManager(_EarlierNames, ContractMethods, MemoryMethods):
+class EventManager(_EarlierNames, ContractMethods, MemoryMethods, ReactingMethods):
     """Sends events, and brings received ones to the listeners of its environment.
 
     In a container it is the bean that a module creates; the listeners and pipelines of that environment are its own.
@@ -154,9 +155,15 @@ class EventManager(_EarlierNames, ContractMethods, MemoryMethods):
         """Name of `start` in earlier versions."""
         await self.start()
 
+    def stop(self) -> Coroutine[Any, Any, None]:
+        """Stop taking, let handlers finish, acknowledge, flush sends and disconnect. Does not raise; again is no error.
+
+        To be awaited. In a program without a loop the call returns when it is done; inside of a handler at once.
+        """
+        return self._residence.stop_from_anywhere(within_handler=current_context() is not None)
+
     @on_destroy()  # type: ignore[untyped-decorator]
-    async def stop(self) -> None:
-        """Stop taking, let handlers finish, acknowledge, flush sends and disconnect. Does not raise; again is no error."""
+    async def _destroyed(self) -> None:
         await self._residence.stop()
 
     def hurry(self) -> None:
@@ -195,6 +202,7 @@ class EventManager(_EarlierNames, ContractMethods, MemoryMethods):
         ttl: float | None = None,
         priority: int | None = None,
         require_route: bool = False,
+        topic: Topic | str | None = None,
     ) -> Receipt:
         """Send *event* to all its listeners; starts the manager if need be.
 
@@ -209,6 +217,8 @@ class EventManager(_EarlierNames, ContractMethods, MemoryMethods):
             ttl: Seconds after which it is not delivered any more.
             priority: 0 (lowest) to 9.
             require_route: Fail with `NoRouteError` if no queue would take it.
+            topic: Send it on this topic, instead of to the listeners of its class. A topic given as itself is
+                registered by that, one that is given by its name must be known.
 
         Raises:
             UnregisteredEventTypeError: its class is not declared with ``@event``.
@@ -216,6 +226,7 @@ class EventManager(_EarlierNames, ContractMethods, MemoryMethods):
             EncodeError: it holds values that its class cannot write.
             HeaderError: a header is reserved or is not text.
             UnsupportedError: the provider lacks an option.
+            ForeignEventError: the topic does not carry its class.
             StateError: the manager is stopped.
             ProviderError: without a running loop only, else from the receipt: not confirmed.
         """
@@ -224,7 +235,16 @@ class EventManager(_EarlierNames, ContractMethods, MemoryMethods):
         # Inside a handler nobody may wait for handlers: it could wait for itself.
         wait_handled = running_loop() is None and current_context() is None
         options = NO_OPTIONS
-        if key is not None or delay or ttl is not None or priority is not None or require_route or wait_handled:
+        channel = None if topic is None else self._engine.binder.channel(topic, event)
+        if (
+            key is not None
+            or delay
+            or ttl is not None
+            or priority is not None
+            or require_route
+            or wait_handled
+            or topic
+        ):
             options = SendOptions(
                 key=key,
                 delay=delay,
@@ -232,6 +252,8 @@ class EventManager(_EarlierNames, ContractMethods, MemoryMethods):
                 priority=priority,
                 require_route=require_route,
                 wait_handled=wait_handled,
+                address=channel.name if channel is not None else "",
+                durable=channel.keeps if channel is not None else None,
             )
             check_options(options, self.provider)
         envelope = self._engine.factory.make(event, descriptor, headers, options)
@@ -267,15 +289,15 @@ class EventManager(_EarlierNames, ContractMethods, MemoryMethods):
         self._residence.check_usable()
         options = make_options("subscribe", name, group, per_process, keywords)
         check_target(target, "subscribe")
-        sources = self._engine.sources_of(target, options, callback)
+        sources = self._engine.binder.sources_of(target, options, callback)
         if not name:
             options = replace(options, name=default_name(callback, sources[0], self._engine.subscriptions))
         descriptor = EventListenerDescriptor(
             type=callback, event=sources[0].descriptor, name=options.name, options=options, sources=sources
         )
-        subscription = self._engine.add_subscription(descriptor, callback)
+        subscription = self._engine.binder.bind(descriptor, callback)
         subscription.attaching = self._residence.started(
-            lambda: self._engine.attach(subscription), undo=lambda: self._engine.forget(subscription)
+            lambda: self._engine.attach(subscription), undo=lambda: self._engine.binder.forget(subscription)
         )
         return subscription
 
@@ -283,33 +305,6 @@ class EventManager(_EarlierNames, ContractMethods, MemoryMethods):
         """Detach a subscription, given itself or its id. Awaited: False if it was gone already."""
         found = self._engine.subscriptions.get(subscription)
         return self._residence.control(lambda: self._engine.remove(found))
-
-    def process(self, event: Any) -> Any:
-        """Run the matching handlers here and now, in this thread, in the order they ask for; no provider is involved.
-
-        What they return is processed after the event at hand, breadth first. Interceptors see nothing of it. An async
-        handler is run on the manager's loop and waited for.
-
-        Returns:
-            The value of the `StopProcessing` that ended it, else None.
-
-        Raises:
-            RequirementError: handlers that belong together do not fit; none has run for this event.
-            StateError: a handler is async and an event loop runs here; await `process_async` then.
-            Exception: what a handler raises; the handlers and events after it are not run.
-        """
-        self._engine.prepare()
-        return self._engine.processor.process(event)
-
-    async def process_async(self, event: Any) -> Any:
-        """`process` for programs with an event loop: async handlers are awaited, sync ones run on the loop."""
-        self._engine.prepare()
-        return await self._engine.processor.process_async(event)
-
-    @property
-    def topics(self) -> TopicBag:
-        """The topics of this manager."""
-        return self._engine.topics
 
     def list_subscriptions(self, event_name: str | None = None) -> list[Subscription]:
         """Return the subscriptions to one event, or all, in the order they were made."""

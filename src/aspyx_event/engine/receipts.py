@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Coroutine, Generator
 from functools import partial
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 Report = Callable[[BaseException], None]
@@ -34,6 +34,22 @@ class Completed(Generic[T]):
 
     def exception(self) -> BaseException | None:
         return None
+
+
+class Finished(Coroutine[Any, Any, None]):
+    """A coroutine that is over; nobody minds if it is not awaited."""
+
+    def send(self, value: Any, /) -> Any:  # noqa: ARG002
+        raise StopIteration
+
+    def throw(self, *error: Any) -> Any:
+        raise error[0]
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        yield from ()
 
 
 class Operation(Generic[T]):

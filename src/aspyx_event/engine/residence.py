@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -14,7 +15,7 @@ from .core import Engine
 from .failures import FailureReporter
 from .host import LoopHost, running_loop
 from .lifecycle import Lifecycle, State, stop_at_exit
-from .receipts import Completed, Operation
+from .receipts import Completed, Finished, Operation
 
 logger = logging.getLogger("aspyx.event")
 Work = Callable[[], Coroutine[Any, Any, Any]]
@@ -32,6 +33,9 @@ class Residence:
         self._host = LoopHost()
         self._reporting: set[asyncio.Task[None]] = set()
         self._starting: asyncio.Task[None] | None = None
+
+        #: Set once the engine was stopped.
+        self.ended = threading.Event()
 
     def furnish(self, engine: Engine) -> None:
         """Take the engine in; the other half of the constructor, because an engine needs `control`."""
@@ -55,12 +59,25 @@ class Residence:
     async def start(self) -> None:
         """Start the engine, or join the start under way; from any loop."""
         self._forget_ended_loop()
+        self.ended.clear()
         await self._host.run(self._start_listening)
 
     async def connect(self) -> None:
         """Start the engine without attaching its subscriptions; if it is started, nothing. From any loop."""
         self._forget_ended_loop()
         await self._host.run(self._start_deaf)
+
+    def stop_from_anywhere(self, *, within_handler: bool) -> Coroutine[Any, Any, None]:
+        """Return what stops the engine when it is awaited. Where the manager has a loop of its own and the caller has
+        none, do it now, or let it begin for a handler, which a stop waits for.
+        """
+        if running_loop() is not None or not (self._host.owns_loop or self._host.loop is None):
+            return self.stop()
+        if within_handler:
+            threading.Thread(target=asyncio.run, args=(self.stop(),), name="aspyx-event-stop").start()
+        else:
+            asyncio.run(self.stop())
+        return Finished()
 
     async def stop(self) -> None:
         """Stop the engine; from any loop. Does not raise."""
@@ -74,6 +91,7 @@ class Residence:
             self._lifecycle.lose()
         except Exception:  # the container would leave every other bean undestroyed
             logger.exception("stopping the event manager failed")
+        self.ended.set()
         # The next start may happen on another loop; a loop of ours cannot end itself.
         if not (self._host.owns_loop and self._host.here()):
             self._host.unbind()

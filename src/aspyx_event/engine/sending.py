@@ -78,6 +78,10 @@ class Publish:
             message.key, message.delay, message.ttl = options.key, options.delay, options.ttl
             message.priority, message.require_route = options.priority, options.require_route
             message.wait_handled = options.wait_handled
+            if options.address:
+                message.address = options.address
+            if options.durable is not None:
+                message.durable = options.durable
         if self._observer is not None:
             return observed_publish(self._observer, self._provider, message, descriptor)
         return self._provider.publish(message)

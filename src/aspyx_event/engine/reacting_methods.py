@@ -1,0 +1,95 @@
+"""What an `EventManager` offers around its handlers: topics, processing here and now, handlers of other distributions."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from ..exceptions import StateError
+from ..topics import TopicBag
+from .host import running_loop
+from .subscriptions import Subscription
+
+if TYPE_CHECKING:
+    from .core import Engine
+    from .residence import Residence
+
+
+class ReactingMethods:
+    """Part of `EventManager`."""
+
+    _engine: Engine
+    _residence: Residence
+
+    def process(self, event: Any) -> Any:
+        """Run the matching handlers here and now, in this thread, in the order they ask for; no provider is involved.
+
+        What they return is processed after the event at hand, breadth first. Interceptors see nothing of it. An async
+        handler is run on the manager's loop and waited for.
+
+        Returns:
+            The value of the `StopProcessing` that ended it, else None.
+
+        Raises:
+            RequirementError: handlers that belong together do not fit; none has run for this event.
+            StateError: a handler is async and an event loop runs here; await `process_async` then.
+            Exception: what a handler raises; the handlers and events after it are not run.
+        """
+        self._engine.prepare()
+        return self._engine.processor.process(event)
+
+    async def process_async(self, event: Any) -> Any:
+        """`process` for programs with an event loop: async handlers are awaited, sync ones run on the loop."""
+        self._engine.prepare()
+        return await self._engine.processor.process_async(event)
+
+    @property
+    def topics(self) -> TopicBag:
+        """The topics of this manager."""
+        return self._engine.topics
+
+    def load_from(self, group: str, *, strict: bool = True) -> list[Subscription]:
+        """Subscribe what installed distributions offer under an entry-point group.
+
+        An entry is a function, a listener class, an instance of one, or a module, of which everything that is marked
+        with ``@event_handler`` or ``@event_listener`` is taken. A function without a mark takes every event that its
+        ``@want`` accepts. Functions and classes that declare no name are called as their entry is.
+
+        Args:
+            group: Name of the group; one that nobody offers anything under gives nothing.
+            strict: False logs an entry that is broken and goes on with the others.
+
+        Returns:
+            The subscriptions, in the order of the entries' names; each may be awaited.
+
+        Raises:
+            EntryPointError: an entry cannot be loaded, or holds no handler; it names entry and distribution.
+        """
+        self._engine.prepare()
+        loaded = self._engine.binder.load(group, self._engine.environment, strict=strict)
+        if self._residence.running:  # otherwise the start attaches them
+            for subscription in loaded:
+                subscription.attaching = self._residence.control(partial(self._engine.attach, subscription))
+        return loaded
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Wait, in a program without a loop, until the manager was stopped: by a handler, another thread, or Ctrl-C.
+
+        Returns:
+            False after *timeout* seconds.
+
+        Raises:
+            StateError: an event loop runs here, which it would stand still; await `joined` then.
+        """
+        if running_loop() is not None:
+            raise StateError("join() would block the event loop; write `await manager.joined()`")
+        try:
+            return self._residence.ended.wait(timeout)
+        except KeyboardInterrupt:
+            self._residence.stop_from_anywhere(within_handler=False).close()
+            return True
+
+    async def joined(self) -> None:
+        """Wait until the manager was stopped."""
+        await asyncio.to_thread(self._residence.ended.wait)
