@@ -91,14 +91,12 @@ class Engine:
         self.listens = True
         self.events, self.subscriptions, self.topics = EventRegistry(), SubscriptionBag(), TopicBag()
         self._observer = observer_for(observers, provider, self.subscriptions)
-        self.factory = EnvelopeFactory(
-            codec, source, passes_objects=provider.passes_objects, observer=self._observer, clock=provider.clock
-        )
+        self.factory = EnvelopeFactory(codec, source, passes_objects=provider.passes_objects, clock=provider.clock)
         publish = Publish(provider, limits, self._observer)
         self.memory = Memory(store, persist, publish, provider, self.subscriptions, self.events, self._observer)
         self._reader = Reader(codec)
         self._chain = Chain(self.memory.send, Invoke().handle)
-        self.sending = Sending(self._chain)
+        self.sending = Sending(self._chain, self._observer)
         self.early = EarlySends(self.sending)
         self._pass_on = PassOn(self.events, self.factory, self.sending)
         self._joining = Joining(self.subscriptions, self._make_intake)
