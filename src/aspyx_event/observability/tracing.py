@@ -147,7 +147,7 @@ class Tracing(Observer):
         if isinstance(where, str):
             destination, place = where, {semantics.DESTINATION: where}
         else:
-            destination, place = where.event.name, semantics.listener_attributes(where)
+            destination, place = where.event.name, semantics.place_attributes(where, envelope)
         return self._tracer.start_span(
             f"{name} {destination}",
             context,
