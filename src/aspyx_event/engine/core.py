@@ -310,7 +310,7 @@ class Engine:
         return Decoder(self._reader, self.events, descriptor.sources)
 
     def _make_intake(self, descriptor: EventListenerDescriptor) -> Intake:
-        options, bindings = descriptor.options, bindings_of(descriptor, self._provider)
+        options, bindings = descriptor.options, bindings_of(descriptor, self._provider, self._retry)
         dispatcher = Dispatcher(
             self._provider,
             self._provider.clock,
