@@ -115,7 +115,7 @@ def test_a_page_without_a_broker_and_without_events():
 
 def test_topics_and_patterns_have_their_place():
     news = Topic("news", (Plain,), description="What is *new*.", owner="desk", tags=frozenset({"all"}))
-    handlers = [event_handler(target, name=f"by-{target}")(lambda event: None) for target in ("plain.*", "loose")]
+    handlers = [event_handler(target, name=f"by-{target[:5]}")(lambda event: None) for target in ("plain.*", "loose")]
     handlers.append(event_handler(news, name="reader")(lambda event: None))
     page = page_of(EventManager(LocalProvider(), listeners=handlers).asyncapi(sends=[Plain]))
     assert Reader(page).open == []
@@ -129,7 +129,7 @@ def test_topics_and_patterns_have_their_place():
         assert words in page
     (event_section,) = re.findall(r'<section id="event-plain.one".*?</section>', page, re.DOTALL)
     assert re.findall(r"<b>([^<]+)</b><small>(?:from <code>([^<]+)</code>)?", event_section)[:2] == [
-        ("by-plain.*", "plain.*"),
+        ("by-plain", "plain.*"),
         ("reader", "news"),
     ]
 
