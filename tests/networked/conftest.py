@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -112,8 +111,3 @@ def until() -> Callable[..., Awaitable[Any]]:
         return value
 
     return wait
-
-
-@pytest.fixture
-def numbers() -> Iterator[int]:
-    return itertools.count()
