@@ -226,6 +226,22 @@ async def test_what_follows_from_an_event_names_it_as_its_cause(manager, until):
     assert got[0].extensions == {"correlationid": sent.id, "causationid": sent.id}
 
 
+async def test_a_cloudevent_that_a_handler_returns_is_sent(manager, until):
+    got = []
+
+    def answer(event: CloudEvent) -> CloudEvent:
+        return CloudEvent(type="co.outcome.answer", source="/answers", subject=event.id)
+
+    def take(event: CloudEvent) -> None:
+        got.append(event)
+
+    await manager.subscribe("co.outcome.event", answer)
+    await manager.subscribe("co.outcome.answer", take)
+    await manager.send_event(CloudEvent(**BASE, id="7"))
+    await until(lambda: got)
+    assert (got[0].subject, got[0].extensions["causationid"]) == ("7", "7")
+
+
 @pytest.mark.parametrize("name", ["a*", "a#", "a::b", "dead-letters.x", "aspyx.x", " a", "x" * 300])
 async def test_a_type_that_cannot_be_an_address_is_refused(manager, name):
     with pytest.raises(InvalidNameError):
