@@ -64,7 +64,7 @@ def _compare(options: argparse.Namespace) -> int:
     )
     with brokers.running(chosen, _say) as started:
         if options.profile:
-            return _profile(plan, started)
+            return _profile(plan, started, options.publish)
         return _measure(plan, started, options)
 
 
@@ -100,12 +100,20 @@ def _draw(plan: rounds.Plan, outcome: rounds.Outcome, directory: Path) -> None:
         print(f"plot: {_shown(path)}")
 
 
-def _profile(plan: rounds.Plan, started: Brokers) -> int:
+def _profile(plan: rounds.Plan, started: Brokers, publish: bool) -> int:
     """Show where each contender spends its time; the profiler slows all of them down."""
+    found = {}
     for one in started.able(plan.contenders):
         with brokers.prepared(plan.order, one, started) as order:
-            _, profile = rounds.work(order, profile=True)
+            _, told = rounds.work(order, profile=True)
+        profile, _, shares = told.rstrip().rpartition("\n")
         print(f"==== {one.label}\n{profile}")
+        if one.key.startswith("ours"):
+            found[one.label] = json.loads(shares)
+    print(page.stages(found))
+    if publish:
+        page.insert(PAGE, "stages", page.stages(found))
+        print(f"written to {_shown(PAGE)}")
     return 0
 
 

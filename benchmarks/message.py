@@ -57,6 +57,7 @@ def raw_headers(event_name: str) -> dict[str, str]:
         "cloudEvents_source": "benchmark",
         "cloudEvents_type": event_name,
         "cloudEvents_time": datetime.now(timezone.utc).isoformat().replace("+00:00", "Z"),
+        "cloudEvents_correlationid": event_id,
         **TENANT,
         "session": SESSION,
     }

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from .measure import Spread, paired_ratios
 from .report import figure, raw_samples, taking_part, times
 from .rounds import Outcome, Plan
 from .settings import IMPORT, KINDS, TIMED, TITLES, Contender
+from .stages import STAGES
 from .targets import TARGETS, Target
 
 
@@ -39,6 +40,18 @@ def tables(plan: Plan, outcome: Outcome, left_out: dict[str, str]) -> str:
             lines += [f"### {TITLES[kind][0].upper()}{TITLES[kind][1:]}", "", *_rows(rows, kind, outcome), ""]
     lines += [f"Left out: {key}, {reason}." for key, reason in left_out.items()]
     return "\n".join(lines).strip()
+
+
+def stages(shares: Mapping[str, Mapping[str, float]]) -> str:
+    """Return the shares of the stages, one column per contender."""
+    lines = [f"| | {' | '.join(shares)} |", f"| --- |{' --- |' * len(shares)}"]
+    for stage in STAGES:
+        cells = [
+            f"{one[stage]:.0%}".replace("%", " %") if one.get(stage, 0) >= 0.005 else "–" for one in shares.values()
+        ]
+        if any(cell != "–" for cell in cells):
+            lines.append(f"| {stage} | {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def insert(path: Path, name: str, text: str) -> None:

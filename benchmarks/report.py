@@ -53,7 +53,7 @@ def settings(plan: Plan, machine: dict[str, Any], left_out: dict[str, str]) -> s
         f"machine    {hardware}, {machine['system']}, load {machine['load']}",
         f"versions   {machine['python']}, " + ", ".join(f"{name} {number}" for name, number in packages.items()),
         *(f"broker     {name}, {machine['brokers'][name]}" for name in machine["brokers"]),
-        "message    5 CloudEvents attributes, content type, duplicate id, 2 user headers, 200 bytes of JSON; durable",
+        "message    6 CloudEvents attributes, content type, duplicate id, 2 user headers, 200 bytes of JSON; durable",
         f"settings   {order.messages} messages per round ({scales or 'all'})",
         f"           {order.confirms} single sends, {order.paced} at {order.pace:g}/s",
         f"           {order.in_flight} sends in flight, prefetch {order.prefetch}",

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from importlib import import_module
 
-from . import hotspots
+from . import hotspots, stages
 from .measure import Sample
 from .settings import CONTENDERS, Order
 
@@ -22,7 +22,9 @@ def runner(contender: str) -> Callable[[Order], dict[str, Sample]]:
 
 
 def main(arguments: list[str]) -> None:
-    """Do one order; with `--profile`, tell on stderr where the time went (which makes everything slower)."""
+    """Do one order; with `--profile`, tell on stderr where the time went (which makes everything slower):
+    in words, and in the last line the shares of the stages as JSON.
+    """
     order = Order(**json.loads(sys.stdin.read()))
     run = runner(order.contender)
     profile = cProfile.Profile() if "--profile" in arguments else None
@@ -30,7 +32,7 @@ def main(arguments: list[str]) -> None:
         samples = run(order)
     else:
         samples = profile.runcall(run, order)
-        sys.stderr.write(hotspots.describe(profile))
+        sys.stderr.write(f"{hotspots.describe(profile)}\n{json.dumps(stages.shares(profile))}\n")
     print(json.dumps({kind: asdict(sample) for kind, sample in samples.items()}))
 
 

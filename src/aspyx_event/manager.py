@@ -233,7 +233,8 @@ class EventManager(_EarlierNames, ContractMethods, MemoryMethods, ReactingMethod
         self._residence.check_usable()
         descriptor = self._engine.events.of(event)
         # Inside a handler nobody may wait for handlers: it could wait for itself.
-        wait_handled = running_loop() is None and current_context() is None
+        running = running_loop()
+        wait_handled = running is None and current_context() is None
         options = NO_OPTIONS
         channel = None if topic is None else self._engine.binder.channel(topic, event)
         if (
@@ -257,7 +258,7 @@ class EventManager(_EarlierNames, ContractMethods, MemoryMethods, ReactingMethod
             )
             check_options(options, self.provider)
         envelope = self._engine.factory.make(event, descriptor, headers, options)
-        return Receipt(self._residence.send(envelope, descriptor), self._residence.report, envelope.id)
+        return Receipt(self._residence.send(envelope, descriptor, running), self._residence.report, envelope.id)
 
     def subscribe(
         self,

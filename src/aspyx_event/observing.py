@@ -1,8 +1,8 @@
 """The port to whatever watches: what an observer is told of events on their way out and in.
 
 The engine calls an observer at each stage; without one it asks nothing but whether there is one. All methods are called
-on the manager's event loop, `created` excepted, in the context (``contextvars``) of the work they are told of. They must
-not block. What they raise is logged and changes nothing.
+on the manager's event loop, in the context (``contextvars``) of the work they are told of. They must not block. What they
+raise is logged and changes nothing.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Observer:
         """The manager is stopped."""
 
     def created(self, envelope: Envelope, event: EventDescriptor) -> None:
-        """An event is about to go through the interceptors. Headers may be added. On the thread of its sender."""
+        """An event is about to go through the interceptors. Headers may be added."""
 
     def sending(self, message: Outgoing, event: EventDescriptor) -> Finish | None:
         """An event is handed to the provider. Headers may be added. It ends with the confirmation."""

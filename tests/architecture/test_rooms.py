@@ -61,7 +61,17 @@ ROOMS = {
 UPWARD_FOR_TYPES = {("context", "listeners")}
 
 # Shared by the adapters of a package; everything else of one adapter is its own business.
-SHARED = {"providers.base", "providers.connection", "providers.content_mode", "providers.artemis", "store.base", "store.records"}
+SHARED = {
+    "providers.artemis",
+    "providers.base",
+    "providers.broker_limits",
+    "providers.buffer",
+    "providers.connection",
+    "providers.content_mode",
+    "providers.options",
+    "store.base",
+    "store.records",
+}
 
 
 def local_name(module):

@@ -12,11 +12,13 @@ from jsonschema import Draft7Validator
 from pydantic import BaseModel
 
 from aspyx_event import (
+    ANY,
     AMQPProvider,
     DeclarationError,
     EventManager,
     LocalProvider,
     StompProvider,
+    Topic,
     event,
     event_handler,
     sends,
@@ -281,3 +283,52 @@ def test_stacked_sends_add_up_and_are_not_inherited():
     base = sends(Plain)(sends(Odd, Plain)(type("Base", (), {})))
     assert sent_by(base) == (Odd, Plain)
     assert sent_by(type("Derived", (base,), {})) == ()
+
+
+def test_topics_patterns_and_names_without_a_class_are_channels():
+    shared = Topic("news", (Plain, Pairs), description="What is *new*.", owner="desk", tags=frozenset({"all"}))
+    handlers = [
+        event_handler(shared, name="reader")(lambda event: None),
+        event_handler("nested.*", name="watcher")(lambda event: None),
+        event_handler("no.class", name="loose")(lambda event: None),
+        event_handler(Odd, Twin, name="both")(lambda event: None),
+    ]
+    manager = EventManager(LocalProvider(), listeners=handlers)
+    manager.topics.new("quiet", [Plain])
+    document = manager.asyncapi(sends=[Pairs])
+    assert problems(document) == []
+    for reference in references(document):
+        follow(document, reference)
+    channels = {name: (one.get("x-kind"), sorted(one["messages"])) for name, one in document["channels"].items()}
+    assert channels == {
+        "nested.*": ("pattern", ["nested.pairs"]),
+        "nested.pairs": (None, ["nested.pairs"]),
+        "news": ("topic", ["nested.pairs", "plain"]),
+        "no.class": ("name", ["no.class"]),
+        "odd/name with ~tilde%25": (None, ["odd_name_with__tilde_25"]),
+        "odd_name with ~tilde_25": (None, ["odd_name_with__tilde_25-2"]),
+        "quiet": ("topic", ["plain"]),
+    }
+    assert document["channels"]["news"]["description"] == "What is *new*."
+    assert sorted(document["operations"]) == [
+        "receive.nested.*.watcher",
+        "receive.news.reader",
+        "receive.no.class.loose",
+        "receive.odd/name with ~tilde%25.both",
+        "receive.odd_name with ~tilde_25.both",
+        "send.nested.pairs",
+        "send.quiet",
+    ]
+    assert manager.contracts.listeners == {
+        "plain": ["reader"],
+        "nested.pairs": ["reader", "watcher"],
+        "odd/name with ~tilde%25": ["both"],
+        "odd_name with ~tilde_25": ["both"],
+    }
+
+
+def test_a_listener_to_everything_is_told_for_what_is_known():
+    handler = event_handler(ANY, name="audit")(lambda event: None)
+    document = EventManager(LocalProvider(), listeners=[handler]).asyncapi(sends=[Plain])
+    assert problems(document) == []
+    assert document["operations"]["receive.#.audit"]["messages"] == [{"$ref": "#/channels/%23/messages/plain"}]

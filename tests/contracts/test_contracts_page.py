@@ -16,7 +16,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
-from aspyx_event import EventManager, LocalProvider, event, event_handler
+from aspyx_event import EventManager, LocalProvider, Topic, event, event_handler
 from aspyx_event.asyncapi.markup import inline, json_block, prose
 from aspyx_event.asyncapi.page import page_of
 
@@ -28,6 +28,12 @@ NASTY = "<script>window.hacked = 1</script><img src=x onerror='window.hacked = 2
 @dataclass
 class Nasty:
     number: int = 1
+
+
+@event(name="plain.one")
+@dataclass
+class Plain:
+    number: int
 
 
 class Reader(HTMLParser):
@@ -105,6 +111,27 @@ def test_a_page_without_a_broker_and_without_events():
     page = page_of(EventManager(LocalProvider()).asyncapi(title="Nothing"))
     assert Reader(page).open == []
     assert "there is no broker" in page
+
+
+def test_topics_and_patterns_have_their_place():
+    news = Topic("news", (Plain,), description="What is *new*.", owner="desk", tags=frozenset({"all"}))
+    handlers = [event_handler(target, name=f"by-{target[:5]}")(lambda event: None) for target in ("plain.*", "loose")]
+    handlers.append(event_handler(news, name="reader")(lambda event: None))
+    page = page_of(EventManager(LocalProvider(), listeners=handlers).asyncapi(sends=[Plain]))
+    assert Reader(page).open == []
+    for words in (
+        'id="channel-news"',
+        "What is <em>new</em>.",
+        "owner desk",
+        'id="channel-plain.%2A"',
+        'id="channel-loose"',
+    ):
+        assert words in page
+    (event_section,) = re.findall(r'<section id="event-plain.one".*?</section>', page, re.DOTALL)
+    assert re.findall(r"<b>([^<]+)</b><small>(?:from <code>([^<]+)</code>)?", event_section)[:2] == [
+        ("by-plain", "plain.*"),
+        ("reader", "news"),
+    ]
 
 
 @pytest.fixture(scope="module")

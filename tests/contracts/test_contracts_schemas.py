@@ -18,6 +18,7 @@ from aspyx_event import (
     EncodeError,
     EventDescriptor,
     EventManager,
+    GenericEvent,
     InvalidEventSchemaError,
     InvalidSchemaError,
     LocalProvider,
@@ -233,3 +234,12 @@ def test_a_schema_without_jsonschema_names_what_to_install(monkeypatch):
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(MissingDriverError, match=r"pip install 'aspyx-event\[schema\]'"):
         event(name="schemas.needs", schema={"type": "object"})(BabyBorn)
+
+
+def test_events_without_a_class_are_held_to_the_schema_of_their_name():
+    manager = EventManager(LocalProvider())
+    manager.get_event_descriptor(BabyBorn)
+    with pytest.raises(InvalidEventSchemaError, match="'birth_date' is a required property"):
+        manager.send_event(GenericEvent("schemas.baby-born", {"baby_name": "Ada"}))
+    manager.send_event(GenericEvent("schemas.baby-born", {"baby_name": "Ada", "birth_date": "2026-01-31"}))
+    manager.send_event(GenericEvent("schemas.other", {"baby_name": 7}))

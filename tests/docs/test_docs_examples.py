@@ -11,7 +11,13 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-TESTED = {"order_story/main.py", "plain_script.py", "without_container.py", "configured/main.py"}
+TESTED = {
+    "order_story/main.py",
+    "plain_script.py",
+    "without_container.py",
+    "configured/main.py",
+    "change_journal/main.py",
+}
 
 
 def run(example: str, **environ: str) -> str:
@@ -93,6 +99,19 @@ def test_the_program_without_a_container_records_and_alarms():
         "record: fridge 4.5",
         "record: oven 220.0",
         "recorded 2 readings",
+    ]
+
+
+def test_the_change_journal_is_read_replayed_and_read_on():
+    assert run("change_journal/main.py").splitlines() == [
+        "the journal:",
+        '  1 published {"customer":"ada","field":"city","old":"","new":"London"}',
+        '  2 published {"customer":"grace","field":"city","old":"","new":"New York"}',
+        '  3 published {"customer":"ada","field":"city","old":"London","new":"Turin"}',
+        '  4 published {"customer":"ada","field":"title","old":"","new":"Countess"}',
+        "after 4 changes of the past: {'ada': {'city': 'Turin', 'title': 'Countess'}, 'grace': {'city': 'New York'}}",
+        "after one more: {'city': 'New York', 'title': 'Rear Admiral'}",
+        """new since position 4: ['{"customer":"grace","field":"title","old":"","new":"Rear Admiral"}']""",
     ]
 
 

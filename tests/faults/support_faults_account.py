@@ -52,13 +52,16 @@ class Account:
         #: Names of the listeners of each process; a producer has none.
         self.members: dict[str, list[str]] = {}
         self.dead_letters: list[DeadLetter] = []
-        self._overs: list[float] = []
+        self._began_at = 0.0
+        #: Beginning and end of each fault.
+        self._past: list[tuple[float, float]] = []
         self._cuts: list[Cut] = []
         self._began = time.monotonic()
 
     def fault(self, times: int = 1) -> None:
         """Count a fault."""
         self.figures.faults += times
+        self._began_at = time.monotonic()
 
     def cut(self, *processes: str) -> None:
         """Count a fault that, until it is over, keeps these processes, or all, from reaching a broker."""
@@ -68,7 +71,7 @@ class Account:
     def over(self) -> None:
         """Remember that a fault is over: what follows is recovery."""
         now = time.monotonic()
-        self._overs.append(now)
+        self._past.append((self._began_at, now))
         for cut in self._cuts:
             cut.end = cut.end or now
 
@@ -82,7 +85,7 @@ class Account:
         figures.dead_letters = len(self.dead_letters)
         figures.redelivered = sum(ledger.listeners[name].redelivered for name in self.listening)
         figures.lost = sum(len(lost) for lost in self.lost().values())
-        figures.recoveries = [seconds for seconds in map(self._recovery, self._overs) if seconds is not None]
+        figures.recoveries = [seconds for times in self._past if (seconds := self._recovery(*times)) is not None]
         figures.wrong = max((lie.seconds for lie in self.lies()), default=0.0)
         figures.samples = sum(map(len, ledger.health.values()))
         figures.returns = list(self._truth().returns())
@@ -105,19 +108,22 @@ class Account:
         missing = self.ledger.missing(self.listening)
         return {name: lost for name, ids in missing.items() if (lost := ids - self.dead(name))}
 
-    def _recovery(self, over: float) -> float | None:
-        """Seconds until an event was confirmed, and an event confirmed since then was handled by every listener."""
-        ledger, recovery = self.ledger, 0.0
-        after = sorted((at, event_id) for event_id, at in ledger.accepted.items() if at > over)[:1000]
-        if not after:
+    def _recovery(self, began: float, over: float) -> float | None:
+        """Seconds until an event is confirmed, and every listener has handled one that came after the fault began."""
+        ledger = self.ledger
+        confirmed = min((at for at in ledger.accepted.values() if at > over), default=None)
+        if confirmed is None:
             return None
+        recovery = confirmed - over
+        # What came before may have been in the process already.
+        after = [event_id for event_id, at in ledger.accepted.items() if at > began]
         for name in self.listening:
             finished = ledger.listeners[name].finished
-            first = min((finished[event_id] for _, event_id in after if event_id in finished), default=None)
+            first = min((at for event_id in after if (at := finished.get(event_id, 0.0)) > over), default=None)
             if first is None:
                 return None
             recovery = max(recovery, first - over)
-        return max(recovery, after[0][0] - over)
+        return recovery
 
     # invariants
 

@@ -16,9 +16,9 @@ import support_faults_sabotage as sabotage
 from support_faults_health import sample_health
 from support_faults_ledger import ACCEPTED, BEGUN, HANDLED, RAISED, READY, REFUSED, SENT, Pen
 from support_faults_plan import Listening, Plan, tick_event
-from support_faults_trace import REPLAY_OF, mark, sent_headers
+from support_faults_trace import REPLAY_OF, correlation, mark, sent_headers
 
-from aspyx_event import EventException, EventManager, Retry, RetryMode
+from aspyx_event import EventException, EventManager, Retry, RetryMode, correlated
 
 logger = logging.getLogger("faults")
 
@@ -104,7 +104,8 @@ class Producer:
         facts = (event.id, event.key, event.seq)
         self._pen.write(SENT, *facts)
         try:
-            await self._manager.send_event(event, headers=sent_headers(event.id))
+            with correlated(correlation(event.id)):
+                await self._manager.send_event(event, headers=sent_headers(event.id))
         except Exception as error:
             self._pen.write(REFUSED, *facts, note=type(error).__name__)
             logger.warning("%s refused: %r", event.id, error)

@@ -46,7 +46,7 @@ class PostgresServer:
             os.chown(self._home, self._account["user"], self._account["group"])
         self.port = _free_port()
         self._process: subprocess.Popen[bytes] | None = None
-        self._databases = 0
+        self._watch: subprocess.Popen[bytes] | None = None
         try:
             self._run(self._initdb, "-D", "data", "-U", "aspyx", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
         except BaseException:
@@ -64,6 +64,9 @@ class PostgresServer:
                 [self._postgres, "-D", "data", "-F", *options],
                 cwd=self._home, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, **self._account,
             )  # fmt: skip
+        # Whatever ends the tests closes this pipe, and ends the server.
+        watch = ["sh", "-c", 'read _; kill -9 "$0"', str(self._process.pid)]
+        self._watch = subprocess.Popen(watch, stdin=subprocess.PIPE, start_new_session=True)
         end = time.monotonic() + DEADLINE
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > end:
@@ -73,6 +76,9 @@ class PostgresServer:
 
     def kill(self) -> None:
         """End all its processes at once, as a power failure would."""
+        self._watch.kill()
+        self._watch.wait()
+        self._watch.stdin.close()
         self._signal(signal.SIGKILL)
         self._process.wait()
 

@@ -22,6 +22,7 @@ from aspyx_event import (
     RetryMode,
     SqlEventStore,
     SqlInboxStore,
+    Topic,
     event,
 )
 
@@ -93,6 +94,30 @@ async def test_the_subscription_may_be_named(manager):
     await manager.subscribe(Other, seen, name="one")
     with pytest.raises(DeclarationError, match=r"store\.order\.one, store\.other\.one"):
         await manager.replay(manager.store, to="one")
+
+
+async def test_a_subscription_to_several_events_gets_each_of_them(manager):
+    several = Recorder()
+    await manager.subscribe((Order, Other), several, name="several")
+    await fill(manager, 2)
+    await manager.send_event(Other(5))
+    await eventually(lambda: len(several.handled) == 3)
+    assert await manager.replay(manager.store, to="several") == 3
+    await eventually(lambda: len(several.handled) == 6)
+    # Each event has a queue of its own: the order is kept within a queue.
+    assert sorted(several.handled[3:], key=repr) == [Order(0), Order(1), Other(5)]
+
+
+async def test_a_subscription_to_a_topic_gets_the_events_of_the_topic(manager):
+    seen = Recorder()
+    topic = Topic("store.family", [Order])
+    subscription = await manager.subscribe(topic, seen, name="family")
+    await fill(manager, 1)
+    await manager.send_event(Other(1))
+    assert await manager.replay(manager.store.find(Order), to=subscription) == 1
+    await eventually(lambda: seen.handled == [Order(0)])
+    with pytest.raises(DeclarationError, match=r"store\.other.*cannot be replayed to 'family'"):
+        await manager.replay(manager.store.find(Other), to=subscription)
 
 
 async def test_a_list_of_events_may_be_replayed(manager):

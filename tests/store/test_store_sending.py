@@ -29,6 +29,7 @@ from aspyx_event import (
     StoreUnavailableError,
     event,
 )
+from aspyx_event.cloudevents import CloudEvent
 
 
 @event(name="store.order", owner="sales", tags=("money", "shop"), durable=True)
@@ -356,3 +357,49 @@ async def test_a_stop_waits_for_what_is_being_stored():
     await manager.send_event(Order(50))
     await manager.stop()
     assert await store.find(status="published").count() == 51
+
+
+async def test_foreign_cloudevents_of_one_id_are_told_apart_by_their_source():
+    store = MemoryEventStore()
+    async with EventManager(LocalProvider(), store=store, persist=True) as manager:
+        for source in ("/a", "/b", "/a"):
+            await manager.send_event(CloudEvent(id="1", source=source, type="foreign.thing", data={"from": source}))
+    assert [(one.id, one.type, one.source) async for one in store] == [
+        ("/a|1", "foreign.thing", "/a"),
+        ("/b|1", "foreign.thing", "/b"),
+    ]
+
+
+class Noting(LocalProvider):
+    def __init__(self) -> None:
+        super().__init__()
+        self.error: Exception | None = None
+        self.messages: list = []
+
+    def publish(self, message):
+        self.messages.append(message)
+        if self.error is None:
+            return super().publish(message)
+        done = asyncio.get_running_loop().create_future()
+        done.set_exception(self.error)
+        return done
+
+
+async def test_what_is_sent_again_travels_as_it_was_to_travel():
+    provider = Noting()
+    async with EventManager(provider, store=MemoryEventStore(), persist=True) as manager:
+        provider.error = ConfirmTimeoutError("no answer")
+        with pytest.raises(ConfirmTimeoutError):
+            await manager.send_event(Order(1), key="k", priority=9, delay=60, ttl=300, headers={"tenant": "a"})
+        with pytest.raises(ConfirmTimeoutError):
+            await manager.send_event(CloudEvent(id="1", source="/a", type="foreign.thing"))
+        provider.error = None
+        assert await manager.send_unpublished(older_than=0) == 2
+    first, foreign, again, foreign_again = provider.messages
+    for field in ("address", "dedup_id", "durable", "key", "priority"):
+        assert getattr(again, field) == getattr(first, field), field
+        assert getattr(foreign_again, field) == getattr(foreign, field), field
+    assert (again.envelope.body, again.envelope.headers) == (first.envelope.body, first.envelope.headers)
+    assert (again.key, again.priority, again.durable) == ("k", 9, True)
+    assert 50 < again.delay <= 60
+    assert 290 < again.ttl <= 300

@@ -23,9 +23,11 @@ from ..envelope import (
     CE_VERSION,
     SPECVERSION,
 )
-from ..events import EventDescriptor
+from ..events import EventDescriptor, is_event
 from ..listeners import EventListenerDescriptor
 from ..providers.base import ServerDescription
+from ..topics import Topic
+from .channels import Channel, ChannelKind, channels_of
 from .payloads import payload_schema
 
 Document = dict[str, Any]
@@ -46,6 +48,8 @@ class Application:
         description: CommonMark.
         servers: Brokers; none for an application in one process.
         listeners: Everything that receives.
+        events: Event classes that are known, besides those received and sent.
+        topics: Topics that are known.
         senders: Everything that is known to be sent, with the names of those who send it.
         content_type: Of the payloads.
         queues: Queue of each listener, in the order of `listeners`; "" for one without a name.
@@ -56,6 +60,8 @@ class Application:
     description: str = ""
     servers: Sequence[ServerDescription] = ()
     listeners: Sequence[EventListenerDescriptor] = ()
+    events: Sequence[EventDescriptor] = ()
+    topics: Sequence[Topic] = ()
     senders: Mapping[EventDescriptor, Sequence[str]] = field(default_factory=dict)
     content_type: str = "application/json"
     queues: Sequence[str] = ()
@@ -67,36 +73,41 @@ def document_of(application: Application) -> Document:
     Raises:
         DeclarationError: the class of an event has fields that JSON Schema cannot tell.
     """
-    events = {one.event.name: one.event for one in application.listeners}
-    events.update({one.name: one for one in application.senders})
+    events = {one.name: one for one in (*application.events, *application.senders)}
+    for listener in application.listeners:
+        for source in listener.sources:
+            if source.topic is None:
+                events.update({one.name: one for one in source.events if is_event(one.type)})
+    channels = channels_of(events.values(), application.listeners, application.topics)
+    for channel in channels.values():
+        events.update({one.name: one for one in channel.events})
     ordered = [events[name] for name in sorted(events)]
-    info = {"title": application.title, "version": application.version, "description": application.description}
-    tags = _tags({tag for one in ordered for tag in one.tags})
+    nameless = [address for address, channel in channels.items() if not channel.events]
+    keys = _keys([*(one.name for one in ordered), *nameless])
     servers = _servers(application.servers)
-    keys = _keys(one.name for one in ordered)
     bindings: Document = {_BINDINGS[one.protocol]: {} for one in application.servers if one.protocol in _BINDINGS}
+    info = {"title": application.title, "version": application.version, "description": application.description}
+    logins = sorted({one.security for one in application.servers} - {""})
+    components = {
+        "messages": {
+            **{keys[one.name]: _message(one, keys[one.name], application) for one in ordered},
+            **{keys[address]: _open_message(address) for address in nameless},
+        },
+        "schemas": {
+            **{keys[one.name]: payload_schema(one.schema, f"#/components/schemas/{keys[one.name]}") for one in ordered},
+            _ATTRIBUTES: _attributes(),
+        },
+        "securitySchemes": {kind: {"type": kind} for kind in logins},
+    }
     document: Document = {
         "asyncapi": VERSION,
-        "info": _filled({**info, "tags": tags}),
+        "info": _filled({**info, "tags": _tags({tag for one in ordered for tag in one.tags})}),
         "defaultContentType": application.content_type,
         "servers": servers,
-        "channels": {one.name: _channel(one, keys[one.name], list(servers), bindings) for one in ordered},
-        "operations": _operations(application, keys, bindings),
-        "components": {
-            "messages": {keys[one.name]: _message(one, keys[one.name], application) for one in ordered},
-            "schemas": {
-                **{
-                    keys[one.name]: payload_schema(one.schema, f"#/components/schemas/{keys[one.name]}")
-                    for one in ordered
-                },
-                _ATTRIBUTES: _attributes(),
-            },
-            "securitySchemes": {
-                kind: {"type": kind} for kind in sorted({one.security for one in application.servers} - {""})
-            },
-        },
+        "channels": {name: _channel(one, keys, list(servers), bindings) for name, one in channels.items()},
+        "operations": _operations(application, channels, keys, bindings),
+        "components": _filled(components),
     }
-    document["components"] = _filled(document["components"])
     return _filled(document, keep=("channels", "operations"))
 
 
@@ -116,67 +127,87 @@ def _servers(found: Sequence[ServerDescription]) -> Document:
     }
 
 
-def _channel(event: EventDescriptor, key: str, servers: list[str], bindings: Document) -> Document:
+def _channel(channel: Channel, keys: Mapping[str, str], servers: list[str], bindings: Document) -> Document:
+    found = [keys[one.name] for one in channel.events] or [keys[channel.address]]
     return _filled(
         {
-            "address": event.name,
-            "title": event.type.__name__,
-            "summary": _summary(event.description),
-            "messages": {key: {"$ref": f"#/components/messages/{key}"}},
+            "address": channel.address,
+            "title": channel.title,
+            "summary": _summary(channel.description),
+            "description": cleandoc(channel.description) if channel.kind is ChannelKind.TOPIC else "",
+            "messages": {key: {"$ref": f"#/components/messages/{key}"} for key in found},
             "servers": [{"$ref": f"#/servers/{one}"} for one in servers],
-            "tags": _tags(event.tags),
+            "tags": _tags(channel.tags),
             "bindings": bindings,
-            "x-durable": event.durable,
-            "x-broadcast": event.broadcast,
-            "x-owner": event.owner,
+            "x-kind": channel.kind.value if channel.kind is not ChannelKind.EVENT else "",
+            "x-durable": channel.durable,
+            "x-broadcast": channel.broadcast,
+            "x-owner": channel.owner,
         }
     )
 
 
-def _operations(application: Application, keys: Mapping[str, str], bindings: Document) -> Document:
+def _operations(
+    application: Application, channels: Mapping[str, Channel], keys: Mapping[str, str], bindings: Document
+) -> Document:
     operations: Document = {}
-    for event, names in sorted(application.senders.items(), key=lambda item: item[0].name):
-        operations[f"send.{event.name}"] = _filled(
+    heard = {source.address for listener in application.listeners for source in listener.sources}
+    sent = {event.name: list(names) for event, names in application.senders.items()}
+    # A topic that nobody listens to here is there to be sent on.
+    sent.update({one.name: [] for one in application.topics if one.name not in heard})
+    for address, names in sorted(sent.items()):
+        operations[f"send.{address}"] = _filled(
             {
                 "action": "send",
-                **_about(event, keys[event.name]),
-                "title": f"Sends {event.type.__name__}",
+                **_about(channels[address], keys),
+                "title": f"Sends {channels[address].title}",
                 "description": f"Sent by {', '.join(names)}." if names else "",
                 "bindings": bindings,
-                "x-senders": list(names),
+                "x-senders": names,
             }
         )
     queues = [*application.queues, *[""] * (len(application.listeners) - len(application.queues))]
     for listener, queue in zip(application.listeners, queues, strict=True):
-        options = listener.options
-        name = number = f"receive.{listener.event.name}.{listener.name}"
-        while number in operations:
-            number = f"{name}-{int(number[len(name) + 1 :] or 1) + 1}"
-        description = cleandoc(getattr(listener.type, "__doc__", "") or "")
-        operations[number] = _filled(
-            {
-                "action": "receive",
-                **_about(listener.event, keys[listener.event.name]),
-                "title": listener.name,
-                "summary": _summary(description),
-                "description": description,
-                "bindings": bindings,
-                "x-queue": queue,
-                "x-group": listener.group,
-                "x-per-process": listener.per_process,
-                "x-concurrency": options.concurrency if options.concurrency > 1 else None,
-                "x-order-by": options.order_by if isinstance(options.order_by, str) else None,
-            }
-        )
-    return operations
+        for source in listener.sources:
+            name = number = f"receive.{source.address}.{listener.name}"
+            while number in operations:
+                number = f"{name}-{int(number[len(name) + 1 :] or 1) + 1}"
+            about = _about(channels[source.address], keys)
+            operations[number] = {"action": "receive", **about, **_listener(listener, queue), "bindings": bindings}
+    return {name: _filled(one) for name, one in operations.items()}
 
 
-def _about(event: EventDescriptor, key: str) -> Document:
-    channel = _pointer("channels", event.name)
+def _listener(listener: EventListenerDescriptor, queue: str) -> Document:
+    options = listener.options
+    description = cleandoc(getattr(listener.type, "__doc__", "") or "")
     return {
-        "channel": {"$ref": channel},
-        "messages": [{"$ref": f"{channel}/messages/{key}"}],
-        "tags": _tags(event.tags),
+        "title": listener.name,
+        "summary": _summary(description),
+        "description": description,
+        "x-queue": queue,
+        "x-group": listener.group,
+        "x-per-process": listener.per_process,
+        "x-concurrency": options.concurrency if options.concurrency > 1 else None,
+        "x-order-by": options.order_by if isinstance(options.order_by, str) else None,
+    }
+
+
+def _about(channel: Channel, keys: Mapping[str, str]) -> Document:
+    pointer = _pointer("channels", channel.address)
+    found = [keys[one.name] for one in channel.events] or [keys[channel.address]]
+    return {
+        "channel": {"$ref": pointer},
+        "messages": [{"$ref": f"{pointer}/messages/{key}"} for key in found],
+        "tags": _tags(channel.tags),
+    }
+
+
+def _open_message(address: str) -> Document:
+    return {
+        "title": f"Whatever is called {address}",
+        "description": "No class of this application has such a name: it may be any event.",
+        "headers": {"$ref": f"#/components/schemas/{_ATTRIBUTES}"},
+        "payload": {},
     }
 
 

@@ -25,7 +25,9 @@ def page_of(document: Document) -> str:
     css = files.joinpath("page.css").read_text(encoding="utf-8")
     script = files.joinpath("page.js").read_text(encoding="utf-8")
     info = document["info"]
-    events = [_Event(document, name, channel) for name, channel in document.get("channels", {}).items()]
+    messages = document.get("components", {}).get("messages", {})
+    events = [_Event(document, key, message) for key, message in messages.items()]
+    shared = [_Shared(document, name, one) for name, one in document.get("channels", {}).items() if one.get("x-kind")]
     download = base64.b64encode(json.dumps(document, indent=2).encode()).decode()
     return "\n".join(
         (
@@ -49,10 +51,11 @@ def page_of(document: Document) -> str:
             '<button class="button" id="theme" type="button" hidden>Dark</button>',
             "</header>",
             '<div class="layout">',
-            _navigation(events),
+            _navigation(events, shared),
             "<main>",
             _overview(document, events),
             *(event.section() for event in events),
+            *(one.section(events) for one in shared),
             _attributes(document),
             "<footer>Made by aspyx_event from the application's classes.</footer>",
             "</main>",
@@ -66,22 +69,21 @@ def page_of(document: Document) -> str:
 
 
 class _Event:
-    """A channel with its message and operations, to be shown.
+    """A message with the operations that take or make it, to be shown.
 
     Args:
         document: That it belongs to.
-        name: Key of the channel.
-        channel: The channel.
+        key: Of the message.
+        message: The message.
     """
 
-    def __init__(self, document: Document, name: str, channel: Document) -> None:
-        self._document, self._channel, self.name = document, channel, name
-        self.id = f"event-{quote(name, safe='')}"
-        references = [one.get("$ref", "") for one in channel.get("messages", {}).values()]
-        found = [resolve(document, reference) for reference in references]
-        self._message: Document = next((one for one in found if isinstance(one, dict)), {})
-        self.title = str(channel.get("title") or name)
-        operations = [one for one in document.get("operations", {}).values() if _channel_of(one) == name]
+    def __init__(self, document: Document, key: str, message: Document) -> None:
+        self._document, self._message, self.key = document, message, key
+        self.name = str(message.get("name") or key)
+        self.id = f"event-{quote(self.name, safe='')}"
+        self._channel: Document = document.get("channels", {}).get(self.name, {})
+        self.title = str(message.get("title") or self.name)
+        operations = [one for one in document.get("operations", {}).values() if key in _messages_of(one)]
         self.sends = [one for one in operations if one["action"] == "send"]
         self.receives = [one for one in operations if one["action"] == "receive"]
 
@@ -92,7 +94,7 @@ class _Event:
         examples = message.get("examples", ())
         parts = [
             f'<section id="{escaped(self.id)}" data-event="{escaped(self.name)}">',
-            f'<header><h2>{escaped(self.title)}</h2><span class="address">{escaped(self._channel.get("address", ""))}</span></header>',
+            f'<header><h2>{escaped(self.title)}</h2><span class="address">{escaped(self.name)}</span></header>',
             self._badges(),
             prose(str(message.get("description", ""))),
             self._flow(),
@@ -132,19 +134,63 @@ class _Event:
         senders = [name for one in self.sends for name in one.get("x-senders", ())]
         if self.sends and not senders:
             senders = ["this application"]
-        from_ = "".join(f"<li><b>{escaped(one)}</b></li>" for one in senders)
-        to = "".join(_receiver(one) for one in self.receives)
-        nobody = '<p class="nobody">nobody here</p>'
-        return (
-            f'<div class="flow"><div class="from"><h3>Sent by</h3>{f"<ul>{from_}</ul>" if from_ else nobody}</div>'
-            '<div class="arrow" aria-hidden="true">→</div>'
-            f'<div class="to"><h3>Received by</h3>{f"<ul>{to}</ul>" if to else nobody}</div></div>'
+        return _flow(senders, "".join(_receiver(one, self.name) for one in self.receives))
+
+
+class _Shared:
+    """A channel that is no event's own: a topic, a pattern, or a name without a class."""
+
+    def __init__(self, document: Document, name: str, channel: Document) -> None:
+        self._document, self._channel, self.name = document, channel, name
+        self.kind = str(channel["x-kind"])
+        self.id = f"channel-{quote(name, safe='')}"
+        operations = [one for one in document.get("operations", {}).values() if _channel_of(one) == name]
+        self._sent = any(one["action"] == "send" for one in operations)
+        self._receives = [one for one in operations if one["action"] == "receive"]
+
+    def section(self, events: Sequence[_Event]) -> str:
+        channel = self._channel
+        keys = set(channel.get("messages", {}))
+        links = "".join(
+            f'<li><a href="#{escaped(quote(one.id))}">{escaped(one.title)}</a></li>'
+            for one in events
+            if one.key in keys
+        )
+        badges = [_badge(self.kind, "accent")]
+        if channel.get("x-durable"):
+            badges.append(_badge("durable"))
+        if channel.get("x-owner"):
+            badges.append(_badge(f"owner {channel['x-owner']}"))
+        badges += [_badge(f"#{one['name']}") for one in channel.get("tags", ())]
+        return "\n".join(
+            (
+                f'<section id="{escaped(self.id)}" data-channel="{escaped(self.name)}">',
+                f"<header><h2>{escaped(self.name)}</h2></header>",
+                f'<div class="badges">{"".join(badges)}</div>',
+                prose(str(channel.get("description", ""))),
+                _flow(["this application"] if self._sent else [], "".join(_receiver(one) for one in self._receives)),
+                f"<h3>Events</h3><ul>{links}</ul>",
+                "</section>",
+            )
         )
 
 
-def _receiver(operation: Document) -> str:
+def _flow(senders: Sequence[str], receivers: str) -> str:
+    from_ = "".join(f"<li><b>{escaped(one)}</b></li>" for one in senders)
+    nobody = '<p class="nobody">nobody here</p>'
+    return (
+        f'<div class="flow"><div class="from"><h3>Sent by</h3>{f"<ul>{from_}</ul>" if from_ else nobody}</div>'
+        '<div class="arrow" aria-hidden="true">→</div>'
+        f'<div class="to"><h3>Received by</h3>{f"<ul>{receivers}</ul>" if receivers else nobody}</div></div>'
+    )
+
+
+def _receiver(operation: Document, own: str | None = None) -> str:
     about = [inline(str(operation["summary"]))] if operation.get("summary") else []
     facts = []
+    channel = _channel_of(operation)
+    if own is not None and channel != own:
+        facts.append(f"from <code>{escaped(channel)}</code>")
     if operation.get("x-queue"):
         facts.append(f"queue <code>{escaped(operation['x-queue'])}</code>")
     if operation.get("x-per-process"):
@@ -157,23 +203,31 @@ def _receiver(operation: Document) -> str:
     return f"<li><b>{escaped(operation.get('title', ''))}</b>{small}</li>"
 
 
+def _messages_of(operation: Document) -> set[str]:
+    return {str(one.get("$ref", "")).rpartition("/")[2] for one in operation.get("messages", ())}
+
+
 def _channel_of(operation: Document) -> str:
     reference = str(operation.get("channel", {}).get("$ref", ""))
     return unquote(reference.removeprefix("#/channels/")).replace("~1", "/").replace("~0", "~")
 
 
-def _navigation(events: Sequence[_Event]) -> str:
-    links = "".join(
-        f'<li><a href="#{escaped(quote(one.id))}">{escaped(one.title)}<small>{escaped(one.name)}</small></a></li>'
-        for one in events
-    )
+def _navigation(events: Sequence[_Event], shared: Sequence[_Shared]) -> str:
+    links = "".join(_link(one.id, one.title, one.name) for one in events)
+    channels = "".join(_link(one.id, one.name, one.kind) for one in shared)
     return (
         '<nav aria-label="Contents"><div hidden>'
         '<input id="search" type="search" placeholder="Search  ( / )" aria-label="Search events and fields">'
         '<p class="found" id="found" aria-live="polite"></p></div>'
         '<ul><li><a href="#overview">Overview</a></li></ul>'
-        f'<h2>Events</h2><ul>{links}</ul><h2>Headers</h2><ul><li><a href="#attributes">CloudEvents attributes</a></li></ul></nav>'
+        f"<h2>Events</h2><ul>{links}</ul>"
+        f"{f'<h2>Channels</h2><ul>{channels}</ul>' if channels else ''}"
+        '<h2>Headers</h2><ul><li><a href="#attributes">CloudEvents attributes</a></li></ul></nav>'
     )
+
+
+def _link(target: str, title: str, small: str) -> str:
+    return f'<li><a href="#{escaped(quote(target))}">{escaped(title)}<small>{escaped(small)}</small></a></li>'
 
 
 def _overview(document: Document, events: Sequence[_Event]) -> str:

@@ -19,6 +19,7 @@ from .formats import JSON_FORMAT, Format, is_batch, is_structured, make_event, r
 from .http import Mode
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_AMQP_CONTENT_TYPE = ("JMS_AMQP_ContentType", "_AMQ_CONTENT_TYPE")
 _TEXTS = frozenset(CORE_ATTRIBUTES) - {"time"}
 
 
@@ -109,8 +110,15 @@ def to_stomp(event: CloudEvent, mode: Mode = "binary", *, format: Format = JSON_
 
 
 def from_stomp(headers: Mapping[str, str], body: bytes, *, raw: bool = False) -> CloudEvent:
-    """Return the event that the headers and the body of a frame carry; see `from_amqp`."""
-    return _event(headers.get(CONTENT_TYPE, ""), headers.items(), body, raw)
+    """Return the event that the headers and the body of a frame carry; see `from_amqp`.
+
+    Where there is no `content-type`, that of an AMQP message is taken, which Artemis hands to STOMP clients under another
+    name.
+    """
+    content_type = headers.get(CONTENT_TYPE)
+    if content_type is None:
+        content_type = next((headers[name] for name in _AMQP_CONTENT_TYPE if name in headers), "")
+    return _event(content_type, headers.items(), body, raw)
 
 
 def from_envelope(envelope: Envelope, *, raw: bool = False) -> CloudEvent:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from ..asyncapi.channels import events_of
 from ..engine.core import Engine
 from ..events import EventDescriptor
 from ..providers.base import Provider
@@ -56,7 +57,11 @@ class ContractMethods:
         engine = self._engine
         listening = [one for one, _ in engine.listening()]
         _senders(engine, set(), ())
-        return contracts_of(list(engine.events), [(one.event.name, one.name) for one in listening])
+        known = list(engine.events)
+        pairs = [
+            (event.name, one.name) for one in listening for source in one.sources for event in events_of(source, known)
+        ]
+        return contracts_of(known, pairs)
 
     def asyncapi(
         self, *, title: str = "", version: str = "1.0.0", description: str = "", sends: Iterable[type] = ()
@@ -80,6 +85,9 @@ class ContractMethods:
 
         engine = self._engine
         listening = engine.listening()
+        sources = [source for one, _ in listening for source in one.sources]
+        heard = {source.address for source in sources}
+        heard.update(one.name for source in sources if source.topic is not None for one in source.topic.descriptors)
         owner = engine.environment.type if engine.environment is not None else None
         return document_of(
             Application(
@@ -89,7 +97,8 @@ class ContractMethods:
                 servers=self.provider.servers,
                 listeners=[one for one, _ in listening],
                 queues=[queue for _, queue in listening],
-                senders=_senders(engine, {one.event.name for one, _ in listening}, sends),
+                senders=_senders(engine, heard, sends),
+                topics=list(engine.topics),
                 content_type=engine.codec.content_type,
             )
         )

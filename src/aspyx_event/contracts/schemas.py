@@ -17,6 +17,7 @@ from pydantic_core import core_schema
 from ..codecs.json import JsonCodec
 from ..events import EventDescriptor
 from ..exceptions import DeclarationError, InvalidEventSchemaError, InvalidSchemaError, MissingDriverError
+from ..free_form import FreeFormEvent
 
 Schema = dict[str, Any]
 #: What schemas of events are written in, unless they say otherwise themselves.
@@ -179,7 +180,7 @@ class SchemaValidation:
     def __init__(self, *, enabled: bool = True) -> None:
         self.enabled = enabled
         self._json = JsonCodec()
-        self._validators: dict[type, Any] = {}
+        self._validators: dict[str, tuple[Any, Any]] = {}
 
     def check(self, event: Any, descriptor: EventDescriptor) -> None:
         """Check one event; nothing happens where its declaration has no schema.
@@ -191,21 +192,17 @@ class SchemaValidation:
         if not self.enabled or descriptor.declared_schema is None:
             return
         # In JSON, whatever codec writes it later: schemas speak of nothing else.
-        errors = self.errors(json.loads(self._json.encode(event, descriptor)), descriptor)
+        body = event.write()[0] if isinstance(event, FreeFormEvent) else self._json.encode(event, descriptor)
+        errors = self.errors(json.loads(body), descriptor)
         if errors:
             raise InvalidEventSchemaError(descriptor.name, errors, "its schema")
 
     def errors(self, payload: Any, descriptor: EventDescriptor) -> list[str]:
         """Return what is wrong with a payload, a line for each thing: the place in it, and why."""
-        validator = self._validators.get(descriptor.type)
-        if validator is None:
-            import referencing
-
-            schema = schema_of(descriptor)
-            kind = _validator_class(schema, descriptor.name)
-            # A registry that loads nothing: a schema must not make this process open connections.
-            validator = kind(schema, registry=referencing.Registry(), format_checker=_formats())
-            self._validators[descriptor.type] = validator
+        known = self._validators.get(descriptor.name)
+        if known is None or known[0] is not descriptor.declared_schema:
+            known = self._validators[descriptor.name] = (descriptor.declared_schema, _validator_of(descriptor))
+        validator = known[1]
         try:
             found = sorted(
                 validator.iter_errors(payload), key=lambda error: [str(part) for part in error.absolute_path]
@@ -213,6 +210,15 @@ class SchemaValidation:
         except Exception as error:  # noqa: BLE001  references that lead nowhere, and patterns without an end
             return [f"the schema cannot be applied: {type(error).__name__}: {error}"[: 2 * _SHOWN]]
         return [_line(error) for error in found]
+
+
+def _validator_of(descriptor: EventDescriptor) -> Any:
+    import referencing
+
+    schema = schema_of(descriptor)
+    kind = _validator_class(schema, descriptor.name)
+    # A registry that loads nothing: a schema must not make this process open connections.
+    return kind(schema, registry=referencing.Registry(), format_checker=_formats())
 
 
 def _formats() -> Any:

@@ -181,7 +181,7 @@ class Binder:
 
     def _make_intake(self, descriptor: EventListenerDescriptor) -> Intake:
         ground, options = self._ground, descriptor.options
-        bindings = bindings_of(descriptor, ground.provider)
+        bindings = bindings_of(descriptor, ground.provider, ground.retry)
         dispatcher = Dispatcher(
             ground.provider,
             ground.provider.clock,

@@ -12,7 +12,7 @@ from ..exceptions import CodecError, DeclarationError, UnsupportedError
 from ..listeners import EventListenerDescriptor
 from ..log_fields import log_fields
 from ..names import is_pattern, literal
-from ..policies import QueueNaming, RetryMode
+from ..policies import QueueNaming, Retry, RetryMode
 from ..providers.base import Binding, Delivery, Provider
 from ..targets import Source
 from .decoding import Decoder
@@ -23,14 +23,17 @@ _DEFAULT_PREFETCH = 100
 _NO_KEY = object()
 
 
-def bindings_of(descriptor: EventListenerDescriptor, provider: Provider) -> tuple[Binding, ...]:
-    """Return the queues that a listener consumes, one for each of its sources.
+def bindings_of(
+    descriptor: EventListenerDescriptor, provider: Provider, default: Retry | None = None
+) -> tuple[Binding, ...]:
+    """Return the queues that a listener consumes, one for each of its sources; *default* is its manager's policy.
 
     Raises:
         UnsupportedError: the provider cannot give one.
         DeclarationError: see `queue_name`.
     """
-    return tuple(_binding(descriptor, source, provider) for source in descriptor.sources)
+    retry = descriptor.options.retry or default or Retry()
+    return tuple(_binding(descriptor, source, provider, retry) for source in descriptor.sources)
 
 
 def queue_name(descriptor: EventListenerDescriptor, source: Source, provider: Provider) -> str | None:
@@ -55,10 +58,10 @@ def queue_name(descriptor: EventListenerDescriptor, source: Source, provider: Pr
     return name
 
 
-def _binding(descriptor: EventListenerDescriptor, source: Source, provider: Provider) -> Binding:
+def _binding(descriptor: EventListenerDescriptor, source: Source, provider: Provider, retry: Retry) -> Binding:
     options, capabilities = descriptor.options, provider.capabilities
     queue = queue_name(descriptor, source, provider)
-    delayed = options.retry is not None and options.retry.mode is RetryMode.DELAYED
+    delayed = retry.mode is RetryMode.DELAYED
     if delayed and queue is None:
         raise DeclarationError(
             f"listener {descriptor.name!r} is per_process: its queue has no name to which an event could go back later; "
@@ -83,6 +86,7 @@ def _binding(descriptor: EventListenerDescriptor, source: Source, provider: Prov
         queue=queue,
         durable=durable,
         prefetch=options.prefetch or max(_DEFAULT_PREFETCH, 2 * options.concurrency),
+        crashes=retry.crashes,
         label=descriptor.name,
         selector=tuple((one.name, _values(one.expected)) for one in conditions),
     )

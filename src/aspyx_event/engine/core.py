@@ -84,13 +84,11 @@ class Engine:
         self.listens = True
         self.events, self.subscriptions = EventRegistry(), SubscriptionBag()
         self._observer = observer_for(observers, provider, self.subscriptions)
-        self.factory = EnvelopeFactory(
-            codec, source, passes_objects=provider.passes_objects, observer=self._observer, clock=provider.clock
-        )
+        self.factory = EnvelopeFactory(codec, source, passes_objects=provider.passes_objects, clock=provider.clock)
         publish = Publish(provider, limits, self._observer)
         self.memory = Memory(store, persist, publish, provider, self.subscriptions, self.events, self._observer)
         self._chain = Chain(self.memory.send, Invoke().handle)
-        self.sending = Sending(self._chain)
+        self.sending = Sending(self._chain, self._observer)
         self.early = EarlySends(self.sending)
         self._hooks = HookTelling(provider, self.subscriptions)
         # Only a broker keeps what a dead process had in hand, and only under a name that comes back.

@@ -157,7 +157,7 @@ class Dispatcher:
             attempt += 1
             if step.retry.mode is RetryMode.DELAYED:
                 if isinstance(delivery, ObservedDelivery):
-                    delivery.begin(Settlement.RETRY)
+                    delivery.begin(Settlement.RETRY, step.descriptor)
                 await self._replace(step, delivery, self._next_try(step, passage, attempt, delay))
                 return False
             if await self._wait(delay):
@@ -235,10 +235,10 @@ class Dispatcher:
         observed = delivery if isinstance(delivery, ObservedDelivery) else None
         if self._policy is AckPolicy.BEFORE:
             if observed is not None:
-                observed.dropped()
+                observed.dropped(step.descriptor)
             return
         if observed is not None:
-            observed.begin(Settlement.DEAD_LETTER if step.retry.dead_letter else Settlement.DROPPED)
+            observed.begin(Settlement.DEAD_LETTER if step.retry.dead_letter else Settlement.DROPPED, step.descriptor)
         if not step.retry.dead_letter:
             delivery.ack()
             return

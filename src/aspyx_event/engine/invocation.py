@@ -9,6 +9,7 @@ from concurrent.futures import Executor
 from contextvars import copy_context
 from typing import Any
 
+from ..cloudevents.event import CloudEvent
 from ..context import EventContext, _current
 from ..envelope import Envelope
 from ..events import is_event
@@ -113,7 +114,7 @@ def returned_events(result: Any, label: str) -> list[Any]:
 
 
 def _is_event(value: Any) -> bool:
-    return isinstance(value, FreeFormEvent) or is_event(type(value))
+    return isinstance(value, (FreeFormEvent, CloudEvent)) or is_event(type(value))
 
 
 def _listed(result: Any) -> list[Any] | None:

@@ -11,9 +11,9 @@ from uuid import uuid4
 
 from ..envelope import CE_KEY, Envelope, SendOptions
 from ..events import EventDescriptor
-from ..exceptions import DeclarationError, UnknownStoredEventError, UnregisteredEventTypeError
+from ..exceptions import DeclarationError, UnknownStoredEventError
 from ..observing import Observer
-from ..providers.base import Provider
+from ..providers.base import Binding, Provider
 from ..registry import EventRegistry
 from ..store.base import EventStore
 from ..store.records import EventStatus, StoredEvent
@@ -115,12 +115,8 @@ class Memory:
         subscription, run = self._target(to), str(uuid4())
 
         def hand_over(stored: StoredEvent) -> asyncio.Future[None]:
-            if stored.type != subscription.event_name:
-                raise DeclarationError(
-                    f"event {stored.type!r} (id {stored.id}) cannot be replayed to {subscription.name!r}, which listens to "
-                    f"{subscription.event_name!r}; find(type={subscription.event_name!r}) leaves others out"
-                )
-            copy = replay_copy(stored.body, stored.headers, stored.id, subscription.binding, run=run)
+            binding = _queue_for(stored, subscription)
+            copy = replay_copy(stored.body, stored.headers, stored.id, binding, run=run)
             copy.wait_handled = wait_handled
             finish = None
             if self._observer is not None:
@@ -153,15 +149,19 @@ class Memory:
                 yield now
 
     def _send_again(self, stored: StoredEvent) -> asyncio.Future[None]:
-        try:
-            descriptor = self._events.by_name(stored.type)
-        except UnregisteredEventTypeError:
-            # Its class was not used in this process yet; that it was stored says that it matters.
-            descriptor = EventDescriptor(object, stored.type, durable=True)
+        known, options, now = self._events.find(stored.type), stored.options, self._provider.clock.time()
+        address, durable = stored.address or stored.type, bool(options.get("durable"))
+        # Its class may be of another program, or not be in use here yet.
+        descriptor = EventDescriptor(known.type if known is not None else object, address, durable=durable)
         # Interceptors saw it before it was stored. Its id lets the broker drop it if it was there before.
         envelope = Envelope(stored.body, dict(stored.headers))
+        envelope.dedup_id = stored.id
+        age = (datetime.now(timezone.utc) - stored.time).total_seconds()
         envelope.options = SendOptions(
-            key=stored.headers.get(CE_KEY) or None, ttl=time_left(stored.headers, self._provider.clock.time())
+            key=stored.headers.get(CE_KEY) or None,
+            delay=max(0.0, options.get("delay", 0.0) - max(age, 0.0)),
+            ttl=time_left(stored.headers, now),
+            priority=int(options["priority"]) if "priority" in options else None,
         )
         return self._publish.send(envelope, descriptor)
 
@@ -176,11 +176,29 @@ class Memory:
         if found is None:
             known = ", ".join(sorted({one.name for one in self._subscriptions})) or "none"
             raise DeclarationError(f"replay(to={to!r}): this manager has no such subscription; it has: {known}")
-        if found.binding.queue is None:
-            raise DeclarationError(
-                f"listener {found.name!r} is per_process: its queue has no name to which an event could be sent"
-            )
         return found
+
+
+def _queue_for(stored: StoredEvent, subscription: Subscription) -> Binding:
+    """Return the queue of a subscription into which an event of this type, or of this topic, is put.
+
+    Raises:
+        DeclarationError: there is none.
+    """
+    queues = {one.address: one for one in subscription.intake.bindings}
+    for source in subscription.descriptor.sources:
+        named = source.topic is not None and any(one.name == stored.type for one in source.events)
+        if named or source.takes(stored.type):
+            found = queues[source.address]
+            if found.queue is None:
+                raise DeclarationError(
+                    f"listener {subscription.name!r} is per_process: its queue has no name to which an event could be sent"
+                )
+            return found
+    raise DeclarationError(
+        f"event {stored.type!r} (id {stored.id}) cannot be replayed to {subscription.name!r}, which listens to "
+        f"{subscription.event_name!r}; find(type=...) leaves others out"
+    )
 
 
 async def _each(events: Events) -> AsyncIterator[StoredEvent]:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from ..envelope import Envelope
 from ..events import EventDescriptor
 from ..exceptions import StateError
 from ..listeners import EventListenerDescriptor
@@ -20,32 +21,40 @@ class ObservedDelivery(Delivery):
 
     Args:
         delivery: Does the work.
-        listener: Who gets it.
+        listener: Who gets it; the first of several.
         observer: Whom to tell.
     """
 
     __slots__ = ("_arrived", "_delivery", "_finish", "_listener", "_observer", "_settled", "_taken")
 
     def __init__(self, delivery: Delivery, listener: EventListenerDescriptor, observer: Observer) -> None:
-        self.envelope, self.redelivered = delivery.envelope, delivery.redelivered
+        self.redelivered = delivery.redelivered
         self._delivery, self._listener, self._observer = delivery, listener, observer
         self._arrived = time.time_ns()
         self._taken = self._settled = False
         self._finish: Finish | None = None
 
+    @property
+    def envelope(self) -> Envelope:  # type: ignore[override]
+        return self._delivery.envelope
+
+    @property
+    def received(self) -> Envelope:
+        return self._delivery.received
+
     def take(self) -> None:
         """A worker begins with it."""
         self._taken = True
-        self._observer.received(self.envelope, self._listener, self._arrived)
+        self._observer.received(self.received, self._listener, self._arrived)
 
-    def begin(self, settlement: Settlement) -> None:
+    def begin(self, settlement: Settlement, listener: EventListenerDescriptor) -> None:
         """It is about to be settled in another way than by a plain `ack`, which ends what begins here."""
         if self._finish is None:
-            self._finish = self._observer.settling(self.envelope, self._listener, settlement)
+            self._finish = self._observer.settling(self.received, listener, settlement)
 
-    def dropped(self) -> None:
+    def dropped(self, listener: EventListenerDescriptor) -> None:
         """It was given up after it had been settled."""
-        _end(self._observer.settling(self.envelope, self._listener, Settlement.DROPPED), None)
+        _end(self._observer.settling(self.received, listener, Settlement.DROPPED), None)
 
     def ack(self) -> None:
         self._settle(self._delivery.ack, Settlement.ACKNOWLEDGED)
@@ -62,7 +71,7 @@ class ObservedDelivery(Delivery):
             return
         self._settled = True
         finish, self._finish = self._finish, None
-        finish = finish or self._observer.settling(self.envelope, self._listener, settlement)
+        finish = finish or self._observer.settling(self.received, self._listener, settlement)
         try:
             settle()
         except BaseException as error:

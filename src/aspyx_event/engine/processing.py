@@ -82,10 +82,14 @@ class Processor:
 
     def _steps(self, first: Any) -> Generator[Any, Any, Any]:
         """Run everything; yield what is to be awaited, and get its result."""
-        events = deque([first])
+        events: deque[tuple[Any, EventContext | None]] = deque([(first, _current.get())])
         while events:
-            event = events.popleft()
-            envelope = self._factory.make(event, self._registry.of(event), None, NO_OPTIONS)
+            event, cause = events.popleft()
+            token = _current.set(cause)  # correlation and causation are told from it
+            try:
+                envelope = self._factory.make(event, self._registry.of(event), None, NO_OPTIONS)
+            finally:
+                _current.reset(token)
             envelope.event = event
             shared = Shared()
             for subscription in self._in_order(event, envelope.headers):
@@ -107,7 +111,7 @@ class Processor:
                     raise
                 subscription.stats.count += 1
                 subscription.stats.note(context.event_id)
-                events.extend(more)
+                events.extend((one, context) for one in more)
         return None
 
     def _call(self, subscription: Subscription, event: Any, context: EventContext) -> Any:

@@ -13,7 +13,7 @@ from ..events import EventDescriptor
 from ..exceptions import StateError
 from .core import Engine
 from .failures import FailureReporter
-from .host import LoopHost, running_loop
+from .host import LoopHost
 from .lifecycle import Lifecycle, State, stop_at_exit
 from .receipts import Completed, Finished, Operation
 
@@ -96,9 +96,17 @@ class Residence:
         if not (self._host.owns_loop and self._host.here()):
             self._host.unbind()
 
-    def send(self, envelope: Envelope, descriptor: EventDescriptor) -> asyncio.Future[None] | Completed[None]:
-        """Send an envelope, after a start if there was none yet; waits for it where no loop runs."""
-        if running_loop() is not self._host.bind():
+    def send(
+        self, envelope: Envelope, descriptor: EventDescriptor, running: asyncio.AbstractEventLoop | None
+    ) -> asyncio.Future[None] | Completed[None]:
+        """Send an envelope, after a start if there was none yet; waits for it where no loop runs.
+
+        Args:
+            envelope: What to send.
+            descriptor: Of its event.
+            running: The loop that runs in this thread, which the caller knows already.
+        """
+        if running is not self._host.bind():
             return self._host.run(lambda: self._send_on_loop(envelope, descriptor))
         if self._lifecycle.state is State.NEW:
             return self._send_at_start(envelope, descriptor)

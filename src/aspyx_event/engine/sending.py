@@ -94,7 +94,6 @@ class EnvelopeFactory:
         codec: Writes the body.
         source: CloudEvents source of all events of this manager, a URI reference.
         passes_objects: The provider can carry the event object: encode only if an interceptor reads the body.
-        observer: Told of each envelope.
         clock: Tells when an event expires; None is the real time.
     """
 
@@ -104,10 +103,9 @@ class EnvelopeFactory:
         source: str,
         *,
         passes_objects: bool = False,
-        observer: Observer | None = None,
         clock: Clock | None = None,
     ) -> None:
-        self._codec, self._passes_objects, self._observer = codec, passes_objects, observer
+        self._codec, self._passes_objects = codec, passes_objects
         self._clock = clock or SystemClock()
         #: Checks what has a JSON Schema of its own; `process` and whatever else brings events in asks it too.
         self.schemas = SchemaValidation()
@@ -163,8 +161,6 @@ class EnvelopeFactory:
         else:
             envelope = Envelope(self._codec.encode(event, descriptor), all_headers, event)
         envelope.options = options
-        if self._observer is not None:
-            self._observer.created(envelope, descriptor)
         return envelope
 
     def check(self, event: Any, descriptor: EventDescriptor) -> None:
@@ -182,8 +178,6 @@ class EnvelopeFactory:
         envelope = cloudevent_envelope(event, descriptor, headers, options, self._reader)
         if descriptor.declared_schema is not None:
             self.schemas.check(envelope.event, descriptor)
-        if self._observer is not None:
-            self._observer.created(envelope, descriptor)
         return envelope
 
 
@@ -260,14 +254,21 @@ def _pass_on(done: asyncio.Future[None], sent: asyncio.Future[None]) -> None:
 
 
 class Sending:
-    """Takes envelopes through the sending chain. Runs on the manager's loop."""
+    """Takes envelopes through the sending chain. Runs on the manager's loop.
 
-    def __init__(self, chain: Chain) -> None:
-        self._chain = chain
+    Args:
+        chain: Interceptors, ending in `Publish`.
+        observer: Told of each envelope.
+    """
+
+    def __init__(self, chain: Chain, observer: Observer | None = None) -> None:
+        self._chain, self._observer = chain, observer
         self._tasks: set[asyncio.Task[None]] = set()
 
     def send(self, envelope: Envelope, descriptor: EventDescriptor) -> asyncio.Future[None]:
         """Start sending; the future is done when the provider has taken the message, or an interceptor stopped it."""
+        if self._observer is not None:
+            self._observer.created(envelope, descriptor)
         if self._chain.plain:
             return cast("asyncio.Future[None]", self._chain.send(envelope, descriptor))
         # A task, so that what interceptors do to context variables stays theirs.

@@ -99,7 +99,7 @@ class Metering(Observer):
             self._instruments.lag.record(lag, attributes)
 
     def handling(self, context: EventContext) -> Finish | None:
-        return partial(self._handled, context.listener, time.perf_counter())
+        return partial(self._handled, context, time.perf_counter())
 
     def retrying(self, context: EventContext, error: Exception, delay: float) -> None:  # noqa: ARG002
         self._instruments.retries.add(1, self._of("process", context.listener))
@@ -120,10 +120,12 @@ class Metering(Observer):
         self._instruments.operation.record(time.perf_counter() - began, attributes)
         self._instruments.sent.add(1, attributes)
 
-    def _handled(self, listener: EventListenerDescriptor, began: float, error: BaseException | None) -> None:
+    def _handled(self, context: EventContext, began: float, error: BaseException | None) -> None:
+        listener = context.listener
         attributes = self._of("process", listener)
         if error is None:
-            self._instruments.processed.add(1, self._of("process", listener, "success"))
+            outcome = "skipped" if context.skipped else "success"
+            self._instruments.processed.add(1, self._of("process", listener, outcome))
         else:
             attributes = _failed(attributes, error)
         self._instruments.process.record(time.perf_counter() - began, attributes)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..envelope import CE_CAUSATION, CE_CORRELATION, Envelope
+from ..envelope import CE_CAUSATION, CE_CORRELATION, CE_TYPE, Envelope
 from ..listeners import EventListenerDescriptor
 from ..providers.base import Provider
 
@@ -18,6 +18,7 @@ SYSTEM = "messaging.system"
 OPERATION = "messaging.operation.name"
 OPERATION_TYPE = "messaging.operation.type"
 DESTINATION = "messaging.destination.name"
+TEMPLATE = "messaging.destination.template"
 SUBSCRIPTION = "messaging.destination.subscription.name"
 GROUP = "messaging.consumer.group.name"
 CLIENT_ID = "messaging.client.id"
@@ -74,6 +75,15 @@ def listener_attributes(listener: EventListenerDescriptor) -> Attributes:
     found: Attributes = {DESTINATION: listener.event.name, SUBSCRIPTION: listener.name}
     if listener.group:
         found[GROUP] = listener.group
+    return found
+
+
+def place_attributes(listener: EventListenerDescriptor, envelope: Envelope) -> Attributes:
+    """Return where a message came from: that of its listener, and the event where the listener names a pattern."""
+    found = listener_attributes(listener)
+    name = envelope.headers.get(CE_TYPE)
+    if name and name != listener.event.name:
+        found[TEMPLATE], found[DESTINATION] = listener.event.name, name
     return found
 
 

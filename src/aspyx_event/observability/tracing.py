@@ -95,7 +95,7 @@ class Tracing(Observer):
                 span.set_attribute(semantics.REPLAY_OF, replay_of)
         _attempt.set(span.get_span_context())
         token = otel_context.attach(trace.set_span_in_context(span, origin))
-        return partial(_end_attempt, span, token)
+        return partial(_end_attempt, span, token, context)
 
     def settling(self, envelope: Envelope, listener: EventListenerDescriptor, settlement: Settlement) -> Finish | None:
         if "settle" not in self._spans:
@@ -147,7 +147,7 @@ class Tracing(Observer):
         if isinstance(where, str):
             destination, place = where, {semantics.DESTINATION: where}
         else:
-            destination, place = where.event.name, semantics.listener_attributes(where)
+            destination, place = where.event.name, semantics.place_attributes(where, envelope)
         return self._tracer.start_span(
             f"{name} {destination}",
             context,
@@ -175,6 +175,8 @@ def _detach(token: Token[Context], _error: BaseException | None) -> None:
     otel_context.detach(token)
 
 
-def _end_attempt(span: Span, token: Token[Context], error: BaseException | None) -> None:
+def _end_attempt(span: Span, token: Token[Context], context: EventContext, error: BaseException | None) -> None:
     otel_context.detach(token)
+    if context.skipped:
+        span.set_attribute(semantics.OUTCOME, "skipped")
     _end(span, error)

@@ -119,6 +119,8 @@ class Binding:
         kind: TOPIC or QUEUE.
         durable: The queue outlives its consumers and keeps messages for them; otherwise it vanishes with the last.
         prefetch: Deliveries handed over and not yet settled, at most.
+        crashes: Deaths of a process with one message in hand that the consumer itself counts, before it gives the
+            message up; 0 counts none. A broker that gives up earlier is warned of.
         label: Names the subscription in errors and logs.
         selector: Header names with the values of which a message must have one; given only for a queue that belongs
             to this consumer alone. A provider that cannot have the broker look ignores it: the engine looks, too.
@@ -129,6 +131,7 @@ class Binding:
     kind: AddressKind = AddressKind.TOPIC
     durable: bool = False
     prefetch: int = 100
+    crashes: int = 0
     label: str = ""
     selector: tuple[tuple[str, tuple[str, ...]], ...] = ()
 

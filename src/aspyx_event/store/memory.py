@@ -154,8 +154,8 @@ class MemoryEventStore(EventStore):
 
 
 def _copy(stored: StoredEvent, position: int) -> StoredEvent:
-    # Headers are a dict: what a caller does to its own must not change what is stored.
-    return replace(stored, headers=dict(stored.headers), position=position)
+    # These are dicts: what a caller does to its own must not change what is stored.
+    return replace(stored, headers=dict(stored.headers), options=dict(stored.options), position=position)
 
 
 def _position_of(entry: tuple[int, str]) -> int:

@@ -11,7 +11,7 @@ from enum import Enum
 from hashlib import sha256
 from typing import Any
 
-from ..envelope import CE_CAUSATION, CE_CORRELATION, CE_SOURCE, CE_TIME, Envelope
+from ..envelope import CE_CAUSATION, CE_CORRELATION, CE_SOURCE, CE_TIME, CE_TYPE, Envelope
 from ..events import EventDescriptor
 from ..exceptions import DeclarationError
 
@@ -32,7 +32,8 @@ class StoredEvent:
     """An event as a store keeps it: what was sent, byte for byte, and what is known about it.
 
     Attributes:
-        id: Of the event, the one that its listeners see. Unique in a store.
+        id: Of the event, the one that its listeners see; ``source|id`` of a CloudEvent that was sent as one, whose id is
+            unique within its source only. Unique in a store.
         type: Name of the event.
         time: When it was made, in UTC.
         source: CloudEvents source.
@@ -43,6 +44,8 @@ class StoredEvent:
         causation_id: Id of the event that it was an answer to; "" where it says nothing.
         headers: All of them, as they were sent.
         body: As it was sent.
+        address: Where it was sent to; "" is the address of its type.
+        options: How it was to travel: ``durable``, and ``priority`` and ``delay`` in seconds where it had them.
         position: Its place in the store, rising in the order of storing; 0 before it is stored.
     """
 
@@ -57,6 +60,8 @@ class StoredEvent:
     causation_id: str = ""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: bytes = field(default=b"", repr=False)
+    address: str = ""
+    options: Mapping[str, float] = field(default_factory=dict, repr=False)
     position: int = field(default=0, compare=False)
 
     def __post_init__(self) -> None:
@@ -76,12 +81,18 @@ class StoredEvent:
         Raises:
             EncodeError: the event cannot be written.
         """
-        headers = envelope.headers
+        headers, wished = envelope.headers, envelope.options
+        event_type = headers.get(CE_TYPE) or descriptor.name
+        options: dict[str, float] = {"durable": descriptor.durable}
+        if wished.priority is not None:
+            options["priority"] = wished.priority
+        if wished.delay:
+            options["delay"] = wished.delay
         # Reading the body of an envelope that travels with its object would make it travel with its bytes.
         body = envelope.body if envelope.encoded else envelope.fork().body
         return StoredEvent(
-            id=envelope.id,
-            type=descriptor.name,
+            id=envelope.dedup_id or envelope.id,
+            type=event_type,
             time=_time_of(headers.get(CE_TIME, "")),
             source=headers.get(CE_SOURCE, ""),
             owner=descriptor.owner,
@@ -90,6 +101,8 @@ class StoredEvent:
             causation_id=headers.get(CE_CAUSATION, ""),
             headers=dict(headers),
             body=body,
+            address="" if descriptor.name == event_type else descriptor.name,
+            options=options,
         )
 
     def json(self) -> str:

@@ -8,6 +8,7 @@ import uuid
 from ...exceptions import ConfirmTimeoutError, ConnectError, ConnectionLostError, NoRouteError
 from ..artemis import selector, volatile_link_name
 from ..base import AddressKind, Binding, Consume, Consumer
+from ..broker_limits import BrokerLimits
 from ..buffer import SendBuffer
 from ..connection import ConnectionSettings, Supervisor
 from .links import SupervisedLink, logger
@@ -40,6 +41,7 @@ class Client:
         self._links: dict[SupervisedLink, None] = {}  # in the order they came
         self._senders: dict[tuple[str, str], Sender] = {}
         self._management = Management(self._send_question, self._attach_replies)
+        self._limits = BrokerLimits(self._management.address_settings, settings.connect_timeout)
         self._routing: set[asyncio.Task[None]] = set()
         #: By address: done when the last message whose route is asked for was sent, or will not be.
         self._turns: dict[str, asyncio.Future[None]] = {}
@@ -78,6 +80,7 @@ class Client:
         if self._buffer.count and not self._stopped:
             await self._flush(min(FLUSH_TIMEOUT, self.settings.confirm_timeout))
         self._stopped = True
+        await self._limits.close()
         for task in list(self._routing):
             task.cancel()
         for timer in self._timers.values():
@@ -185,6 +188,7 @@ class Client:
         """Attach a consumer; see `Provider.subscribe`."""
         receiver = self._receiver(binding, consume)
         await self._attach(receiver, binding.label or repr(binding.address))
+        self._limits.look(binding)
         return receiver
 
     async def _attach(self, receiver: Receiver, subject: str) -> None:

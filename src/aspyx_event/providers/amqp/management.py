@@ -14,13 +14,15 @@ from typing import Any
 import cproton as pn
 from proton import Message, ProtonException
 
-from ...exceptions import ConnectionLostError, NotAcceptedError, PermissionDeniedError
+from ...exceptions import ConnectionLostError, EventException, NotAcceptedError, PermissionDeniedError
 from .errors import Condition, Stage, error_for
 from .links import LinkOwner, logger
 from .receiver import Receiver
 
 ADDRESS = "activemq.management"
 
+# Seconds that the queue of answers stays for a next question.
+_IDLE = 2.0
 _SUCCEEDED = "_AMQ_OperationSucceeded"
 # What Artemis says where a resource does not exist.
 _UNKNOWN = "Problem while retrieving attribute"
@@ -43,6 +45,23 @@ class Replies(Receiver):
         self.up = asyncio.Event()
         self.address_now = ""
         self.waiting: dict[str, asyncio.Future[Message]] = {}
+        self._leaving: asyncio.Task[None] | None = None
+
+    def leave_later(self, seconds: float, may_leave: Callable[[Replies], bool]) -> None:
+        """Close in a while, if that is still wanted then: the queue of answers is the broker's burden."""
+        if self._leaving is None:
+            self._leaving = asyncio.get_running_loop().create_task(self._leave(seconds, may_leave))
+
+    async def _leave(self, seconds: float, may_leave: Callable[[Replies], bool]) -> None:
+        await asyncio.sleep(seconds)
+        self._leaving = None
+        if may_leave(self):
+            await self.close()
+
+    def give_up(self, error: EventException) -> None:
+        if self._leaving is not None:
+            self._leaving.cancel()
+        super().give_up(error)
 
     def _describe(self, terminus: Any) -> None:
         terminus.dynamic = True
@@ -90,6 +109,7 @@ class Management:
         self._lock = asyncio.Lock()
         self._numbers = itertools.count(1)
         self._replies: Replies | None = None
+        self._asking = 0
 
     async def has_route(self, address: str) -> bool:
         """Tell whether a queue or a divert is bound to *address*; the caller limits the time.
@@ -99,7 +119,7 @@ class Management:
             ConnectionLostError: the provider is stopped.
         """
         try:
-            message = await self._ask(f"address.{address}", "bindingNames")
+            message = await self._ask(f"address.{address}", {"_AMQ_Attribute": "bindingNames"})
         except (PermissionDeniedError, NotAcceptedError) as error:
             # To a user without the right Artemis 2.44 says no more than that it failed (a NullPointerException).
             raise PermissionDeniedError(
@@ -112,7 +132,36 @@ class Management:
             return False
         raise error_for(Stage.OUTCOME, Condition("", text), repr(ADDRESS))
 
-    async def _ask(self, resource: str, attribute: str) -> Message:
+    async def address_settings(self, address: str) -> str:
+        """Return the settings of an address as JSON; the caller limits the time.
+
+        Raises:
+            ProviderError: the broker refuses the question.
+        """
+        operation = {"_AMQ_OperationName": "getAddressSettingsAsJSON"}
+        message = await self._ask("broker", operation, json.dumps([address]))
+        text = str(message.body or "")
+        if not (message.properties or {}).get(_SUCCEEDED):
+            raise error_for(Stage.OUTCOME, Condition("", text), repr(ADDRESS))
+        return str(json.loads(text)[0])
+
+    async def _ask(self, resource: str, about: dict[str, str], arguments: str = "[]") -> Message:
+        self._asking += 1
+        try:
+            return await self._exchange(resource, about, arguments)
+        finally:
+            self._asking -= 1
+            if not self._asking and self._replies is not None:
+                self._replies.leave_later(_IDLE, self._left)
+
+    def _left(self, replies: Replies) -> bool:
+        """Forget *replies*, unless an answer is waited for again."""
+        if self._asking or self._replies is not replies:
+            return False
+        self._replies = None
+        return True
+
+    async def _exchange(self, resource: str, about: dict[str, str], arguments: str) -> Message:
         async with self._lock:
             if self._replies is None:
                 self._replies = await self._attach()
@@ -120,8 +169,8 @@ class Management:
         while True:
             await replies.up.wait()
             number = str(next(self._numbers))
-            question = Message(body="[]", reply_to=replies.address_now, correlation_id=number)
-            question.properties = {"_AMQ_ResourceName": resource, "_AMQ_Attribute": attribute}
+            question = Message(body=arguments, reply_to=replies.address_now, correlation_id=number)
+            question.properties = {"_AMQ_ResourceName": resource, **about}
             answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
             replies.waiting[number] = answer
             try:

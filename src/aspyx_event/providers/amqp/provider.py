@@ -97,16 +97,7 @@ class AMQPProvider(Provider):
         queue_naming: QueueNaming = QueueNaming.LISTENER,
         content_mode: ContentMode = "binary",
     ) -> None:
-        if not isinstance(server_name, str) or not server_name:
-            raise DeclarationError(
-                f"AMQPProvider(server_name={server_name!r}): give this process a name, a str that is not empty"
-            )
-        if mechanism is not None and mechanism not in _MECHANISMS:
-            raise DeclarationError(f"AMQPProvider(mechanism={mechanism!r}): one of {', '.join(_MECHANISMS)}")
-        if mechanism == "EXTERNAL" and ssl is None:
-            raise DeclarationError(
-                "AMQPProvider(mechanism='EXTERNAL') logs in by a client certificate: pass an ssl context that has one"
-            )
+        _check(server_name, mechanism, ssl)
         self.server_name, self.queue_naming = server_name, queue_naming
         self._structured = sends_structured(content_mode)
         self._mechanism = mechanism or ("PLAIN" if user else "ANONYMOUS")
@@ -187,6 +178,19 @@ class AMQPProvider(Provider):
         if self._client is None:
             raise ConnectError(f"{self._settings.where}: the provider is not started")
         return await self._client.subscribe(binding, consume)
+
+
+def _check(server_name: object, mechanism: str | None, ssl: object) -> None:
+    if not isinstance(server_name, str) or not server_name:
+        raise DeclarationError(
+            f"AMQPProvider(server_name={server_name!r}): give this process a name, a str that is not empty"
+        )
+    if mechanism is not None and mechanism not in _MECHANISMS:
+        raise DeclarationError(f"AMQPProvider(mechanism={mechanism!r}): one of {', '.join(_MECHANISMS)}")
+    if mechanism == "EXTERNAL" and ssl is None:
+        raise DeclarationError(
+            "AMQPProvider(mechanism='EXTERNAL') logs in by a client certificate: pass an ssl context that has one"
+        )
 
 
 def _client_class() -> type[Client]:

@@ -13,13 +13,12 @@ from ..base import Consume, Consumer, Delivery
 from ..content_mode import received as incoming
 from .errors import Condition, Stage, error_for
 from .links import LinkOwner, SupervisedLink, logger, unique_name
+from .seat import VANISHING, Seat
 from .sections import Received, decode
+from .wire import Wire
 
 # Messages handed back that may come again, at most; an id is some 100 bytes.
 _REMEMBERED = 10_000
-# Seconds. Artemis answers the last consumer of a shared volatile queue first and deletes the queue some milliseconds
-# later, also from under a consumer that has joined meanwhile, which is never told. So leaving takes a little longer.
-_VANISHING = 0.1
 
 
 class AMQPDelivery(Delivery):
@@ -84,6 +83,10 @@ class Receiver(SupervisedLink, Consumer):
         #: Duplicate ids of messages that were handed over and went back to the queue, the latest last.
         self._returned: dict[str, None] = {}
         self._paused = self._closed = self._complained = False
+        #: Something came over this link. It may give way to another one, and gets no credit until that is decided.
+        self._used = self._changing = False
+        #: Of a shared volatile queue.
+        self._seat: Seat | None = None
         #: The wire grants before its next write.
         self._granting = False
         self._parts = bytearray()
@@ -101,9 +104,41 @@ class Receiver(SupervisedLink, Consumer):
         self._parts = bytearray()
         return link
 
+    def attach(self, wire: Wire) -> None:
+        if not self._name:
+            super().attach(wire)
+        elif self._link is None and wire.alive:
+            self._wire, self._link = wire, self._create(wire.session)
+            self._seat = Seat(self, wire, self._link)
+            self._handle = self._seat.handle
+
+    def new_link(self, session: Any) -> Any:
+        """Return one more link to the same queue, not opened yet."""
+        return self._create(session)
+
+    def hold(self, seat: Seat) -> bool:
+        """Ask for no more over this link, until it is known whether it stays; False if it does."""
+        self._changing = self._link is seat.link and not self._used
+        return self._changing
+
+    def take_over(self, first: Seat, second: Seat) -> bool:
+        """Go on with another link, unless something came over the first one."""
+        if self._link is first.link and not self._used:
+            self._seat, self._link, self._handle = second, second.link, second.handle
+            self.go_on(second)
+            return True
+        self.go_on(first)
+        return False
+
+    def go_on(self, seat: Seat) -> None:
+        """Ask for deliveries again, over the link that it is to be."""
+        if self._link is seat.link:
+            self._changing = False
+            self._grant()
+
     def on_attached(self) -> None:
         super().on_attached()
-        self._complained = False
+        self._complained = self._used = False
         if not self.ready.done():
             self.ready.set_result(None)
         self._grant()
@@ -126,6 +161,7 @@ class Receiver(SupervisedLink, Consumer):
 
     def _unbind(self) -> None:
         super()._unbind()
+        self._changing, self._seat = False, None
         self._granting = False
         for delivery in self._held:
             self._remember(delivery)
@@ -138,6 +174,7 @@ class Receiver(SupervisedLink, Consumer):
         """The broker's view of the credit; ours is what counts."""
 
     def on_delivery(self, handle: Any) -> None:
+        self._used = True
         if pn.pn_delivery_aborted(handle):  # the sender gave it up half way
             self._parts = bytearray()
             pn.pn_delivery_settle(handle)
@@ -224,7 +261,7 @@ class Receiver(SupervisedLink, Consumer):
         """Bring the credit to what the window leaves, in steps of a quarter of it."""
         self._granting = False
         link, wire = self._handle, self._wire
-        if link is None or wire is None or not self._up:
+        if link is None or wire is None or not self._up or self._changing:
             return
         have = pn.pn_link_credit(link)
         if self._paused:
@@ -259,12 +296,14 @@ class Receiver(SupervisedLink, Consumer):
             return
         self._closed = True
         self._owner.forget(self)
-        wire, handle = self._wire, self._handle
+        wire, handle, seat = self._wire, self._handle, self._seat
         self._unbind()
         if wire is not None and wire.alive:
-            await asyncio.wait([wire.detach(handle)], timeout=self._close_timeout)
+            left = [wire.detach(handle)] if seat is None else seat.leave()
+            if left:
+                await asyncio.wait(left, timeout=self._close_timeout)
             if self._name:
-                await asyncio.sleep(_VANISHING)
+                await asyncio.sleep(VANISHING)
 
     def give_up(self, error: EventException) -> None:
         """Fail `ready`, if it is still open."""

@@ -95,7 +95,8 @@ class LocalQueue:
         self._consumers: deque[LocalConsumer] = deque()
         #: Keys under way: whose they are, and how many of their messages are.
         self._owners: dict[str, tuple[LocalConsumer, int]] = {}
-        self._pumping = False
+        #: No consumer is free; until one is, what comes need not look for one.
+        self._pumping = self._full = False
 
     @property
     def listening(self) -> bool:
@@ -113,7 +114,8 @@ class LocalQueue:
             self._new.append(message)
         else:
             heapq.heappush(self._others, message)
-        self.pump()
+        if not self._full:
+            self.pump()
 
     def put_back(self, message: Message) -> None:
         """Take a message that was handed out, to its place by priority and age; without handing out."""
@@ -157,6 +159,7 @@ class LocalQueue:
 
     def pump(self) -> None:
         """Hand out what there is credit for."""
+        self._full = False
         if self._pumping:  # a consumer settled inside its call: the loop below goes on
             return
         self._pumping = True
@@ -201,6 +204,7 @@ class LocalQueue:
                     consumer = one
                     break
             else:
+                self._full = True
                 return False
         if is_new:
             new.popleft()

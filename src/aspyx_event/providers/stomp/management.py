@@ -81,6 +81,10 @@ class Management:
         ]
         return any(matches(queue["address"].split("."), address.split(".")) for queue in wild)
 
+    async def address_settings(self, address: str) -> str:
+        """Return the settings of an address as JSON."""
+        return str(await self._ask("broker", "getAddressSettingsAsJSON", address))
+
     async def close(self) -> None:
         wire, self._wire = self._wire, None
         if self._hang_up is not None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from ...exceptions import ConfirmTimeoutError, ConnectError, ConnectionLostError, EventException
 from ..base import Binding, Consume
+from ..broker_limits import BrokerLimits
 from ..connection import ConnectionSettings
 from .client import StompClient
 from .consumers import StompConsumer
@@ -68,6 +69,7 @@ class StompSession:
         self.client = StompClient(settings, vhost, self._up, self._down)
         self._management = Management(lambda: self.client.current, vhost)
         self._keeper = QueueKeeper(self._management)
+        self._limits = BrokerLimits(self._management.address_settings, 2 * settings.connect_timeout)
         self._consumers: dict[StompConsumer, _Patience] = {}
         self._wake = asyncio.Event()
         self._joiner: asyncio.Task[None] | None = None
@@ -97,6 +99,7 @@ class StompSession:
             await consumer.close()
         for task in self._asking:
             task.cancel()
+        await self._limits.close()
         await self._management.close()
         await self.client.stop()
 
@@ -120,6 +123,7 @@ class StompSession:
             raise ConnectionLostError(f"subscribe to {binding.address!r}: the provider is stopping")
         self._consumers[consumer] = _Patience()
         consumer.on_close = self._forget
+        self._limits.look(binding)
         return consumer
 
     def publish_if_routed(self, headers: dict[str, str], body: bytes) -> asyncio.Future[None]:

@@ -65,6 +65,8 @@ class Database:
         Raises:
             EventStoreError: no connection, or no right.
         """
+        if self._home is not None and self._home.is_closed():
+            await self.stop()
         if self._pooled is None:
             self._pooled = self._make_engine(pooled=True)
             self._home = asyncio.get_running_loop()
@@ -159,6 +161,9 @@ class Database:
         try:
             url = make_url(self._given)
             url = url.set(drivername=_DRIVERS.get(url.drivername, url.drivername))
+            if url.get_backend_name() == "sqlite" and url.database and not url.database.startswith((":", "file:")):
+                # Each connection opens the file by its name, and the program may go to another directory meanwhile.
+                url = url.set(database=str(Path(url.database).absolute()))
             options = self._options(url)
             if pooled:
                 options |= {"pool_size": self._pool_size, "max_overflow": 0, "pool_timeout": self._timeout}

@@ -83,6 +83,8 @@ class Tables:
             Column("causation_id", Text),
             Column("headers", Text, nullable=False),
             Column("body", LargeBinary, nullable=False),
+            Column("address", Text),
+            Column("options", Text, nullable=False),
             # A position that was given once is not given again, also when the last event is deleted.
             sqlite_autoincrement=True,
         )
@@ -149,6 +151,8 @@ def row_of(event: StoredEvent) -> dict[str, Any]:
         "causation_id": event.causation_id or None,
         "headers": json.dumps(dict(event.headers)),
         "body": event.body,
+        "address": event.address or None,
+        "options": json.dumps(dict(event.options)),
     }
 
 
@@ -166,5 +170,7 @@ def event_of(row: Row[Any]) -> StoredEvent:
         causation_id=row.causation_id or "",
         headers=json.loads(row.headers),
         body=row.body,
+        address=row.address or "",
+        options=json.loads(row.options),
         position=row.position,
     )

@@ -76,11 +76,13 @@ class EventStoreConformance:
             causation_id="0",
             headers={"tenant": "a", "größe": "\u2603 \x00 \ud800", "": "", "x" * 300: "y" * 3000},
             body=bytes(range(256)),
+            address="shop.topic",
+            options={"durable": True, "priority": 9, "delay": 0.5},
         )
         store = await self.filled(event)
         found = await store.read("1")
         assert found == event
-        assert (found.headers, found.body) == (event.headers, event.body)
+        assert (found.headers, found.body, found.options) == (event.headers, event.body, event.options)
         assert found.time == NOON
         assert found.time.utcoffset() == timedelta(0)
         assert found.position > 0

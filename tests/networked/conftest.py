@@ -1,0 +1,113 @@
+"""Fixtures for what the AMQP and the STOMP provider promise alike: each test runs once per protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any
+
+import pytest
+
+from aspyx_event import AMQPProvider, Provider, StompProvider
+from aspyx_event.envelope import Envelope
+from aspyx_event.providers.base import Outgoing
+from aspyx_event.testing import ArtemisBroker, BrokerConfig, Management
+
+DEADLINE = 30.0
+_SMALL = {"max-size-bytes": "60000", "page-size-bytes": "20000"}
+
+
+@pytest.fixture(scope="session")
+def strict_broker(tell) -> Iterator[ArtemisBroker]:
+    """A broker with addresses that have little room, or settings of their own; nobody stops it."""
+    full = {
+        f"full.{policy}.#": {"address-full-policy": policy.upper(), **_SMALL} for policy in ("page", "block", "fail")
+    }
+    config = BrokerConfig(
+        users={"app": ("secret", "app")},
+        permissions={
+            "#": dict.fromkeys(
+                ("createNonDurableQueue", "createDurableQueue", "createAddress", "consume", "send", "browse"), ("app",)
+            ),
+            "activemq.management.#": {},
+        },
+        address_settings={
+            **full,
+            "full.drop.#": {"address-full-policy": "DROP", **_SMALL},
+            "fight.#": {"max-delivery-attempts": "3", "redelivery-delay": "500"},
+        },
+    )
+    with ArtemisBroker.own(config, progress=tell) as broker:
+        yield broker
+
+
+@pytest.fixture(scope="session")
+def strict_management(strict_broker: ArtemisBroker) -> Iterator[Management]:
+    with Management(strict_broker) as calls:
+        yield calls
+
+
+@pytest.fixture(params=["amqp", "stomp"])
+def protocol(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+Make = Callable[..., Provider]
+
+
+@pytest.fixture
+def make(protocol: str) -> Make:
+    """Make a provider: `make(at, **options)`, where *at* has `host` and `port`."""
+
+    def provider(at: Any, **options: Any) -> Provider:
+        options = {"user": "admin", "password": "admin", "server_name": "networked", **options}
+        if protocol == "stomp":
+            return StompProvider(at.host, at.port, **options)
+        return AMQPProvider(options.pop("server_name"), at.host, at.port, **options)
+
+    return provider
+
+
+@pytest.fixture
+async def connect(make: Make) -> AsyncIterator[Callable[..., Awaitable[Provider]]]:
+    """Start a provider that is stopped with the test: `await connect(at, **options)`."""
+    started: list[Provider] = []
+
+    async def start(at: Any, **options: Any) -> Provider:
+        made = make(at, **options)
+        started.append(made)
+        await made.start()
+        return made
+
+    yield start
+    for made in started:
+        await asyncio.wait_for(made.stop(), DEADLINE)
+
+
+@pytest.fixture
+def outgoing() -> Callable[..., Outgoing]:
+    """Make a durable message with an id nobody used: `outgoing(address, body, **fields)`."""
+
+    def message(address: str, body: bytes = b"{}", **fields: Any) -> Outgoing:
+        fields.setdefault("durable", True)
+        fields.setdefault("dedup_id", uuid.uuid4().hex)
+        return Outgoing(address=address, envelope=Envelope(body, {}), **fields)
+
+    return message
+
+
+@pytest.fixture
+def until() -> Callable[..., Awaitable[Any]]:
+    """Wait until a condition is true: `await until(lambda: len(got) == 3)`."""
+
+    async def wait(condition: Callable[[], Any], what: Any = "", timeout: float = DEADLINE) -> Any:
+        end = time.monotonic() + timeout
+        while not (value := condition()):
+            if time.monotonic() > end:
+                raise AssertionError(f"not within {timeout:g} s: {what() if callable(what) else what}")
+            await asyncio.sleep(0.01)
+        return value
+
+    return wait
