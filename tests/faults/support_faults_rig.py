@@ -19,9 +19,10 @@ from aspyx_event.engine.copies import dead_letter_address
 from aspyx_event.providers.base import AddressKind, Binding
 from aspyx_event.testing import ArtemisBroker, BrokerDataUnreadable, Management, ManagementError
 
-#: What Artemis logs when a connection is slow to close. Over STOMP, a message whose SEND crosses the closing is routed
-#: only then, although the broker knows it by then and confirms it when it is sent again.
-ROUTED_LATE = b"AMQ212041"
+#: What Artemis logs when it was slow to close a connection. Over STOMP, it keeps so long what it had delivered over it,
+#: and the keys of that; and it routes so late a message whose SEND crossed the closing, although it confirms that message
+#: meanwhile when it is sent again.
+SLOW_CLOSE = b"AMQ212041"
 #: Seconds after which nobody is going to take what is left in a queue that has a consumer.
 STUCK = 4.0
 
@@ -204,7 +205,7 @@ class Rig(Account):
         await self._read_dead_letters()
         self.ledger.read()
         if self.provider == "stomp":
-            self.figures.routed_late = self._broker_log()[self._log_began :].count(ROUTED_LATE)
+            self.figures.slow_closes = self._broker_log()[self._log_began :].count(SLOW_CLOSE)
         return self.count()
 
     async def _drain(self, timeout: float) -> None:
