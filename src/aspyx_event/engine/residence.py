@@ -13,7 +13,7 @@ from ..events import EventDescriptor
 from ..exceptions import StateError
 from .core import Engine
 from .failures import FailureReporter
-from .host import LoopHost
+from .host import LoopHost, running_loop
 from .lifecycle import Lifecycle, State, stop_at_exit
 from .receipts import Completed, Finished, Operation
 
