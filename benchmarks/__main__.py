@@ -11,6 +11,7 @@ import json
 import sys
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 from aspyx_event.testing import BrokerUnavailable
 
@@ -30,6 +31,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if options.quick:
             return _guard()
+        if options.earlier:
+            return _again(options)
         if options.growth:
             return growth.main(options.growth_cases, options.scale, _target(options, "growth"), _publish(options), _say)
         return _compare(options)
@@ -85,10 +88,29 @@ def _measure(plan: rounds.Plan, started: Brokers, options: argparse.Namespace) -
     print(f"\n{outcome.seconds:.0f} s; all samples: {_shown(target)}")
     _draw(plan, outcome, IMAGES if options.publish else target.with_suffix(""))
     if options.publish:
-        page.insert(PAGE, "settings", f"```text\n{report.settings(plan, found, started.left_out)}\n```")
-        page.insert(PAGE, "targets", page.targets(outcome))
-        page.insert(PAGE, "tables", page.tables(plan, outcome, started.left_out))
-        print(f"written to {_shown(PAGE)}")
+        _write_page(plan, outcome, found, started.left_out)
+    return 0
+
+
+def _write_page(plan: rounds.Plan, outcome: rounds.Outcome, found: dict[str, Any], left_out: dict[str, str]) -> None:
+    page.insert(PAGE, "settings", f"```text\n{report.settings(plan, found, left_out)}\n```")
+    page.insert(PAGE, "targets", page.targets(outcome))
+    page.insert(PAGE, "tables", page.tables(plan, outcome, left_out))
+    print(f"written to {_shown(PAGE)}")
+
+
+def _again(options: argparse.Namespace) -> int:
+    """Report what an earlier run measured."""
+    earlier = json.loads(options.earlier.read_text(encoding="utf-8"))
+    if "cases" in earlier:
+        growth.again(earlier, options.earlier, _publish(options), _say)
+        return 0
+    plan, outcome = report.from_json(earlier)
+    print(report.settings(plan, earlier["machine"], earlier["left_out"]))
+    print(report.table(plan, outcome), "", report.targets(outcome), sep="\n")
+    _draw(plan, outcome, IMAGES if options.publish else options.earlier.with_suffix(""))
+    if options.publish:
+        _write_page(plan, outcome, earlier["machine"], earlier["left_out"])
     return 0
 
 
@@ -140,6 +162,9 @@ def _parser() -> argparse.ArgumentParser:
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--quick", action="store_true", help="guards against regressions, by ratios; under a minute")
     what.add_argument("--growth", action="store_true", help="how the cost grows; about fifteen minutes")
+    what.add_argument(
+        "--from", dest="earlier", type=Path, metavar="FILE", help="report the JSON of an earlier run again"
+    )
     what.add_argument("--profile", action="store_true", help="show where the time goes instead of measuring it")
     parser.add_argument("--only", action="append", choices=GROUPS, help="one group; may be given again")
     parser.add_argument("--rounds", type=_positive, metavar="N", default=5, help="rounds that count (5)")

@@ -68,7 +68,7 @@ def _latency(plan: Plan, outcome: Outcome, path: Path) -> Path | None:
     """One confirmed send, and from send to handler: median and 99th percentile."""
     if not _rows(plan, outcome, _WIRE, CONFIRM):
         return None
-    titles = {CONFIRM: "one confirmed send, ms", PACED: f"send to handler at {plan.order.pace:g} events/s, ms"}
+    titles = {CONFIRM: "one confirmed send, ms", PACED: f"send to handler, {plan.order.pace:g} events/s, ms"}
     made, panels = figure(2, 4.4)
     for panel, (kind, title) in zip(panels, titles.items(), strict=True):
         rows = _rows(plan, outcome, _WIRE, kind)
@@ -87,25 +87,29 @@ def _latency(plan: Plan, outcome: Outcome, path: Path) -> Path | None:
                 fontsize=8,
             )
         panel.set_xscale("log")
+        panel.xaxis.set_major_formatter("{x:g}")
         panel.margins(x=0.22)
         _names(panel, rows)
-        panel.set_title(f"{title}: p50 ● and p99 |", fontsize=11)
+        panel.set_title(f"{title}: p50 and p99", fontsize=10)
     return save(made, path)
 
 
 def _inside(plan: Plan, outcome: Outcome, path: Path) -> Path | None:
     """In one process, where what is promised differs most: a logarithmic scale."""
-    titles = {"local": "copies or models, async listener", "objects": "the object itself, sync listener"}
+    titles = {
+        "local": "events/s, encoded copies, async listener",
+        "objects": "events/s, the object itself, sync listener",
+    }
     groups = {group: _rows(plan, outcome, (group,), END_TO_END) for group in _INSIDE}
     if not all(groups.values()):
         return None
-    made, panels = figure(2, 3.4)
+    made, panels = figure(2, 3.0)
     for panel, (group, rows) in zip(panels, groups.items(), strict=True):
         rates = [Spread.of([one.rate for one in outcome.results[each.key][END_TO_END]]) for each in rows]
         panel.set_xscale("log")
         _bars(panel, rows, rates, "{:,.0f}")
         panel.set_xlim(right=max(rate.high for rate in rates) * 12)
-        panel.set_title(f"events per second: {titles[group]}", fontsize=11)
+        panel.set_title(titles[group], fontsize=10)
     return save(made, path)
 
 

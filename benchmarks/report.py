@@ -8,7 +8,7 @@ from typing import Any
 
 from .measure import Sample, Spread, paired_ratios
 from .rounds import Outcome, Plan
-from .settings import IMPORT, KINDS, TIMED, TITLES, Contender
+from .settings import CONTENDERS, IMPORT, KINDS, TIMED, TITLES, Contender, Order
 from .targets import TARGETS, Target
 
 _LABEL = 30
@@ -92,6 +92,18 @@ def as_json(plan: Plan, outcome: Outcome, machine: dict[str, Any], left_out: dic
             if one.key in outcome.results
         },
     }
+
+
+def from_json(found: dict[str, Any]) -> tuple[Plan, Outcome]:
+    """Return plan and outcome of what `as_json` made."""
+    kept = dict(found["settings"])
+    rounds = kept.pop("rounds")
+    results = {
+        key: {kind: [Sample(**sample) for sample in work["samples"]] for kind, work in one["work"].items()}
+        for key, one in found["contenders"].items()
+    }
+    contenders = [one for one in CONTENDERS if one.key in results]
+    return Plan(contenders, rounds, Order(contender="", **kept), 0.0), Outcome(rounds, found["seconds"], results)
 
 
 def _target(one: Target, outcome: Outcome) -> dict[str, Any]:

@@ -69,6 +69,17 @@ def main(names: Sequence[str] | None, scale: float, target: Path, publish: tuple
     return 1 if failed else 0
 
 
+def again(earlier: dict[str, Any], source: Path, publish: tuple[Path, Path] | None, say: Say) -> None:
+    """Report what an earlier run wrote to *source*."""
+    chosen = [case for case in CASES if case.key in earlier["cases"]]
+    results = {
+        key: {line: {int(point): figures for point, figures in points.items()} for line, points in lines.items()}
+        for key, lines in earlier["cases"].items()
+    }
+    say(text.table(chosen, results))
+    graphs.write(chosen, results, source, publish, say)
+
+
 class _Run:
     """One case: its jobs, each with names of its own at the broker."""
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from benchmarks.contenders.engine_sections import decode, encode
 from benchmarks.growth.cases import CASES, verdicts
 from benchmarks.guards import GUARDS, Findings, Guard
 from benchmarks.measure import Sample, Spread
-from benchmarks.rounds import Outcome
-from benchmarks.settings import CONTENDERS, END_TO_END, IMPORT
+from benchmarks.rounds import Outcome, Plan
+from benchmarks.settings import CONTENDERS, END_TO_END, IMPORT, Order
 from benchmarks.targets import EXTRA_MILLIS, P99, RATE, TARGETS, Target
 from hypothesis import given
 from hypothesis import strategies as st
 from proton import Message
 
-from benchmarks import guards, page
+from benchmarks import guards, page, report
 
 names = {one.key: one for one in CONTENDERS}
 faster = Target("twice as fast", "ours", "peer", END_TO_END, RATE, 2, 3, "because")
@@ -131,3 +133,12 @@ def test_the_bare_engine_reads_what_it_wrote_and_what_proton_wrote(message_id, p
 
 def test_the_spread_of_a_target_is_shown_from_low_to_high():
     assert faster.cells(Spread(2.0, 1.0, 30.0)) == ("2.00x", "1.00x to 30x")
+
+
+def test_an_earlier_run_is_reported_as_it_was():
+    one = next(contender for contender in CONTENDERS if contender.key == "calls")
+    plan = Plan([one], 2, Order(contender="", messages=10, confirms=1), 1.0)
+    outcome = Outcome(2, 3.0, {"calls": {END_TO_END: rates(1_000, 2_000)}})
+    found = report.as_json(plan, outcome, {}, {})
+    again, results = report.from_json(json.loads(json.dumps(found)))
+    assert report.table(again, results) == report.table(plan, outcome)
