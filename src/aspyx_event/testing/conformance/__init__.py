@@ -46,7 +46,7 @@ import pytest
 
 # Before they are imported: their asserts are to say what was compared.
 _PARTS = (
-    "messages", "settling", "queues", "options", "lifecycle", "listeners", "envelopes", "failures", "detaching", "patterns",
+    "messages", "settling", "queues", "options", "lifecycle", "listeners", "envelopes", "failures", "detaching", "patterns", "reacting",
     "across", "rig", "processes", "suite", "event_stores", "inbox_stores",
 )  # fmt: skip
 pytest.register_assert_rewrite(*(f"{__name__}.{part}" for part in _PARTS))
@@ -64,6 +64,7 @@ from .options import OptionContract  # noqa: E402
 from .patterns import PatternContract  # noqa: E402
 from .processes import Recipe  # noqa: E402
 from .queues import QueueContract  # noqa: E402
+from .reacting import ReactingContract  # noqa: E402
 from .rig import Calls, Inbox, Rig  # noqa: E402
 from .settling import SettlingContract  # noqa: E402
 from .suite import ConformanceBase, contract  # noqa: E402
@@ -92,6 +93,7 @@ class ProviderConformance(
     FailureContract,
     DetachingContract,
     PatternContract,
+    ReactingContract,
     ProcessContract,
 ):
     """The whole contract."""

@@ -1,0 +1,260 @@
+"""Manager level: which events a subscription takes, and what happens between the handlers of one event."""
+
+from __future__ import annotations
+
+from dataclasses import make_dataclass
+from typing import Any
+
+from ...context import EventContext
+from ...engine.dead_letters import DeadLetter
+from ...events import event
+from ...exceptions import StopProcessing
+from ...filters import header
+from ...free_form import GenericEvent
+from ...policies import Retry, RetryMode
+from ...targets import ANY
+from ...topics import Topic
+from .rig import Log, Rig
+from .suite import ConformanceBase, contract
+
+
+class Noting:
+    """A handler that notes its name and the number of its event; a plain function to whoever looks at it.
+
+    Args:
+        log: Gets the notes.
+        label: The name.
+        failures: How often it fails first.
+        answer: What it returns.
+    """
+
+    def __init__(self, log: Log[Any], label: str, *, failures: int = 0, answer: Any = None) -> None:
+        self._log, self._label, self._failures, self._answer = log, label, failures, answer
+
+    def __call__(self, event: Any) -> Any:
+        self._log.add((self._label, event.number))
+        if self._failures:
+            self._failures -= 1
+            raise ValueError(f"{self._label} fails as it was told")
+        return self._answer(event) if self._answer is not None else None
+
+
+class ReactingContract(ConformanceBase):
+    """Filters, targets, order, returned events, topics."""
+
+    @contract("competing", "headers")
+    async def test_bq_61_ep_08_an_event_that_does_not_fit_is_passed_over_and_done_with(self, rig: Rig) -> None:
+        manager, order, log = await rig.manager(), rig.event(), rig.log()
+        kept = await manager.subscribe(
+            order, Noting(log, "large"), name=f"{rig.name}.l", when=[header("kind", "x"), lambda one: one.number > 2]
+        )
+        for number in range(5):
+            await manager.send_event(order(number), headers={"kind": "x" if number != 3 else "y"})
+        await manager.send_event(order(9), headers={"kind": "x"})
+        assert await log.until(2) == [("large", 4), ("large", 9)]
+        assert kept.stats.skipped == 4
+        assert await manager.dead_letters.list() == []
+
+    @contract("competing")
+    async def test_bq_61_a_condition_that_fails_harms_its_own_subscription_only(self, rig: Rig) -> None:
+        manager, order, log = await rig.manager(), rig.event(), rig.log()
+        await manager.subscribe(
+            order, Noting(log, "broken"), name=f"{rig.name}.broken", when=lambda one: one.number / 0
+        )
+        await manager.subscribe(order, Noting(log, "sound"), name=f"{rig.name}.sound")
+        await manager.send_event(order(1))
+        assert await log.until(1) == [("sound", 1)]
+        letters: list[DeadLetter] = []
+        while not letters:
+            letters = await manager.dead_letters.list()
+        assert letters[0].cause.type == "builtins.ZeroDivisionError"
+
+    @contract("competing", "headers")
+    async def test_several_events_may_share_the_workers_of_one_subscription(self, rig: Rig) -> None:
+        manager, order, bill, log = await rig.manager(), rig.event("order"), rig.event("bill"), rig.log()
+        shared = await manager.subscribe((order, bill), Noting(log, "both"), name=f"{rig.name}.both")
+        await manager.send_event(order(1))
+        await manager.send_event(bill(2))
+        assert sorted(await log.until(2)) == [("both", 1), ("both", 2)]
+        assert shared.stats.count == 2
+
+    @contract("patterns", "competing", "headers")
+    async def test_vr_06_a_pattern_takes_the_events_whose_names_fit_as_their_classes(self, rig: Rig) -> None:
+        one, two, order, log = await rig.manager("one"), await rig.manager("two"), rig.event("shop.order"), rig.log()
+        await one.subscribe(f"{rig.name}.shop.*", log.add, name=f"{rig.name}.shop")
+        one.get_event_descriptor(order)
+        await two.send_event(order(1))
+        await two.send_event(GenericEvent(f"{rig.name}.shop.other", {"number": 2}))
+        await two.send_event(GenericEvent(f"{rig.name}.shop.too.deep", {"number": 3}))
+        await two.send_event(order(4))
+        found = await log.until(3)
+        assert [type(item) for item in found].count(order) == 2
+        assert GenericEvent(f"{rig.name}.shop.other", {"number": 2}) in found
+
+    @contract("patterns", "per_process", "headers")
+    async def test_bq_22_a_subscription_to_any_gets_every_event(self, rig: Rig) -> None:
+        manager, order, bill, log = await rig.manager(), rig.event("order"), rig.event("bill"), rig.log()
+        mine = header("rig", rig.name)
+        await manager.subscribe(ANY, Noting(log, "any"), name=f"{rig.name}.any", per_process=True, when=mine)
+        await manager.send_event(order(1), headers={"rig": rig.name})
+        await manager.send_event(bill(2), headers={"rig": rig.name})
+        assert sorted(await log.until(2)) == [("any", 1), ("any", 2)]
+
+    @contract("competing", "headers")
+    async def test_bq_54_a_base_class_with_subtypes_takes_the_events_that_derive_from_it(self, rig: Rig) -> None:
+        manager, log = await rig.manager(), rig.log()
+        base = make_dataclass("Base", [("number", int)])
+        first = event(name=rig.address("first"))(make_dataclass("First", [], bases=(base,)))
+        second = event(name=rig.address("second"))(make_dataclass("Second", [], bases=(base,)))
+        await manager.subscribe(base, log.add, name=f"{rig.name}.base", subtypes=True)
+        await manager.send_event(first(1))
+        await manager.send_event(second(2))
+        assert sorted(await log.until(2), key=lambda one: one.number) == [first(1), second(2)]
+
+    @contract("competing", "headers")
+    async def test_vr_02_events_without_a_class_travel_by_their_name(self, rig: Rig) -> None:
+        one, two, log = await rig.manager("one"), await rig.manager("two"), rig.log()
+        await one.subscribe(rig.address("foo"), log.add, name=f"{rig.name}.foo")
+        await two.send_event(GenericEvent(rig.address("foo"), {"ip": "127.0.0.1", "parts": [1, None, True]}))
+        [found] = await log.until(1)
+        assert found == GenericEvent(rig.address("foo"), {"ip": "127.0.0.1", "parts": [1, None, True]})
+
+    @contract("durable", "headers")
+    async def test_vr_04_a_resumable_subscription_gets_what_was_sent_while_it_was_away(self, rig: Rig) -> None:
+        one, two, log = await rig.manager("one"), await rig.manager("two"), rig.log()
+        name, address = f"{rig.name}.foo", rig.address("foo")
+        away = await one.subscribe(address, lambda one: log.add(one.payload), name=name, resumable=True)
+        await away.cancel()
+        await two.send_event(GenericEvent(address, 1))
+        await one.subscribe(address, lambda one: log.add(one.payload), name=name, resumable=True)
+        await two.send_event(GenericEvent(address, 2))
+        assert await log.until(2) == [1, 2]
+
+    @contract("competing")
+    async def test_ep_13_ep_14_handlers_bound_by_order_run_one_after_the_other(self, rig: Rig) -> None:
+        manager, order, log = await rig.manager(start=False), rig.event(), rig.log()
+        names = {short: f"{rig.name}.{short}" for short in ("run", "prepare", "auxiliary")}
+        run = manager.subscribe(order, Noting(log, "run"), name=names["run"], requires=names["prepare"])
+        manager.subscribe(order, Noting(log, "prepare"), name=names["prepare"])
+        manager.subscribe(
+            order,
+            Noting(log, "auxiliary"),
+            name=names["auxiliary"],
+            requires=names["prepare"],
+            required_by=names["run"],
+        )
+        await run
+        for number in range(3):
+            await manager.send_event(order(number))
+        expected = [(label, number) for number in range(3) for label in ("prepare", "auxiliary", "run")]
+        assert await log.until(9) == expected
+        assert len({one.queue for one in manager.list_subscriptions()}) == 1
+
+    @contract("competing")
+    async def test_a_chain_goes_on_with_the_handler_that_failed(self, rig: Rig) -> None:
+        await self._chain_goes_on(rig, Retry(attempts=3, delay=0.01))
+
+    @contract("competing", "delay", "headers")
+    async def test_a_chain_goes_on_with_the_handler_that_failed_when_its_copy_comes(self, rig: Rig) -> None:
+        await self._chain_goes_on(rig, Retry(attempts=3, delay=0.05, mode=RetryMode.DELAYED))
+
+    async def _chain_goes_on(self, rig: Rig, retry: Retry) -> None:
+        manager, order, log = await rig.manager(start=False, retry=retry), rig.event(), rig.log()
+        first, second, third = (f"{rig.name}.{short}" for short in ("first", "second", "third"))
+        manager.subscribe(order, Noting(log, "first"), name=first)
+        manager.subscribe(order, Noting(log, "second", failures=2), name=second, requires=first)
+        await manager.subscribe(order, Noting(log, "third"), name=third, requires=second)
+        await manager.send_event(order(1))
+        assert [label for label, _ in await log.until(5)] == ["first", "second", "second", "second", "third"]
+
+    @contract("competing", "headers")
+    async def test_a_replay_goes_on_with_the_handler_that_failed(self, rig: Rig) -> None:
+        manager, order, log = await rig.manager(start=False), rig.event(), rig.log()
+        first, second = f"{rig.name}.first", f"{rig.name}.second"
+        manager.subscribe(order, Noting(log, "first"), name=first)
+        await manager.subscribe(order, Noting(log, "second", failures=1), name=second, requires=first)
+        await manager.send_event(order(1))
+        letters: list[DeadLetter] = []
+        while not letters:
+            letters = await manager.dead_letters.list(second)
+        assert letters[0].subscription == second
+        assert await manager.dead_letters.replay(letters[0].id) == 1
+        assert await log.until(3) == [("first", 1), ("second", 1), ("second", 1)]
+
+    @contract("competing")
+    async def test_ep_04_the_handlers_of_one_delivery_share_data(self, rig: Rig) -> None:
+        manager, order, log = await rig.manager(start=False), rig.event(), rig.log()
+
+        def prepare(event: Any, context: EventContext) -> None:
+            context.shared.tests.args = event.number
+
+        def run(_event: Any, context: EventContext) -> None:
+            log.add(getattr(context.shared.tests, "args", "nothing"))
+
+        manager.subscribe(order, prepare, name=f"{rig.name}.prepare")
+        await manager.subscribe(order, run, name=f"{rig.name}.run", requires=f"{rig.name}.prepare")
+        await manager.send_event(order(1))
+        await manager.send_event(order(2))
+        assert await log.until(2) == [1, 2]
+
+    @contract("competing", "headers")
+    async def test_ep_25_returned_events_are_sent_in_order_and_know_their_cause(self, rig: Rig) -> None:
+        manager, order, bill, log = await rig.manager(), rig.event("order"), rig.event("bill"), rig.log()
+        calls = rig.calls()
+        await manager.subscribe(bill, calls, name=f"{rig.name}.bill")
+        await manager.subscribe(
+            order,
+            Noting(log, "order", answer=lambda one: [bill(one.number), bill(one.number + 1)]),
+            name=f"{rig.name}.order",
+        )
+        receipt = manager.send_event(order(1))
+        await receipt
+        found = await calls.until(2)
+        assert [call.event.number for call in found] == [1, 2]
+        assert {call.context.causation_id for call in found} == {receipt.id}
+        assert {call.context.correlation_id for call in found} == {receipt.id}
+
+    @contract("competing")
+    async def test_ep_26_stop_processing_ends_the_chain_and_acknowledges(self, rig: Rig) -> None:
+        manager, order, log = await rig.manager(start=False), rig.event(), rig.log()
+
+        def authorise(event: Any) -> None:
+            log.add(("authorise", event.number))
+            if event.number == 1:
+                raise StopProcessing
+
+        manager.subscribe(order, authorise, name=f"{rig.name}.authorise", required_by=f"{rig.name}.work")
+        await manager.subscribe(order, Noting(log, "work"), name=f"{rig.name}.work")
+        await manager.send_event(order(1))
+        await manager.send_event(order(2))
+        assert await log.until(3) == [("authorise", 1), ("authorise", 2), ("work", 2)]
+        assert await manager.dead_letters.list() == []
+
+    @contract("competing", "headers")
+    async def test_bq_74_bq_75_what_is_sent_on_a_topic_reaches_its_listeners_in_other_processes(self, rig: Rig) -> None:
+        one, two, order, bill = (
+            await rig.manager("one"),
+            await rig.manager("two"),
+            rig.event("order"),
+            rig.event("bill"),
+        )
+        topic, log = Topic(rig.address("family"), (order, bill)), rig.log()
+        await one.subscribe(topic, lambda one: log.add(("topic", one)), name=f"{rig.name}.topic")
+        await one.subscribe(order, lambda one: log.add(("order", one)), name=f"{rig.name}.order")
+        await two.send_event(order(1), topic=topic)
+        await two.send_event(bill(2), topic=topic.name)
+        await two.send_event(order(3))
+        found = await log.until(3)
+        assert [item for where, item in found if where == "topic"] == [order(1), bill(2)]
+        assert ("order", order(3)) in found
+
+    @contract("competing")
+    async def test_vr_11_a_subscription_may_rest_after_each_message(self, rig: Rig) -> None:
+        manager, order, log = await rig.manager(), rig.event(), rig.log()
+        await manager.subscribe(order, Noting(log, "slow"), name=f"{rig.name}.slow", delay_per_message=1.5)
+        await manager.send_event(order(1))
+        await manager.send_event(order(2))
+        await log.until(1)
+        await rig.round_trips(manager.provider)
+        assert len(log.items) == 1, "it took the next one without a rest"
+        await log.until(2)
