@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Generator
 from functools import partial
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
+
+if TYPE_CHECKING:
+    from .underway import Underway
 
 T = TypeVar("T")
 Report = Callable[[BaseException], None]
@@ -45,8 +48,10 @@ class Operation(Generic[T]):
 
     __slots__ = ("_future", "_report", "_taken")
 
-    def __init__(self, future: asyncio.Future[T] | Completed[T], report: Report | None) -> None:
-        self._future, self._report, self._taken = future, report, False
+    def __init__(self, future: asyncio.Future[T] | Completed[T] | Underway, report: Report | None) -> None:
+        # What is under way has all that is used of a future here.
+        self._future = cast("asyncio.Future[T] | Completed[T]", future)
+        self._report, self._taken = report, False
 
     def __await__(self) -> Generator[object, None, T]:
         self._taken = True
@@ -97,7 +102,9 @@ class Receipt(Operation[None]):
 
     __slots__ = ("id",)
 
-    def __init__(self, future: asyncio.Future[None] | Completed[None], report: Report | None, event_id: str) -> None:
+    def __init__(
+        self, future: asyncio.Future[None] | Completed[None] | Underway, report: Report | None, event_id: str
+    ) -> None:
         super().__init__(future, report)
         self.id = event_id
 

@@ -15,6 +15,7 @@ from .failures import FailureReporter
 from .host import LoopHost
 from .lifecycle import Lifecycle, State, stop_at_exit
 from .receipts import Completed, Operation
+from .underway import Underway
 
 logger = logging.getLogger("aspyx.event")
 Work = Callable[[], Coroutine[Any, Any, Any]]
@@ -80,7 +81,7 @@ class Residence:
 
     def send(
         self, envelope: Envelope, descriptor: EventDescriptor, running: asyncio.AbstractEventLoop | None
-    ) -> asyncio.Future[None] | Completed[None]:
+    ) -> asyncio.Future[None] | Completed[None] | Underway:
         """Send an envelope, after a start if there was none yet; waits for it where no loop runs.
 
         Args:
