@@ -15,7 +15,6 @@ from aspyx_event import (
     EventManager,
     LocalProvider,
     Retry,
-    WebhookError,
     WebhookRefusedError,
     event,
 )
@@ -215,6 +214,8 @@ async def test_a_message_that_is_no_cloudevent_is_a_dead_letter_at_once(manager,
     "options",
     [
         {"url": "ftp://x"},
+        {"url": "http://"},
+        {"url": "http://x:8000events"},
         {"url": ""},
         {"url": None},
         {"url": "http://x", "mode": "json"},

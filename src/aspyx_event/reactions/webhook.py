@@ -85,9 +85,15 @@ def webhook(
     if timeout <= 0:
         raise DeclarationError(f"webhook(timeout={timeout!r}): seconds > 0")
     try:
-        import httpx  # noqa: F401
+        import httpx
     except ImportError as error:
         raise MissingDriverError("webhook() needs httpx: pip install 'aspyx-event[webhook]'") from error
+    try:
+        valid = bool(httpx.URL(url).host)
+    except httpx.InvalidURL:
+        valid = False
+    if not valid:
+        raise DeclarationError(f"webhook({url.partition('?')[0]!r}): this is no URL that can be posted to")
     options = _Options(url, payload, dict(params or {}), dict(headers or {}), mode, timeout, retry, signature)
     return Webhook(options, client)
 
