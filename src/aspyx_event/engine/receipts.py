@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from .underway import Underway
 
 T = TypeVar("T")
-Report = Callable[[BaseException], None]
+#: Told of an error, and of the id of the event whose send it was; "" for other work.
+Report = Callable[[BaseException, str], None]
 
 
 class Completed(Generic[T]):
@@ -88,9 +89,11 @@ class Operation(Generic[T]):
             return
         # Dropped by whichever thread held it last; a future belongs to its loop.
         if asyncio._get_running_loop() is loop:
-            future.add_done_callback(partial(_report_failure, report))
+            future.add_done_callback(partial(_report_failure, report, getattr(self, "id", "")))
         else:
-            loop.call_soon_threadsafe(future.add_done_callback, partial(_report_failure, report))
+            loop.call_soon_threadsafe(
+                future.add_done_callback, partial(_report_failure, report, getattr(self, "id", ""))
+            )
 
 
 class Receipt(Operation[None]):
@@ -121,8 +124,8 @@ class Receipt(Operation[None]):
         return f"<Receipt {self.id} {state}>"
 
 
-def _report_failure(report: Report, future: asyncio.Future[T]) -> None:
+def _report_failure(report: Report, event_id: str, future: asyncio.Future[T]) -> None:
     if not future.cancelled():
         error = future.exception()
         if error is not None:
-            report(error)
+            report(error, event_id)

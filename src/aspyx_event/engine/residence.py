@@ -123,9 +123,10 @@ class Residence:
 
         return self.control(start_first)
 
-    def report(self, error: BaseException) -> None:
-        """Report the error of an operation that nobody awaited; on the loop of that operation."""
-        task = asyncio.get_running_loop().create_task(self._reporter.report(error, "an operation nobody awaited"))
+    def report(self, error: BaseException, event_id: str = "") -> None:
+        """Report the error of an operation that nobody awaited, or of the send of an event; on its loop."""
+        work = self._reporter.report(error, "an operation nobody awaited", event_id=event_id)
+        task = asyncio.get_running_loop().create_task(work)
         self._reporting.add(task)
         task.add_done_callback(self._reporting.discard)
 
