@@ -74,6 +74,9 @@ async def test_a_slow_listener_never_starves_another(place, unique, until, kind)
     async def fast_async(one: Flow) -> None:
         fast.append(one.number)
 
+    def fast_sync(one: Flow) -> None:
+        fast.append(one.number)
+
     async with EventManager(provider) as manager:
         await manager.subscribe(
             Flow, slow_async if kind == "async" else slow_sync, name=f"{unique}.slow", concurrency=3
