@@ -64,6 +64,8 @@ from .exceptions import (
     UnregisteredEventTypeError,
     UnregisteredTopicError,
     UnsupportedError,
+    WebhookError,
+    WebhookRefusedError,
 )
 from .filters import header, want
 from .free_form import FreeFormEvent, GenericEvent
@@ -226,6 +228,8 @@ __all__ = [
     "UnregisteredEventTypeError",
     "UnregisteredTopicError",
     "UnsupportedError",
+    "WebhookError",
+    "WebhookRefusedError",
     "UpcastingCodec",
     "__version__",
     "correlated",

@@ -25,6 +25,8 @@
   + UnknownDeadLetterError      there is no such dead letter (any more)
   + ProcessDiedError            find out why the event kills its process
   + HandlerTimeoutError         make the handler faster, or its time longer
+  + WebhookError                try again, or look at the receiver
+    - WebhookRefusedError       discard, or fix what is posted
   + HeaderError                 fix the header
   + StateError                  the manager is not in a state to do this
   + MissingDriverError          install the driver
@@ -175,6 +177,23 @@ class ProcessDiedError(EventException):
 
 class HandlerTimeoutError(EventException, TimeoutError):
     """An attempt took longer than `Retry(timeout=...)` allows."""
+
+
+class WebhookError(EventException):
+    """The receiver of a webhook could not be reached, or did not take the event.
+
+    Attributes:
+        status: Its HTTP status code; None where there was no answer.
+        retry_after: Seconds that it asks to wait; None where it does not.
+    """
+
+    def __init__(self, message: str, status: int | None = None, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.status, self.retry_after = status, retry_after
+
+
+class WebhookRefusedError(WebhookError):
+    """The receiver of a webhook will not take the event, also when it is sent again."""
 
 
 class HeaderError(EventException):

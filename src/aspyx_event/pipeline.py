@@ -109,10 +109,10 @@ class Continuation:
         self.taken = True
         if self._context is None:
             return self._work.__await__()
-        return _within(self._context, self._work.__await__())
+        return in_context(self._context, self._work.__await__())
 
 
-def _within(context: Context, steps: Generator[Any, Any, Any]) -> Generator[Any, Any, None]:
+def in_context(context: Context, steps: Generator[Any, Any, Any]) -> Generator[Any, Any, None]:
     """Take the steps of *steps* in *context*, and in the task of whoever awaits this, like a call."""
     step: Callable[[], Any] = partial(next, steps)
     while True:

@@ -20,10 +20,12 @@ from aspyx_event import (
     LocalProvider,
     Outgoing,
     Retry,
+    SchemaVersionError,
     event,
     event_handler,
     upcaster,
 )
+from aspyx_event.cloudevents import CloudEvent, from_cloudevent, to_cloudevent
 
 HEADER = "cloudEvents_schemaversion"
 DEADLINE = 30.0
@@ -237,13 +239,12 @@ async def test_a_chain_with_a_fault_is_an_error_at_start_that_names_it(declare, 
         assert word in str(caught.value)
 
 
-def test_the_same_function_declared_again_replaces_itself(declare):
+async def test_the_same_function_declared_again_replaces_itself(declare):
     cls = declare(version=2)
     for _ in range(2):
         upcaster(cls, from_version=1)(broken)
-    manager = EventManager(LocalProvider())
-    manager.subscribe(cls, lambda event: None, name="reader")
-    manager.subscribe(cls, lambda event: None, name="other")
+    async with EventManager(LocalProvider()) as manager:
+        await manager.subscribe(cls, lambda event: None, name="reader")
 
 
 def test_impossible_upcasters_are_refused_where_they_are_declared(declare):
@@ -323,3 +324,25 @@ class Model(BaseModel):
 @upcaster(Model, from_version=1)
 def from_m(payload):
     return {"n": payload["m"]}
+
+
+def test_cloudevents_made_of_events_carry_the_version_and_are_upcast():
+    made = to_cloudevent(Model(n=3), source="/here")
+    assert made.extensions == {"schemaversion": "2"}
+    assert from_cloudevent(made, Model) == Model(n=3)
+    for older in ({}, {"schemaversion": "1"}, {"schemaversion": 1}):
+        old = CloudEvent(type="versions.model", source="/there", data={"m": 4}, **older)
+        assert from_cloudevent(old, Model) == Model(n=4)
+    with pytest.raises(SchemaVersionError, match="version 3"):
+        from_cloudevent(CloudEvent(type="versions.model", source="/there", data={}, schemaversion=3), Model)
+    assert to_cloudevent(Lenient(n=1), source="/here").extensions == {}
+
+
+async def test_a_cloudevent_of_an_old_version_reaches_listeners_of_the_class():
+    taken = []
+    async with EventManager(LocalProvider()) as manager:
+        await manager.subscribe(Model, taken.append, name="reader", inline=True)
+        await manager.send_event(CloudEvent(type="versions.model", source="/there", data={"m": 4}))
+        with pytest.raises(SchemaVersionError):
+            await manager.send_event(CloudEvent(type="versions.model", source="/there", data={}, schemaversion=9))
+    assert taken == [Model(n=4)]

@@ -98,6 +98,7 @@ class Programs(RuleBasedStateMachine):
         self.end(self.calls[data.draw(some.integers(0, len(self.calls) - 1))], succeeds)
 
     def end(self, call: Call, succeeds: bool) -> None:
+        self.nothing_went_wrong()
         self.calls.remove(call)
         queue = self.queues[self.queue_of(call.process, call.listener)]
         copy = queue.copies[call.number]

@@ -17,6 +17,8 @@ TESTED = {
     "without_container.py",
     "configured/main.py",
     "change_journal/main.py",
+    "http_fastapi/main.py",  # in tests/cloudevents
+    "http_starlette/main.py",
 }
 
 

@@ -111,21 +111,29 @@ class Account:
         return {name: lost for name, ids in missing.items() if (lost := ids - self.dead(name))}
 
     def _recovery(self, began: float, over: float) -> float | None:
-        """Seconds until an event is confirmed, and every listener has handled one that came after the fault began."""
-        ledger = self.ledger
-        confirmed = min((at for at in ledger.accepted.values() if at > over), default=None)
+        """Seconds until an event is confirmed, and every listener works on one that came over a new connection."""
+        confirmed = min((at for at in self.ledger.accepted.values() if at > over), default=None)
         if confirmed is None:
             return None
         recovery = confirmed - over
-        # What came before may have been in the process already.
-        after = [event_id for event_id, at in ledger.accepted.items() if at > began]
         for name in self.listening:
-            finished = ledger.listeners[name].finished
-            first = min((at for event_id in after if (at := finished.get(event_id, 0.0)) > over), default=None)
-            if first is None:
+            fresh = self._fresh(name, began, over)
+            if fresh is None:
                 return None
-            recovery = max(recovery, first - over)
+            recovery = max(recovery, fresh - over)
         return recovery
+
+    def _fresh(self, name: str, began: float, over: float) -> float | None:
+        """When a listener had something that it cannot have had when the fault began; None if it never had."""
+        one = self.ledger.listeners[name]
+        found = []
+        for event_id, at in self.ledger.accepted.items():
+            if at > began and one.finished.get(event_id, 0.0) > over:
+                found.append(one.finished[event_id])
+        # No more than this was in the processes, however much waits on the broker before what is new.
+        held = self.listening[name].prefetch * len(one.times)
+        found += sorted(at for times in one.times.values() for at in times if at > over)[held : held + 1]
+        return min(found, default=None)
 
     # invariants
 

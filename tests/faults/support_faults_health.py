@@ -126,21 +126,25 @@ class Truth:
                         yield back - cut.end
 
     def _said_ready(self, name: str, ready: list[Span]) -> Iterator[Lie]:
-        outages = [
-            (cut.start, cut.end) for cut in self._cuts if cut.end is not None and (not cut.names or name in cut.names)
-        ]
-        for start, end in [*outages, *self._idle(name)]:
+        for start, end in [*self._outages(name), *self._idle(name)]:
             for since, until in ready:
                 seconds = min(end, until) - max(start, since)
                 if seconds > 0:
                     yield Lie(name, "ready", seconds, max(start, since))
 
     def _said_not_ready(self, name: str, not_ready: list[Span]) -> Iterator[Lie]:
-        worked = sorted(self._worked(name))
+        outages = self._outages(name)
+        # What it has in hand when the broker goes away it may well finish.
+        worked = sorted(at for at in self._worked(name) if not any(start <= at <= end for start, end in outages))
         for since, until in not_ready:
             inside = worked[bisect_right(worked, since) : bisect_right(worked, until)]
             if len(inside) > 1:
                 yield Lie(name, "not ready", inside[-1] - inside[0], inside[0])
+
+    def _outages(self, name: str) -> list[Span]:
+        return [
+            (cut.start, cut.end) for cut in self._cuts if cut.end is not None and (not cut.names or name in cut.names)
+        ]
 
     def _worked(self, name: str) -> list[float]:
         found = list(self._ledger.accepted_at[name])

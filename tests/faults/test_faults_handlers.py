@@ -134,7 +134,7 @@ async def test_a_handler_that_blocks_the_loop_for_longer_than_the_heartbeat_ends
     # The heartbeat is one second; the broker hangs up after two (STOMP) or four (AMQP) seconds of silence.
     await rig.consume(Listening(name="blocks", blocks=150, block_for=6.0), Listening(name="none"))
     await rig.produce(rate=150)
-    await rig.flow(size(200, 1_000))
+    await rig.flow(size(200, 500))
     figures = await rig.settle()
     figures.faults = sum(rig.ledger.listeners["blocks"].begun.values()) // 150
     assert figures.seconds > 6.0

@@ -45,7 +45,7 @@ async def test_nothing_confirmed_is_lost_when_connections_fall_silent(rig, size)
     listening = [Listening(name="one"), Listening(name="two", concurrency=8, work_more=0.005)]
     await rig.consume(*listening, proxy=proxies["consumer"])
     await rig.produce(rate=400, proxy=proxies["producer"])
-    for _ in range(size(1, 5)):
+    for _ in range(size(1, 3)):
         for name, proxy in proxies.items():
             # Dead, and neither side is told; afterwards a hole of some seconds for old and new connections.
             await rig.flow(100)
@@ -112,7 +112,7 @@ async def test_an_event_whose_receipt_is_lost_on_a_living_connection_is_kept_onc
     await rig.consume(Listening(name="one"))
     # A receipt is missed after a third of this time.
     await rig.produce(rate=200, proxy=proxy, connection={"confirm_timeout": 6.0})
-    for number in range(size(2, 20)):
+    for number in range(size(2, 10)):
         await rig.flow(50)
         rig.fault()
         connections = proxy.connections

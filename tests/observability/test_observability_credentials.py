@@ -130,6 +130,10 @@ async def test_nothing_tells_it_while_all_is_well_and_when_the_broker_dies(told,
     await asyncio.to_thread(broker.kill)
     for manager in managers:
         await eventually(lambda manager=manager: not manager.provider.connected)
+        protocol = manager.provider.name
+        assert (protocol, 0) in [
+            (attributes["network.protocol.name"], value) for attributes, value in told.points("aspyx_event.connected")
+        ]
         with pytest.raises(EventException) as caught:
             await manager.send_event(order(3))
         texts += [chain(caught.value), (await manager.health()).as_dict(), *shown(manager.provider)]

@@ -164,3 +164,11 @@ async def test_records_can_be_json_lines(order, unique, capsys):
         application.removeHandler(handler)
     line = json.loads(capsys.readouterr().err.strip().splitlines()[-1])
     assert (line["text"], line["event_id"], line["subscription"]) == ("billing", receipt.id, "billing")
+
+
+async def test_a_failed_send_that_nobody_awaited_is_logged_with_its_event_id(records, order):
+    async with EventManager(LocalProvider()) as manager:
+        event_id = manager.send_event(order(1), require_route=True).id
+        await eventually(lambda: records.about("nobody awaited"))
+    (record,) = records.about("nobody awaited")
+    assert record.event_id == event_id

@@ -8,6 +8,7 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
+import asyncpg
 import pytest
 from support_core import Recorder, eventually, run_program
 
@@ -311,3 +312,18 @@ def test_a_missing_driver_names_its_cure(module, url, cure, tmp_path):
     )
     assert cure in done.stdout, done.stderr
     assert issubclass(MissingDriverError, Exception)
+
+
+async def test_writers_of_postgresql_take_turns_so_that_positions_become_visible_in_order(postgresql_url):
+    store = SqlEventStore(postgresql_url)
+    await store.start()
+    other = await asyncpg.connect(postgresql_url)
+    # What a writer of another process holds until it has committed.
+    await other.execute("BEGIN; SELECT pg_advisory_xact_lock(x'6173707978'::bigint)")
+    writing = asyncio.ensure_future(store.create(stored("1")))
+    while not await other.fetchval("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"):
+        assert not writing.done(), "it did not wait for its turn"
+    await other.execute("COMMIT")
+    assert (await writing).id == "1"
+    await other.close()
+    await store.stop()

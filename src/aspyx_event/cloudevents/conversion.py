@@ -6,6 +6,8 @@ from typing import Any, TypeVar
 
 from ..codecs.base import Codec
 from ..codecs.json import JsonCodec
+from ..contracts.upcasters import VersionedDecoding
+from ..envelope import CE_PREFIX, CE_VERSION
 from ..events import EventDescriptor
 from ..exceptions import DeclarationError, DecodeError
 from .data import decode_data
@@ -13,6 +15,7 @@ from .event import CloudEvent
 
 E = TypeVar("E")
 _json = JsonCodec()
+_VERSION = CE_VERSION.removeprefix(CE_PREFIX)
 
 
 def to_cloudevent(event: Any, *, source: str = "", codec: Codec | None = None, **attributes: Any) -> CloudEvent:
@@ -42,6 +45,8 @@ def to_cloudevent(event: Any, *, source: str = "", codec: Codec | None = None, *
     key = descriptor.key_of(event)
     if key is not None:
         attributes = {"partitionkey": key, **attributes}
+    if descriptor.version != 1:
+        attributes = {_VERSION: descriptor.wire_version, **attributes}
     data = codec.encode(event, descriptor)
     return CloudEvent(
         type=descriptor.name,
@@ -63,9 +68,15 @@ def from_cloudevent(cloudevent: CloudEvent, event_class: type[E], *, codec: Code
     Raises:
         UnregisteredEventTypeError: the class is not declared.
         DecodeError: it is another event, or its data does not fit the class; names the field.
+        SchemaVersionError: its data has a version that this program does not read.
     """
     descriptor = EventDescriptor.of(event_class)
     if cloudevent.type != descriptor.name:
         raise DecodeError(f"event {descriptor.name!r}: the CloudEvent is a {cloudevent.type!r}")
-    found: E = (codec or _json).decode(cloudevent.encoded_data, descriptor)
+    codec = codec or _json
+    version = str(cloudevent.extensions.get(_VERSION, "1"))
+    if version != descriptor.wire_version:
+        older: E = VersionedDecoding(codec).decode(cloudevent.encoded_data, version, descriptor)
+        return older
+    found: E = codec.decode(cloudevent.encoded_data, descriptor)
     return found

@@ -228,7 +228,10 @@ class Dispatcher:
 
     async def _give_up(self, step: Step, passage: Passage, error: Exception, attempts: int) -> None:
         """Keep the event as a dead letter, then forget the delivery."""
-        step.stats.dead_letters += 1
+        if self._policy is AckPolicy.BEFORE or not step.retry.dead_letter:
+            step.stats.dropped += 1
+        else:
+            step.stats.dead_letters += 1
         if step.given_up is not None:
             await step.given_up(error)
         delivery, received = passage.delivery, passage.delivery.received

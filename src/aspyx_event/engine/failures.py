@@ -38,7 +38,9 @@ class FailureReporter:
         """True if the exception manager has a handler for the error's class or one of its bases."""
         return self._exception_manager is not None and self._exception_manager.get_handlers(type(error)) is not None
 
-    async def report(self, error: BaseException, what: str, context: EventContext | None = None) -> None:
+    async def report(
+        self, error: BaseException, what: str, context: EventContext | None = None, event_id: str = ""
+    ) -> None:
         """Hand *error* to the most specific handler of the exception manager, or log it with its traceback.
 
         While the handler runs, `current_context()` is *context*, and the error carries a note naming event and
@@ -48,9 +50,10 @@ class FailureReporter:
             error: What happened.
             what: What failed, as the subject of a sentence: "listener 'billing'".
             context: The delivery that failed, if it was one.
+            event_id: Of the event whose send failed, if it was that.
         """
         text = _describe(what, context)
-        extra = None if context is None else log_fields(context.envelope, context.listener.name)
+        extra = {"event_id": event_id} if context is None else log_fields(context.envelope, context.listener.name)
         error.__traceback__ = users_part(error.__traceback__)
         if self._exception_manager is None or not self.knows(error):
             logger.error("%s: %s: %s", text, type(error).__name__, error, exc_info=error, extra=extra)

@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Generator
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+
+if TYPE_CHECKING:
+    from .underway import Underway
 
 T = TypeVar("T")
-Report = Callable[[BaseException], None]
+#: Told of an error, and of the id of the event whose send it was; "" for other work.
+Report = Callable[[BaseException, str], None]
 
 
 class Completed(Generic[T]):
@@ -61,8 +65,10 @@ class Operation(Generic[T]):
 
     __slots__ = ("_future", "_report", "_taken")
 
-    def __init__(self, future: asyncio.Future[T] | Completed[T], report: Report | None) -> None:
-        self._future, self._report, self._taken = future, report, False
+    def __init__(self, future: asyncio.Future[T] | Completed[T] | Underway, report: Report | None) -> None:
+        # What is under way has all that is used of a future here.
+        self._future = cast("asyncio.Future[T] | Completed[T]", future)
+        self._report, self._taken = report, False
 
     def __await__(self) -> Generator[object, None, T]:
         self._taken = True
@@ -99,9 +105,11 @@ class Operation(Generic[T]):
             return
         # Dropped by whichever thread held it last; a future belongs to its loop.
         if asyncio._get_running_loop() is loop:
-            future.add_done_callback(partial(_report_failure, report))
+            future.add_done_callback(partial(_report_failure, report, getattr(self, "id", "")))
         else:
-            loop.call_soon_threadsafe(future.add_done_callback, partial(_report_failure, report))
+            loop.call_soon_threadsafe(
+                future.add_done_callback, partial(_report_failure, report, getattr(self, "id", ""))
+            )
 
 
 class Receipt(Operation[None]):
@@ -113,7 +121,9 @@ class Receipt(Operation[None]):
 
     __slots__ = ("id",)
 
-    def __init__(self, future: asyncio.Future[None] | Completed[None], report: Report | None, event_id: str) -> None:
+    def __init__(
+        self, future: asyncio.Future[None] | Completed[None] | Underway, report: Report | None, event_id: str
+    ) -> None:
         super().__init__(future, report)
         self.id = event_id
 
@@ -130,8 +140,8 @@ class Receipt(Operation[None]):
         return f"<Receipt {self.id} {state}>"
 
 
-def _report_failure(report: Report, future: asyncio.Future[T]) -> None:
+def _report_failure(report: Report, event_id: str, future: asyncio.Future[T]) -> None:
     if not future.cancelled():
         error = future.exception()
         if error is not None:
-            report(error)
+            report(error, event_id)

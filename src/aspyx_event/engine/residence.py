@@ -16,6 +16,7 @@ from .failures import FailureReporter
 from .host import LoopHost, running_loop
 from .lifecycle import Lifecycle, State, stop_at_exit
 from .receipts import Completed, Finished, Operation
+from .underway import Underway
 
 logger = logging.getLogger("aspyx.event")
 Work = Callable[[], Coroutine[Any, Any, Any]]
@@ -98,7 +99,7 @@ class Residence:
 
     def send(
         self, envelope: Envelope, descriptor: EventDescriptor, running: asyncio.AbstractEventLoop | None
-    ) -> asyncio.Future[None] | Completed[None]:
+    ) -> asyncio.Future[None] | Completed[None] | Underway:
         """Send an envelope, after a start if there was none yet; waits for it where no loop runs.
 
         Args:
@@ -140,9 +141,10 @@ class Residence:
 
         return self.control(start_first)
 
-    def report(self, error: BaseException) -> None:
-        """Report the error of an operation that nobody awaited; on the loop of that operation."""
-        task = asyncio.get_running_loop().create_task(self._reporter.report(error, "an operation nobody awaited"))
+    def report(self, error: BaseException, event_id: str = "") -> None:
+        """Report the error of an operation that nobody awaited, or of the send of an event; on its loop."""
+        work = self._reporter.report(error, "an operation nobody awaited", event_id=event_id)
+        task = asyncio.get_running_loop().create_task(work)
         self._reporting.add(task)
         task.add_done_callback(self._reporting.discard)
 

@@ -46,6 +46,7 @@ from .foreign import cloudevent_envelope
 from .observation import observed_publish
 from .reader import Reader
 from .stamps import new_id, timestamp
+from .underway import Departures, Underway
 
 
 class Publish:
@@ -263,30 +264,21 @@ class Sending:
 
     def __init__(self, chain: Chain, observer: Observer | None = None) -> None:
         self._chain, self._observer = chain, observer
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._departures = Departures()
 
-    def send(self, envelope: Envelope, descriptor: EventDescriptor) -> asyncio.Future[None]:
-        """Start sending; the future is done when the provider has taken the message, or an interceptor stopped it."""
+    def send(self, envelope: Envelope, descriptor: EventDescriptor) -> asyncio.Future[None] | Underway:
+        """Send; what is returned is done when the provider has taken the message, or an interceptor stopped it."""
         if self._observer is not None:
             self._observer.created(envelope, descriptor)
         if self._chain.plain:
             return cast("asyncio.Future[None]", self._chain.send(envelope, descriptor))
-        # A task, so that what interceptors do to context variables stays theirs.
-        return asyncio.get_running_loop().create_task(self._run(envelope, descriptor))
+        return self._departures.add(partial(self._run, envelope, descriptor))
 
     async def flush(self, timeout: float) -> None:
         """Wait for interceptors that are still at work, *timeout* seconds at most."""
-        await asyncio.sleep(0)  # tasks that were made before have begun then
-        if self._tasks:
-            await asyncio.wait(list(self._tasks), timeout=timeout)
+        await self._departures.flush(timeout)
 
     async def _run(self, envelope: Envelope, descriptor: EventDescriptor) -> None:
-        # In here and not by a callback of the task, which would cost a turn of the loop.
-        task = cast("asyncio.Task[None]", asyncio.current_task())
-        self._tasks.add(task)
-        try:
-            work = self._chain.send(envelope, descriptor)
-            if work is not None:
-                await work
-        finally:
-            self._tasks.discard(task)
+        work = self._chain.send(envelope, descriptor)
+        if work is not None:
+            await work

@@ -29,6 +29,7 @@ class SubscriptionStats:
         count: Deliveries handled with success.
         failures: Attempts that failed.
         dead_letters: Deliveries given up and kept as dead letters.
+        dropped: Deliveries given up and not kept: at most once, or ``Retry(dead_letter=False)``.
         skipped: Deliveries that its conditions did not want.
         left_behind: Handlers past their time limit that still run.
         last_event_id: Id of the event handled last, with or without success; "" before the first.
@@ -38,6 +39,7 @@ class SubscriptionStats:
     count: int = 0
     failures: int = 0
     dead_letters: int = 0
+    dropped: int = 0
     skipped: int = 0
     left_behind: int = 0
     last_event_id: str = ""

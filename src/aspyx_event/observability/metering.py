@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable, Iterable
 from datetime import datetime, timezone
 from functools import partial
-from weakref import WeakKeyDictionary, WeakSet
+from threading import Lock
+from weakref import WeakKeyDictionary, ref
 
 from opentelemetry.metrics import CallbackOptions, Histogram, Meter, Observation
 
@@ -79,10 +80,10 @@ class Metering(Observer):
         self._known: dict[tuple[str, ...], Attributes] = {}
 
     def started(self) -> None:
-        self._gauges.managers.add(self)
+        self._gauges.add(self)
 
     def stopped(self) -> None:
-        self._gauges.managers.discard(self)
+        self._gauges.discard(self)
 
     def sending(self, message: Outgoing, event: EventDescriptor) -> Finish | None:  # noqa: ARG002
         attributes = self._known.get(("send", event.name))
@@ -184,7 +185,9 @@ class Gauges:
     """What is read when metrics are collected: of all managers that are started, on the thread of the collector."""
 
     def __init__(self, meter: Meter) -> None:
-        self.managers: WeakSet[Metering] = WeakSet()
+        #: Replaced as a whole: the collector reads it on a thread of its own.
+        self._managers: tuple[ref[Metering], ...] = ()
+        self._changing = Lock()
         level, gauge = meter.create_observable_up_down_counter, meter.create_observable_gauge
         for name, unit, description, read in (
             ("in_flight", "{message}", "Messages being handled.", lambda one: one.load[1]),
@@ -214,6 +217,19 @@ class Gauges:
             "Connections opened after the first one.",
         )
 
+    def add(self, manager: Metering) -> None:
+        """Tell of a manager from now on."""
+        with self._changing:
+            self._managers = (*self._managers, ref(manager))
+
+    def discard(self, manager: Metering) -> None:
+        """Tell of it no more."""
+        with self._changing:
+            self._managers = tuple(known for known in self._managers if known() not in (None, manager))
+
+    def _told(self) -> list[Metering]:
+        return [manager for known in self._managers if (manager := known()) is not None]
+
     def _of_subscriptions(
         self,
         read: Callable[[SubscriptionView], float],
@@ -221,7 +237,7 @@ class Gauges:
         together: Callable[[Iterable[float]], float] = sum,
     ) -> list[Observation]:
         found: list[tuple[Attributes, float]] = []
-        for manager in list(self.managers):
+        for manager in self._told():
             for one in manager.subscriptions:
                 place: Attributes = {semantics.DESTINATION: one.event_name, semantics.SUBSCRIPTION: one.name}
                 if one.group:
@@ -230,7 +246,7 @@ class Gauges:
         return _observations(found, together)
 
     def _of_providers(self, read: Callable[[Provider], float], _options: CallbackOptions) -> list[Observation]:
-        return _observations([(one.common, read(one.provider)) for one in list(self.managers)], sum)
+        return _observations([(one.common, read(one.provider)) for one in self._told()], sum)
 
 
 def _read(read: Callable[[SubscriptionView], float], subscription: SubscriptionView) -> float:

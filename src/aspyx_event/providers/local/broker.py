@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from functools import partial
 
 from ...clock import Clock, SystemClock
 from ...envelope import Envelope
-from ...exceptions import NoRouteError, QueueClashError
+from ...exceptions import NoRouteError, QueueClashError, StateError
 from ...names import is_pattern, pattern_matches
 from ..base import AddressKind, Binding, Outgoing
 from .queue import ORDINARY, LocalQueue, Message, Tracker
@@ -33,13 +34,39 @@ class LocalBroker:
         self._addresses: dict[str, dict[str, LocalQueue]] = {}
         #: The queues of addresses that were sent to.
         self._routes: dict[str, tuple[LocalQueue, ...]] = {}
-        self._temporary = self._sequence = 0
-        self._delayed = 0
+        self._temporary = self._sequence = self._number = 0
+        #: Messages that wait for their time: when that is, and what is due.
+        self._later: dict[int, tuple[float, Outgoing, Envelope]] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._users = 0
 
     @property
     def delayed(self) -> int:
         """Messages that wait for their time."""
-        return self._delayed
+        return len(self._later)
+
+    def join(self) -> None:
+        """Take one more provider that is started; each ends with `leave`.
+
+        Raises:
+            StateError: providers of another event loop use the queues.
+        """
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            if self._users and self._loop is not None and not self._loop.is_closed():
+                raise StateError(
+                    "this LocalBroker is in use on another event loop; queues in memory belong to one loop at a time: "
+                    "stop the managers there first, or give this one a broker of its own"
+                )
+            self._loop, self._users = loop, 0
+            # Their timers were those of the loop before.
+            for number, (due, _, _) in list(self._later.items()):
+                self.clock.call_later(max(0.0, due - self.clock.time()), partial(self._due, number))
+        self._users += 1
+
+    def leave(self) -> None:
+        """A provider is stopped."""
+        self._users -= 1
 
     def queues(self, address: str | None = None) -> list[str]:
         """Return the names of the queues of an address, or of all."""
@@ -90,16 +117,18 @@ class LocalBroker:
         if message.require_route and not self._bound(message):
             raise NoRouteError(f"event {message.address!r}: no listener's queue is bound to it")
         if message.delay > 0:
-            self._delayed += 1
-            self.clock.call_later(message.delay, lambda: self._due(message, envelope))
+            self._number += 1
+            self._later[self._number] = (self.clock.time() + message.delay, message, envelope)
+            self.clock.call_later(message.delay, partial(self._due, self._number))
             if done is not None:
                 done.set_result(None)
         else:
             self._route(message, envelope, done)
 
-    def _due(self, message: Outgoing, envelope: Envelope) -> None:
-        self._delayed -= 1
-        self._route(message, envelope, None)
+    def _due(self, number: int) -> None:
+        found = self._later.pop(number, None)
+        if found is not None:  # a timer of a loop before may come too
+            self._route(found[1], found[2], None)
 
     def _route(self, message: Outgoing, envelope: Envelope, done: asyncio.Future[None] | None) -> None:
         tracker = None if done is None else Tracker(done)

@@ -63,6 +63,8 @@ class LocalProvider(Provider):
         self._running = False
 
     async def start(self) -> None:
+        if not self._running:
+            self.broker.join()
         self._running = True
         self._loop = asyncio.get_running_loop()
         # What is taken at once needs no future of its own.
@@ -70,9 +72,11 @@ class LocalProvider(Provider):
         self._taken.set_result(None)
 
     async def stop(self) -> None:
-        self._running = False
+        was_running, self._running = self._running, False
         for consumer in list(self._consumers):
             await consumer.close()
+        if was_running:
+            self.broker.leave()
 
     def publish(self, message: Outgoing) -> asyncio.Future[None]:
         if not self._running:

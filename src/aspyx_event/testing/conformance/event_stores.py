@@ -271,18 +271,32 @@ class EventStoreConformance:
     @store_contract
     async def test_callers_at_once_do_not_disturb_each_other(self) -> None:
         store = await self.filled()
-
-        async def write(writer: int) -> None:
-            for batch in range(5):
-                await store.create_all([stored(f"{writer}-{batch}-{number}") for number in range(20)])
-
-        await asyncio.gather(*(write(writer) for writer in range(8)))
+        await asyncio.gather(*(_write(store, writer, 5) for writer in range(8)))
         found = await ids_of(store)
-        assert len(found) == 800
+        assert len(found) == 400
         for writer in range(8):
             mine = [one for one in found if one.startswith(f"{writer}-")]
-            assert mine == [f"{writer}-{batch}-{number}" for batch in range(5) for number in range(20)]
+            assert mine == [f"{writer}-{batch}-{number}" for batch in range(5) for number in range(10)]
         await store.stop()
+
+    @store_contract
+    async def test_who_follows_the_positions_misses_nothing(self) -> None:
+        """An event becomes visible behind all that are visible already, whoever else is storing."""
+        first = await self.filled()
+        stores = [first] if not self.keeps else [first, *[await self.filled() for _ in range(3)]]
+        writing = asyncio.gather(*(_write(store, number, 40) for number, store in enumerate(stores)))
+        seen: list[str] = []
+        after, done = 0, False
+        while not done:
+            done = writing.done()  # then this reading is the last one
+            async for one in first.find(after=after):
+                seen.append(one.id)
+                after = one.position
+            await asyncio.sleep(0)
+        assert seen == await ids_of(first)
+        assert len(seen) == 400 * len(stores)
+        for store in stores:
+            await store.stop()
 
     @store_contract
     async def test_what_was_stored_outlives_the_store(self) -> None:
@@ -328,3 +342,8 @@ class EventStoreConformance:
         assert found == replace(event, status=EventStatus.PUBLISHED)
         assert found.content_hash == event.content_hash
         await store.stop()
+
+
+async def _write(store: EventStore, writer: int, batches: int) -> None:
+    for batch in range(batches):
+        await store.create_all([stored(f"{writer}-{batch}-{number}") for number in range(10)])
