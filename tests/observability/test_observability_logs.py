@@ -172,3 +172,19 @@ async def test_a_failed_send_that_nobody_awaited_is_logged_with_its_event_id(rec
         await eventually(lambda: records.about("nobody awaited"))
     (record,) = records.about("nobody awaited")
     assert record.event_id == event_id
+
+
+async def test_a_handler_that_a_stop_cancels_is_logged_with_its_event(records, order, unique):
+    entered = asyncio.Event()
+
+    async def hang(event):
+        entered.set()
+        await asyncio.Event().wait()
+
+    manager = EventManager(LocalProvider(), stop_timeout=0.01)
+    await manager.subscribe(order, hang, name="billing")
+    receipt = manager.send_event(order(1))
+    await entered.wait()
+    await manager.stop()
+    (record,) = records.about("did not end within")
+    assert fields(record) == (receipt.id, f"{unique}.order", receipt.id, "billing")

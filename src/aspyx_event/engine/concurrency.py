@@ -7,6 +7,7 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable
 from time import monotonic
+from typing import cast
 
 from ..log_fields import log_fields
 from ..providers.base import Delivery
@@ -25,7 +26,7 @@ class Lanes:
         handle: Handles and settles one delivery; does not raise.
         concurrency: Workers.
         key_of: Gives the key of a delivery, None for one that waits for nobody.
-        name: Names the worker tasks.
+        name: Of the subscription, for worker tasks and log records.
     """
 
     def __init__(
@@ -40,13 +41,13 @@ class Lanes:
         #: Keys under way, each with the deliveries that wait for it.
         self._busy: dict[Hashable, deque[Delivery]] = {}
         self._idle: deque[asyncio.Future[None]] = deque()
-        self._closing = False
+        self._closing, self._name = False, name
         self.running = 0
         self._loop = asyncio.get_running_loop()
-        #: In the order they began, so that what a stop gives back goes back in order too.
-        self._tasks: dict[asyncio.Task[None], None] = {}
+        #: Workers and what each has in hand. In the order they began, so that what a stop gives back goes back in order.
+        self._tasks: dict[asyncio.Task[None], Delivery | None] = {}
         for number in range(concurrency):
-            self._start_worker(f"{name}-{number}")
+            self._start_worker(f"handle {name}-{number}")
 
     def put(self, delivery: Delivery) -> None:
         """Take a delivery; a provider calls this as its `Consume`."""
@@ -95,9 +96,15 @@ class Lanes:
             self._wake()
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=grace)
-            for task in [task for task in self._tasks if task in late]:
-                logger.warning("%s did not end within %.1f s: cancelled, its event comes again", task.get_name(), grace)
-                task.cancel()
+            for task, delivery in list(self._tasks.items()):
+                if task in late:
+                    logger.warning(
+                        "%s did not end within %.1f s: cancelled, its event comes again",
+                        task.get_name(),
+                        grace,
+                        extra=None if delivery is None else log_fields(delivery.received, self._name),
+                    )
+                    task.cancel()
             if late:
                 await asyncio.wait(late, timeout=1.0)
 
@@ -128,7 +135,8 @@ class Lanes:
                 return
 
     async def _work(self) -> None:
-        ready = self._ready
+        ready, tasks = self._ready, self._tasks
+        myself = cast("asyncio.Task[None]", asyncio.current_task())
         while not self._closing:
             if not ready:
                 idle = self._loop.create_future()
@@ -137,6 +145,7 @@ class Lanes:
                 continue
             key, delivery, _ = ready.popleft()
             self.running += 1
+            tasks[myself] = delivery
             try:
                 await self._handle(delivery)
             except Exception:  # a worker that ends would leave its subscription deaf
@@ -146,6 +155,7 @@ class Lanes:
                 delivery.release()
             finally:
                 self.running -= 1
+                tasks[myself] = None
                 if key is not None:
                     self._next_of(key)
 

@@ -66,7 +66,7 @@ class Intake:
             if self._consumers:
                 return
             self.dispatcher.begin()
-            lanes = Lanes(self.dispatcher.dispatch, self._concurrency, self._key_of, name=f"handle {self._name}")
+            lanes = Lanes(self.dispatcher.dispatch, self._concurrency, self._key_of, name=self._name)
             consumers: list[Consumer] = []
             try:
                 for binding in self.bindings:
