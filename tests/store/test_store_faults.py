@@ -327,3 +327,20 @@ async def test_writers_of_postgresql_take_turns_so_that_positions_become_visible
     assert (await writing).id == "1"
     await other.close()
     await store.stop()
+
+
+async def test_a_program_that_never_stops_its_store_ends_nevertheless(url, tmp_path):
+    done = await asyncio.to_thread(
+        run_program,
+        f"""
+        import asyncio
+        from aspyx_event import SqlEventStore
+        store = SqlEventStore({url!r})
+        async def main():
+            await store.start()
+            print(await store.count())
+        asyncio.run(main())
+        """,
+        tmp_path,
+    )
+    assert (done.returncode, done.stdout) == (0, "0\n"), done.stderr

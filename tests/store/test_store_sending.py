@@ -263,37 +263,31 @@ async def test_what_cannot_be_sent_is_not_stored():
 
 
 class Renaming(AbstractEnvelopePipeline):
-    """Gives every event the id that is told; goes on changing the envelope after it was sent."""
+    """Gives the events with the numbers that are told one id; goes on changing the envelope after it was sent."""
 
-    event_id = ""
+    def __init__(self, *numbers: int) -> None:
+        super().__init__()
+        self.numbers = numbers
 
     async def send(self, envelope, event_descriptor):
-        if self.event_id:
-            envelope.headers["cloudEvents_id"] = self.event_id
+        if envelope.event.number in self.numbers:
+            envelope.headers["cloudEvents_id"] = "mine"
         sending = self.proceed_send(envelope, event_descriptor)
         envelope.set("late", "yes")
         await sending
 
 
 async def test_an_event_sent_again_with_its_id_is_one_in_the_store_and_another_of_that_id_is_refused():
-    store, seen, ids = MemoryEventStore(), Recorder(), Renaming()
-    async with EventManager(LocalProvider(), store=store, persist=True, pipelines=[ids]) as manager:
+    store, seen = MemoryEventStore(), Recorder()
+    async with EventManager(LocalProvider(), store=store, persist=True, pipelines=[Renaming(1, 2, 4)]) as manager:
         await manager.subscribe(Order, seen)
-        ids.event_id = "mine"
         await manager.send_event(Order(1))
         await manager.send_event(Order(1))
         with pytest.raises(DuplicateStoredEventError, match="mine"):
             await manager.send_event(Order(2))
         # One to blame, and the others of its batch not.
-        ids.event_id = ""
-        first = manager.send_event(Order(3))
-        await asyncio.sleep(0)
-        ids.event_id = "mine"
-        bad = manager.send_event(Order(4))
-        await asyncio.sleep(0)
-        ids.event_id = ""
-        last = manager.send_event(Order(5))
-        errors = await asyncio.gather(first, bad, last, return_exceptions=True)
+        together = [manager.send_event(Order(number)) for number in (3, 4, 5)]
+        errors = await asyncio.gather(*together, return_exceptions=True)
         assert [type(one) for one in errors] == [type(None), DuplicateStoredEventError, type(None)]
         await eventually(lambda: len(seen.handled) == 4)
     assert [one.number for one in seen.handled] == [1, 1, 3, 5]

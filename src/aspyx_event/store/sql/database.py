@@ -98,8 +98,9 @@ class Database:
         engine = self._engine()
         try:
             self._check_file()
-            # The drivers keep the time of each step; a server that is silent altogether may cost several of them.
-            return await asyncio.wait_for(self._transaction(engine, work, exclusive), 2 * self._timeout + 1)
+            # The drivers keep the time of each step. A server that is silent altogether costs several of them, and asyncpg
+            # gives its old connection two more seconds to close; to be cut short there would leave it open.
+            return await asyncio.wait_for(self._transaction(engine, work, exclusive), 2 * self._timeout + 4)
         except EventStoreError:
             raise
         except Exception as error:

@@ -22,7 +22,9 @@ class SqlInboxStore(InboxStore):
     Args:
         database: An event store whose connections it shares, or a URL as for `SqlEventStore`. With a URL each call
             opens a connection of its own, unless it is started; then stop it too.
-        timeout, prefix, pool_size: As for `SqlEventStore`, which has its own where one is given.
+        timeout: Seconds to wait, as for `SqlEventStore`; one that is given has its own.
+        prefix: Begins the name of the table; an event store that is given has its own.
+        pool_size: Connections kept once it is started.
 
     Raises:
         DeclarationError: one of these is nonsense.
