@@ -10,6 +10,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
+import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, load_pem_private_key, pkcs12
 
 from aspyx_event import AMQPProvider, Provider, StompProvider
 from aspyx_event.envelope import Envelope
@@ -17,17 +20,61 @@ from aspyx_event.providers.base import Outgoing
 from aspyx_event.testing import ArtemisBroker, BrokerConfig, Management
 
 DEADLINE = 30.0
+_ETC = "${artemis.instance}/etc"
+_LOGIN = b"""activemq {
+   org.apache.activemq.artemis.spi.core.security.jaas.PropertiesLoginModule required
+       org.apache.activemq.jaas.properties.user="artemis-users.properties"
+       org.apache.activemq.jaas.properties.role="artemis-roles.properties";
+};
+cert {
+   org.apache.activemq.artemis.spi.core.security.jaas.TextFileCertificateLoginModule required
+       org.apache.activemq.jaas.textfiledn.user="cert-users.properties"
+       org.apache.activemq.jaas.textfiledn.role="cert-roles.properties";
+};
+"""
 _SMALL = {"max-size-bytes": "60000", "page-size-bytes": "20000"}
 
 
 @pytest.fixture(scope="session")
-def strict_broker(tell) -> Iterator[ArtemisBroker]:
-    """A broker with addresses that have little room, or settings of their own; nobody stops it."""
+def authority() -> trustme.CA:
+    """Signs the certificate of `strict_broker`, and those of its clients."""
+    return trustme.CA()
+
+
+def _key_store(issued: trustme.LeafCert) -> bytes:
+    key = load_pem_private_key(issued.private_key_pem.bytes(), None)
+    chain = [x509.load_pem_x509_certificate(blob.bytes()) for blob in issued.cert_chain_pems]
+    return pkcs12.serialize_key_and_certificates(
+        b"broker", key, chain[0], chain[1:] or None, BestAvailableEncryption(b"changeit")
+    )
+
+
+@pytest.fixture(scope="session")
+def strict_broker(tell, authority: trustme.CA) -> Iterator[ArtemisBroker]:
+    """A broker with addresses that have little room, or settings of their own, and TLS; nobody stops it."""
+    mutual = {
+        "protocols": "AMQP,STOMP",
+        "sslEnabled": "true",
+        "keyStorePath": f"{_ETC}/server.p12",
+        "keyStorePassword": "changeit",
+        "keyStoreType": "PKCS12",
+        "needClientAuth": "true",
+        "trustStorePath": f"{_ETC}/ca.pem",
+        "trustStoreType": "PEM",
+    }
     full = {
         f"full.{policy}.#": {"address-full-policy": policy.upper(), **_SMALL} for policy in ("page", "block", "fail")
     }
     config = BrokerConfig(
         users={"app": ("secret", "app")},
+        acceptors={"mutual": mutual, "certified": {**mutual, "protocols": "STOMP", "securityDomain": "cert"}},
+        files={
+            "server.p12": _key_store(authority.issue_cert("localhost")),
+            "ca.pem": authority.cert_pem.bytes(),
+            "login.config": _LOGIN,
+            "cert-users.properties": b"billing=/CN=billing, .*/\n",
+            "cert-roles.properties": b"amq=billing\n",
+        },
         permissions={
             "#": dict.fromkeys(
                 ("createNonDurableQueue", "createDurableQueue", "createAddress", "consume", "send", "browse"), ("app",)
