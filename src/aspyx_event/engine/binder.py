@@ -147,7 +147,7 @@ class Binder:
             # One by one: what was made before a failure must be taken back.
             for reaction in reactions:
                 made.append(self.bind_declared(reaction))  # noqa: PERF401
-            self._joining.check_complete()
+            self._joining.check_complete(made)
         except BaseException:
             for subscription in made:
                 self.forget(subscription)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import fields, replace
 from typing import Any
 
@@ -89,16 +89,18 @@ class Joining:
         self._subscriptions.unclaim(intake)
         return intake
 
-    def check_complete(self) -> None:
-        """Refuse requirements that nobody meets.
+    def check_complete(self, subscriptions: Iterable[Subscription]) -> None:
+        """Refuse requirements of *subscriptions* that nobody meets.
 
         Raises:
             RequirementError: names the first one.
         """
-        for one in list(self._naming.values()):
-            peers = [peer.descriptor for peer in self._peers(one)]
-            for handler, required in predecessors(peers)[1]:
-                raise RequirementError(unmet_requirement(required, handler.name))
+        for one in subscriptions:
+            if one.descriptor.requires:
+                peers = [peer.descriptor for peer in self._peers(one)]
+                for handler, required in predecessors(peers)[1]:
+                    if handler is one.descriptor:
+                        raise RequirementError(unmet_requirement(required, one.name))
 
     def _together(self, subscription: Subscription) -> list[Subscription]:
         """Return the subscriptions that share a queue with a new one, itself included, in the order they were made."""

@@ -63,6 +63,7 @@ class Processor:
                 waiting = work.send(answer)
                 if running_loop() is not None:
                     waiting.close()
+                    work.close()
                     raise StateError(
                         "a handler is async and an event loop runs here: await manager.process_async(event)"
                     )
@@ -98,7 +99,7 @@ class Processor:
                 try:
                     result = self._call(subscription, event, context)
                     if inspect.isawaitable(result):
-                        result = yield _in_context(result, context)
+                        result = yield from _awaited(result, context)
                     more = returned_events(result, f"listener {subscription.name!r}")
                 except StopProcessing as stop:
                     subscription.stats.count += 1
@@ -155,6 +156,15 @@ def _wants(subscription: Subscription, event: Any, descriptor: EventDescriptor, 
         return True
     left = condition.before_decoding(descriptor.name, headers)
     return left is not None and condition.after_decoding(event, left)
+
+
+def _awaited(work: Awaitable[Any], context: EventContext) -> Generator[Any, Any, Any]:
+    try:
+        return (yield _in_context(work, context))
+    except GeneratorExit:
+        if inspect.iscoroutine(work):
+            work.close()
+        raise
 
 
 async def _in_context(work: Awaitable[Any], context: EventContext) -> Any:

@@ -1,0 +1,537 @@
+"""Order between handlers, and events processed here and now: what users of EvProc know, rows EP of the features."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from support_core import Recorder, eventually, run_program
+
+from aspyx_event import (
+    ANY,
+    DeclarationError,
+    EventContext,
+    EventException,
+    EventListener,
+    EventManager,
+    GenericEvent,
+    ListenerError,
+    LocalProvider,
+    Requirement,
+    RequirementError,
+    Retry,
+    StateError,
+    StopProcessing,
+    UnregisteredEventTypeError,
+    event,
+    event_handler,
+    event_listener,
+    header,
+    want,
+)
+
+
+@event(name="order.placed")
+@dataclass
+class Placed:
+    number: int = 0
+
+
+@event(name="order.paid")
+@dataclass
+class Paid:
+    number: int = 0
+
+
+def manager_of(*handlers: Any, **options: Any) -> EventManager:
+    return EventManager(LocalProvider(), listeners=[event_handler(ANY)(one) for one in handlers], **options)
+
+
+def noting(notes: list[Any], name: str, answer: Any = None):
+    def handler(event: Any) -> Any:
+        notes.append(name)
+        return answer
+
+    handler.__name__ = name
+    return handler
+
+
+def test_ep_01_ep_02_an_event_is_a_dataclass_with_a_name_and_whatever_fields_it_needs():
+    seen: list[Any] = []
+    manager = EventManager(LocalProvider())
+    manager.subscribe("order.placed", lambda event: seen.append(event), name="l")
+    manager.process(Placed(7))
+    assert seen == [Placed(7)]
+    with pytest.raises(UnregisteredEventTypeError, match="is not an event"):
+        manager.process(object())
+
+
+def test_ep_04_data_is_shared_between_the_handlers_of_one_event_by_namespace():
+    def prepare(event: Any, context: EventContext) -> None:
+        context.shared.tests.args = [1]
+        for wrong in (
+            lambda: setattr(context.shared, "tests", 1),
+            lambda: context.shared._tests,
+            lambda: setattr(context.shared.tests, "_args", 1),
+            lambda: delattr(context.shared, "tests"),
+            lambda: context.shared.tests.missing,
+        ):
+            with pytest.raises(AttributeError):
+                wrong()
+        assert getattr(context.shared.tests, "missing", "default") == "default"
+
+    def run(event: Any, context: EventContext) -> None:
+        seen.append(context.shared.tests.args)
+        del context.shared.tests.args
+        assert not context.shared
+
+    seen: list[Any] = []
+    manager = EventManager(LocalProvider())
+    manager.subscribe(Placed, run, requires="prepare")
+    manager.subscribe(Placed, prepare)
+    manager.process(Placed())
+    manager.process(Placed())
+    assert seen == [[1], [1]]
+
+
+def test_ep_05_ep_06_a_handler_is_a_function_with_a_name_of_its_own_or_a_given_one():
+    manager = EventManager(LocalProvider())
+
+    def handler(event: Any) -> None:
+        """Never called."""
+
+    first = manager.subscribe(Placed, handler)
+    second = manager.subscribe(Placed, handler, name="other")
+    assert (first.name, second.name) == ("handler", "other")
+
+
+def test_ep_07_ep_08_ep_09_names_and_predicates_of_one_want_must_all_hold_names_first():
+    asked: list[str] = []
+
+    @want("order.placed", lambda event: asked.append(type(event).__name__) or event.number > 1)
+    def handler(event: Any) -> None:
+        notes.append(event.number)
+
+    notes: list[int] = []
+    manager = manager_of(handler)
+    for one in (Placed(1), Paid(5), Placed(2)):
+        manager.process(one)
+    assert (notes, asked) == ([2], ["Placed", "Placed"])
+
+
+def test_ep_07_want_takes_classes_patterns_and_headers_too():
+    @want(Placed)
+    def by_class(event: Any) -> None:
+        notes.append(("class", event))
+
+    @want("order.*")
+    def by_pattern(event: Any) -> None:
+        notes.append(("pattern", event))
+
+    @want(header("tenant", "a"))
+    def by_header(event: Any) -> None:
+        notes.append(("header", event))
+
+    notes: list[Any] = []
+    manager = manager_of(by_class, by_pattern, by_header)
+    manager.process(Paid())
+    assert notes == [("pattern", Paid())]
+
+
+def test_ep_10_several_wants_are_alternatives_looked_at_from_the_top():
+    asked: list[str] = []
+
+    @want("order.placed", lambda event: asked.append("top") or event.number == 1)
+    @want("order.placed", lambda event: asked.append("bottom") or event.number == 2)
+    def handler(event: Any) -> None:
+        notes.append(event.number)
+
+    notes: list[int] = []
+    manager = manager_of(handler)
+    for number in (1, 2, 3):
+        manager.process(Placed(number))
+    assert notes == [1, 2]
+    assert asked == ["top", "top", "bottom", "top", "bottom"]
+
+
+def test_ep_11_a_handler_without_a_want_takes_everything():
+    notes: list[Any] = []
+    manager = manager_of(lambda_named(notes.append))
+    for one in (Placed(), Paid(), GenericEvent("x")):
+        manager.process(one)
+    assert notes == [Placed(), Paid(), GenericEvent("x")]
+
+
+def lambda_named(function: Any):
+    def everything(event: Any) -> None:
+        function(event)
+
+    return everything
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: want(), r"@want\(\): give at least one condition"),
+        (lambda: want(5), "5 is none of these"),
+        (lambda: want(""), "'' is none of these"),
+        (lambda: want(None), "None is none of these"),
+        (lambda: want(Recorder().__call__), "async function, predicates are sync"),
+        (lambda: event_handler(Placed, requires=()), r"requires=\(\): name at least one handler"),
+        (lambda: event_handler(Placed, requires=5), "requires=5"),
+        (lambda: event_handler(Placed, required_by=[]), r"required_by=\(\)"),
+        (lambda: event_handler(Placed, requires=""), "name a handler"),
+        (lambda: event_handler(Placed, when="order.placed"), "names and classes are for @want"),
+        (lambda: event_handler(Placed, when=5), "5 is none of these"),
+        (lambda: event_handler(Placed, selector={}), "header names with the values"),
+        (lambda: event_handler(Placed, selector={"a": lambda value: True}), "predicates are for when="),
+        (lambda: event_handler(), "give at least one target"),
+        (lambda: event_handler(()), "give at least one target|the target is"),
+        (lambda: event_handler("shop*"), "'\\*' and '#' stand for whole words"),
+        (lambda: event_handler("shop..*", 5), "5"),
+        (lambda: event_handler(Placed, delay_per_message=-1), "delay_per_message=-1"),
+        (lambda: header("", "x"), "name of a header"),
+        (lambda: header("x", 5), "expected is a str"),
+    ],
+)
+def test_ep_12_misuse_is_told_where_it_is_declared(make, words):
+    with pytest.raises(DeclarationError, match=words):
+        make()
+
+
+def test_ep_13_ep_14_ep_15_the_order_follows_requirements_and_else_registration():
+    notes: list[str] = []
+    manager = EventManager(LocalProvider())
+    manager.subscribe(Placed, noting(notes, "first"))
+    manager.subscribe(Placed, noting(notes, "run"), requires=["prepare", "auxiliary"])
+    manager.subscribe(Placed, noting(notes, "auxiliary"), required_by="run", requires="prepare")
+    manager.subscribe(Placed, noting(notes, "prepare"))
+    manager.subscribe(Placed, noting(notes, "last"))
+    for _ in range(3):
+        notes.clear()
+        manager.process(Placed())
+        assert notes == ["first", "prepare", "auxiliary", "run", "last"]
+
+
+def test_ep_13_requirements_may_name_functions_and_listener_classes():
+    notes: list[str] = []
+
+    @event_listener(Placed)
+    class Prepare(EventListener[Placed]):
+        def on(self, event: Placed) -> None:
+            notes.append("class")
+
+    first = noting(notes, "function")
+    manager = EventManager(LocalProvider(), listeners=[Prepare()])
+    manager.subscribe(Placed, noting(notes, "run"), requires=(Prepare, first))
+    manager.subscribe(Placed, first)
+    manager.process(Placed())
+    assert notes.index("run") == 2
+
+
+def test_ep_16_a_required_handler_that_does_not_want_the_event_is_refused_before_any_runs():
+    notes: list[str] = []
+    manager = EventManager(LocalProvider())
+    manager.subscribe(Placed, noting(notes, "other"))
+    manager.subscribe(Placed, noting(notes, "prepare"), when=lambda event: event.number == 1)
+    manager.subscribe(Placed, noting(notes, "run"), requires="prepare")
+    manager.process(Placed(1))
+    assert notes == ["other", "prepare", "run"]
+    notes.clear()
+    with pytest.raises(RequirementError, match="'run' requires 'prepare', whose conditions do not want this event"):
+        manager.process(Placed(2))
+    assert notes == []
+
+
+def test_ep_16_an_optional_requirement_lifts_that():
+    notes: list[str] = []
+    manager = EventManager(LocalProvider())
+    manager.subscribe(Placed, noting(notes, "prepare"), when=lambda event: event.number == 1)
+    manager.subscribe(Placed, noting(notes, "run"), requires=Requirement("prepare", optional=True))
+    manager.subscribe(Placed, noting(notes, "free"), requires=Requirement("nobody", optional=True))
+    manager.process(Placed(2))
+    assert notes == ["run", "free"]
+
+
+async def test_ep_16_on_delivery_it_is_isolated_and_becomes_a_dead_letter():
+    seen = Recorder()
+    manager = EventManager(LocalProvider(), retry=Retry(attempts=3, delay=60.0))
+    manager.subscribe(Placed, noting([], "prepare"), when=lambda event: event.number == 1)
+    await manager.subscribe(Placed, noting([], "run"), requires="prepare")
+    await manager.subscribe(Placed, seen, name="beside")
+    await manager.send_event(Placed(2))
+    await eventually(lambda: seen.handled)
+    letters = await eventually_letters(manager)
+    assert [(one.subscription, one.attempts) for one in letters] == [("run", 1)]
+    assert letters[0].cause.type.endswith("RequirementError")
+    await manager.stop()
+
+
+async def eventually_letters(manager: EventManager) -> Any:
+    for _ in range(1000):
+        letters = await manager.dead_letters.list()
+        if letters:
+            return letters
+        await asyncio.sleep(0.005)
+    raise AssertionError("no dead letter")
+
+
+def test_ep_17_a_ring_is_an_error_that_names_it():
+    manager = EventManager(LocalProvider())
+    manager.subscribe(Placed, noting([], "a"), requires="c")
+    manager.subscribe(Placed, noting([], "b"), requires="a")
+    with pytest.raises(RequirementError, match=r"ring: a -> c -> b -> a|ring: b -> a -> c -> b|ring: c -> b -> a -> c"):
+        manager.subscribe(Placed, noting([], "c"), requires="b")
+    with pytest.raises(RequirementError, match="ring: self -> self"):
+        manager.subscribe(Placed, noting([], "self"), requires="self")
+
+
+async def test_ep_17_ep_18_rings_and_missing_handlers_of_declarations_fail_the_start():
+    ring = [
+        event_handler(Placed, name="a", requires="b")(noting([], "a")),
+        event_handler(Placed, name="b", requires="a")(noting([], "b")),
+    ]
+    with pytest.raises(RequirementError, match="ring"):
+        await EventManager(LocalProvider(), listeners=ring).start()
+    missing = [event_handler(Placed, name="a", requires="nobody")(noting([], "a"))]
+    with pytest.raises(RequirementError, match="'a' requires 'nobody', which is no listener or handler"):
+        await EventManager(LocalProvider(), listeners=missing).start()
+
+
+def test_ep_18_a_missing_handler_is_named_and_a_missing_required_by_is_no_error():
+    notes: list[str] = []
+    manager = EventManager(LocalProvider())
+    manager.subscribe(Placed, noting(notes, "free"), required_by="nobody")
+    manager.process(Placed())
+    manager.subscribe(Placed, noting(notes, "run"), requires="nobody")
+    with pytest.raises(RequirementError, match="'run' requires 'nobody'"):
+        manager.process(Placed())
+    assert notes == ["free"]
+
+
+def test_ep_19_a_requirement_may_be_registered_later():
+    notes: list[str] = []
+    manager = EventManager(LocalProvider())
+    manager.subscribe(Placed, noting(notes, "run"), requires="prepare")
+    manager.subscribe(Placed, noting(notes, "prepare"))
+    manager.process(Placed())
+    assert notes == ["prepare", "run"]
+
+
+def test_ep_20_managers_are_independent():
+    one, two = [], []
+    EventManager(LocalProvider()).subscribe(Placed, noting(one, "one"))
+    manager = EventManager(LocalProvider())
+    manager.subscribe(Placed, noting(two, "two"))
+    manager.process(Placed())
+    assert (one, two) == ([], ["two"])
+
+
+def test_ep_24_ep_29_process_needs_no_loop_and_may_be_called_any_number_of_times():
+    notes: list[str] = []
+    manager = EventManager(LocalProvider(), listeners=[event_handler(Placed)(noting(notes, "a"))])
+    for _ in range(100):
+        assert manager.process(Placed()) is None
+    assert len(notes) == 100
+    assert manager.list_subscriptions()[0].stats.count == 100
+
+
+def test_ep_24_what_a_handler_raises_ends_the_processing():
+    def fails(event: Any) -> None:
+        raise ValueError("no")
+
+    notes: list[str] = []
+    manager = EventManager(LocalProvider())
+    manager.subscribe(Placed, fails)
+    manager.subscribe(Placed, noting(notes, "after"), requires="fails")
+    with pytest.raises(ValueError, match="no"):
+        manager.process(Placed())
+    assert notes == []
+    assert manager.list_subscriptions()[0].stats.failures == 1
+
+
+def test_ep_25_returned_and_yielded_events_are_processed_breadth_first():
+    notes: list[str] = []
+
+    def split(event: Placed):
+        notes.append(f"placed {event.number}")
+        if event.number == 0:
+            yield Placed(1)
+            yield Paid(2)
+
+    def after(event: Placed) -> Any:
+        notes.append(f"after {event.number}")
+        return Paid(9) if event.number == 1 else None
+
+    manager = EventManager(LocalProvider())
+    manager.subscribe(Placed, split)
+    manager.subscribe(Placed, after)
+    manager.subscribe(Paid, lambda event: notes.append(f"paid {event.number}"))
+    manager.process(Placed(0))
+    assert notes == ["placed 0", "after 0", "placed 1", "after 1", "paid 2", "paid 9"]
+
+
+@pytest.mark.parametrize("answer", [5, "text", {"a": 1}, [Placed(), 5], object()])
+async def test_ep_25_a_handler_that_returns_something_else_is_told(answer):
+    manager = EventManager(LocalProvider())
+    await manager.subscribe(Placed, noting([], "wrong", answer))
+    with pytest.raises(ListenerError, match=r"'wrong' returned .*a handler returns an event, several, or None"):
+        await manager.process_async(Placed())
+    await manager.send_event(Placed())
+    [letter] = await eventually_letters(manager)
+    assert letter.cause.type.endswith("ListenerError")
+    await manager.stop()
+
+
+@pytest.mark.parametrize("answer", [None, [], (), False, ""])
+def test_ep_25_nothing_is_nothing(answer):
+    manager = EventManager(LocalProvider())
+    manager.subscribe(Placed, noting([], "nothing", answer))
+    assert manager.process(Placed()) is None
+
+
+def test_ep_26_stop_processing_stops_this_event_and_not_those_returned_before():
+    notes: list[str] = []
+
+    def stops(event: Any) -> None:
+        raise StopProcessing
+
+    manager = EventManager(LocalProvider())
+    manager.subscribe(Placed, noting(notes, "first", [Paid()]))
+    manager.subscribe(Placed, stops)
+    manager.subscribe(Placed, noting(notes, "never"))
+    manager.subscribe(Paid, noting(notes, "paid"))
+    assert manager.process(Placed()) is None
+    assert notes == ["first", "paid"]
+
+
+@pytest.mark.parametrize("value", [403, None, False])
+def test_ep_27_stop_processing_with_a_value_answers_at_once(value):
+    notes: list[str] = []
+
+    def stops(event: Any) -> None:
+        raise StopProcessing(value)
+
+    manager = EventManager(LocalProvider())
+    manager.subscribe(Placed, noting(notes, "first", [Paid()]))
+    manager.subscribe(Placed, stops)
+    manager.subscribe(Paid, noting(notes, "paid"))
+    assert manager.process(Placed()) is value
+    assert notes == ["first"]
+
+
+def test_ep_28_stop_processing_is_no_event_exception():
+    assert not issubclass(StopProcessing, EventException)
+    assert issubclass(RequirementError, EventException)
+    with pytest.raises(TypeError, match="one value at most"):
+        StopProcessing(1, 2)
+
+
+def test_ep_30_a_handler_may_process_another_event_and_subscribe():
+    notes: list[str] = []
+    manager = EventManager(LocalProvider())
+
+    def nested(event: Placed) -> None:
+        manager.process(Paid(event.number))
+        manager.subscribe(Placed, noting(notes, "late"))
+
+    manager.subscribe(Placed, nested)
+    manager.subscribe(Paid, noting(notes, "paid"))
+    manager.process(Placed())
+    assert notes == ["paid"]
+    manager.process(Placed())
+    assert notes[:3] == ["paid", "paid", "late"]
+
+
+def test_ep_32_a_decorated_function_stays_what_it_was():
+    @want("order.placed")
+    @event_handler(Placed, requires=Requirement("x", optional=True))
+    def handler(event: Any) -> str:
+        return f"called with {event}"
+
+    assert handler(1) == "called with 1"
+
+
+def test_ep_34_an_authorisation_check_stops_the_work():
+    notes: list[str] = []
+
+    def authorise(event: Placed) -> None:
+        if event.number < 0:
+            raise StopProcessing(403)
+
+    manager = EventManager(LocalProvider())
+    manager.subscribe(Placed, noting(notes, "work"), requires="authorise")
+    manager.subscribe(Placed, authorise)
+    assert manager.process(Placed(-1)) == 403
+    assert manager.process(Placed(1)) is None
+    assert notes == ["work"]
+
+
+def test_async_handlers_are_run_on_the_loop_of_the_manager_where_there_is_none():
+    notes: list[Any] = []
+
+    async def handler(event: Placed) -> Any:
+        await asyncio.sleep(0)
+        notes.append(event)
+        return [Paid(event.number)]
+
+    manager = EventManager(LocalProvider())
+    manager.subscribe(Placed, handler)
+    manager.subscribe(Paid, lambda event: notes.append(event))
+    manager.process(Placed(1))
+    assert notes == [Placed(1), Paid(1)]
+    manager.stop()
+
+
+async def test_process_with_an_async_handler_inside_a_loop_says_what_to_do():
+    seen = Recorder()
+    manager = EventManager(LocalProvider(), listeners=[event_handler(Placed, name="l")(_forward(seen))])
+    with pytest.raises(StateError, match=r"await manager.process_async"):
+        manager.process(Placed())
+    await manager.process_async(Placed(3))
+    assert seen.events == [Placed(3)]
+    await manager.stop()
+
+
+def _forward(seen: Recorder):
+    async def handler(event: Any, context: EventContext) -> None:
+        await seen(event, context)
+
+    return handler
+
+
+def test_a_plain_script_joins_until_a_handler_stops_it(tmp_path):
+    result = run_program(
+        """
+        from dataclasses import dataclass
+        from aspyx_event import EventManager, LocalProvider, event
+
+        @event()
+        @dataclass
+        class Tick:
+            number: int
+
+        manager = EventManager(LocalProvider())
+
+        def on_tick(tick):
+            if tick.number == 3:
+                manager.stop()
+                return None
+            return Tick(tick.number + 1)
+
+        manager.subscribe(Tick, on_tick)
+        manager.send_event(Tick(0))
+        print(manager.join(10), manager.running)
+        """,
+        tmp_path,
+    )
+    assert (result.stdout, result.stderr) == ("True False\n", "")
+
+
+def test_chains_that_disagree_are_refused():
+    manager = EventManager(LocalProvider())
+    manager.subscribe(Placed, noting([], "a"), group="one")
+    with pytest.raises(DeclarationError, match="share a queue, but one says group='one' and the other group='two'"):
+        manager.subscribe(Placed, noting([], "b"), requires="a", group="two")
