@@ -11,7 +11,7 @@ from .report import figure, raw_samples, taking_part, times
 from .rounds import Outcome, Plan
 from .settings import IMPORT, KINDS, TIMED, TITLES, Contender
 from .stages import STAGES
-from .targets import TARGETS, Target
+from .targets import TARGETS
 
 
 def targets(outcome: Outcome) -> str:
@@ -23,12 +23,8 @@ def targets(outcome: Outcome) -> str:
         measured = f"**{shown}** ({spread})" if spread else "–"
         aims = f"{_typeset(one.aim(one.goal))} | {_typeset(one.aim(one.moonshot))}"
         lines.append(f"| {one.work} | {_typeset(measured)} | {aims} | {one.verdict(found)} |")
-    return "\n".join(lines)
-
-
-def reasons(outcome: Outcome) -> list[tuple[Target, str]]:
-    """Return the goals that were missed, with the reason where one is known."""
-    return [(one, one.reason) for one in TARGETS if one.verdict(one.measured(outcome.results)) == "not met"]
+    missed = [one for one in TARGETS if one.verdict(one.measured(outcome.results)) == "not met"]
+    return "\n".join([*lines, "", *(f"- {one.work}: {one.reason or 'not understood yet'}." for one in missed)]).strip()
 
 
 def tables(plan: Plan, outcome: Outcome, left_out: dict[str, str]) -> str:

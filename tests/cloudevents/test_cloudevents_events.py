@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from decimal import Decimal
@@ -63,6 +65,18 @@ async def test_ek_30_a_handler_is_registered_for_a_type_and_gets_the_event_as_it
     await until(lambda: got)
     assert got == [sent]
     assert isinstance(got[0], CloudEvent)
+
+
+async def test_ek_30_a_handler_that_is_registered_twice_is_called_twice(manager, until):
+    got = []
+
+    def handler(event: CloudEvent) -> None:
+        got.append(event)
+
+    await manager.subscribe("co.outcome.event", handler)
+    await manager.subscribe("co.outcome.event", handler)
+    await manager.send_event(CloudEvent(**BASE))
+    await until(lambda: len(got) == 2)
 
 
 async def test_ek_32_nobody_is_bothered_with_other_types(manager, until):
@@ -394,3 +408,16 @@ def test_without_a_loop_a_cloudevent_is_sent_like_any_other():
     manager.send_event(sent)
     assert got == [sent]
     asyncio.run(manager.stop())
+
+
+@pytest.mark.parametrize("package", ["aspyx_event.cloudevents", "aspyx_event.http"])
+def test_ek_41_nothing_is_needed_but_what_the_package_needs_itself(package):
+    code = f"""
+import sys
+sys.modules.update(dict.fromkeys(["starlette", "fastapi", "httpx", "cloudevents", "proton", "stomp", "jsonschema"]))
+import {package}
+from aspyx_event.cloudevents import CloudEvent, to_http
+print(to_http(CloudEvent(type="a", source="b")).headers["ce-type"])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "a\n", done.stderr
