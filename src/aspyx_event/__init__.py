@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from .clock import Clock, ManualClock, SystemClock
 from .codecs.base import Codec, UpcastingCodec
 from .codecs.json import JsonCodec
+from .configuration import EventConfiguration
 from .context import EventContext, correlated, current_context
 from .contracts.check import Compatibility, ContractFinding, ContractReport, Contracts, FindingKind
 from .contracts.senders import sends
@@ -16,6 +17,7 @@ from .di import EventModule
 from .engine.dead_letters import Cause, DeadLetter, DeadLetters
 from .engine.health import Health, SubscriptionHealth
 from .engine.receipts import Operation, Receipt
+from .engine.statistics import ManagerStats
 from .engine.steps import SubscriptionStats
 from .engine.subscriptions import Subscription
 from .envelope import Envelope, SendOptions
@@ -24,6 +26,7 @@ from .exceptions import (
     AuthenticationError,
     BufferFullError,
     CodecError,
+    ConfigurationError,
     ConfirmTimeoutError,
     ConnectError,
     ConnectionLostError,
@@ -90,6 +93,7 @@ from .providers.base import (
     ServerDescription,
 )
 from .providers.local import LocalBroker, LocalProvider
+from .standard_events import DataOperation, Metric, StateTransition
 from .store.base import EventStore, FoundEvents, InboxStore
 from .store.memory import MemoryEventStore, MemoryInboxStore
 from .store.records import EventQuery, EventStatus, StoredEvent
@@ -130,6 +134,7 @@ __all__ = [
     "Codec",
     "CodecError",
     "Compatibility",
+    "ConfigurationError",
     "ConfirmTimeoutError",
     "ConnectError",
     "ConnectionHooks",
@@ -138,6 +143,7 @@ __all__ = [
     "ContractFinding",
     "ContractReport",
     "Contracts",
+    "DataOperation",
     "DeadLetter",
     "DeadLetters",
     "DeclarationError",
@@ -151,6 +157,7 @@ __all__ = [
     "EntryPointError",
     "Envelope",
     "EnvelopePipeline",
+    "EventConfiguration",
     "EventContext",
     "EventDescriptor",
     "EventException",
@@ -182,9 +189,11 @@ __all__ = [
     "ListenerError",
     "LocalBroker",
     "LocalProvider",
+    "ManagerStats",
     "ManualClock",
     "MemoryEventStore",
     "MemoryInboxStore",
+    "Metric",
     "MissingDriverError",
     "NoRouteError",
     "NotAcceptedError",
@@ -210,6 +219,7 @@ __all__ = [
     "SqlEventStore",
     "SqlInboxStore",
     "StateError",
+    "StateTransition",
     "StompProvider",
     "StopProcessing",
     "StoreRefusedError",
@@ -228,9 +238,9 @@ __all__ = [
     "UnregisteredEventTypeError",
     "UnregisteredTopicError",
     "UnsupportedError",
+    "UpcastingCodec",
     "WebhookError",
     "WebhookRefusedError",
-    "UpcastingCodec",
     "__version__",
     "correlated",
     "current_context",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from .envelope import CE_CAUSATION, CE_CORRELATION, CE_KEY, CE_SOURCE, CE_TIME, CE_TYPE, Envelope
 from .exceptions import DeclarationError, StateError
@@ -43,6 +43,9 @@ class EventContext:
         "stopped",
         "thread",
     )
+
+    #: Makes `record`; set by the engine, which knows what a record is.
+    make_record: ClassVar[Any]
 
     def __init__(
         self,
@@ -108,6 +111,11 @@ class EventContext:
     @shared.setter
     def shared(self, shared: Shared) -> None:
         self._shared = shared
+
+    @property
+    def record(self) -> Any:
+        """What is known of the event, as a `StoredEvent`: id, type, time, owner, tags, canonical JSON, content hash."""
+        return self.make_record(self)
 
     @property
     def headers(self) -> dict[str, str]:

@@ -13,6 +13,7 @@
     - UnregisteredTopicError
     - ForeignEventError
     - EntryPointError
+    - ConfigurationError
   + CodecError                  discard: bytes and event do not fit each other, a retry cannot help
     - EncodeError
       * InvalidEventSchemaError
@@ -107,6 +108,10 @@ class UnregisteredTopicError(DeclarationError):
 
 class ForeignEventError(DeclarationError):
     """An event was sent on a topic that does not carry its class."""
+
+
+class ConfigurationError(DeclarationError):
+    """A configuration says what cannot be; the message names file, line and key as far as they are known."""
 
 
 class EntryPointError(DeclarationError):

@@ -13,6 +13,7 @@ from typing_extensions import Unpack
 
 from .codecs.base import Codec
 from .codecs.json import JsonCodec
+from .configuration import EventConfiguration
 from .context import current_context
 from .contracts.methods import ContractMethods
 from .engine.core import Engine
@@ -79,6 +80,7 @@ class EventManager(_EarlierNames, ContractMethods, MemoryMethods, ReactingMethod
         validate_schema: Check sent events against the JSON Schema of their ``@event(schema=...)``.
         store: The memory of events; None has none. Opened and closed with the manager.
         persist: Store each event before it is sent; costs a transaction, which events sent at once share.
+        configuration: Further switches, and what is not given here; None has the defaults.
 
     Raises:
         DeclarationError: the provider is none, or a listener is none.
@@ -98,9 +100,10 @@ class EventManager(_EarlierNames, ContractMethods, MemoryMethods, ReactingMethod
         source: str = "",
         stop_timeout: float = 10.0,
         observers: Iterable[Observer] = (),
-        validate_schema: bool = True,
+        validate_schema: bool | None = None,
         store: EventStore | None = None,
-        persist: bool = False,
+        persist: bool | None = None,
+        configuration: EventConfiguration | None = None,
     ) -> None:
         if not isinstance(provider, Provider):
             raise DeclarationError(f"EventManager({provider!r}): the provider does not derive from Provider")
@@ -123,8 +126,10 @@ class EventManager(_EarlierNames, ContractMethods, MemoryMethods, ReactingMethod
             observers,
             store,
             persist,
+            configuration or EventConfiguration(),
         )
-        self.validate_schema = validate_schema
+        if validate_schema is not None:
+            self.validate_schema = validate_schema
         self._residence.furnish(self._engine)
 
     @inject_environment()  # type: ignore[untyped-decorator]
@@ -258,7 +263,9 @@ class EventManager(_EarlierNames, ContractMethods, MemoryMethods, ReactingMethod
             )
             check_options(options, self.provider)
         envelope = self._engine.factory.make(event, descriptor, headers, options)
-        return Receipt(self._residence.send(envelope, descriptor, running), self._residence.report, envelope.id)
+        return Receipt(
+            self._residence.send(envelope, descriptor, running), self._residence.report, envelope, descriptor
+        )
 
     def subscribe(
         self,

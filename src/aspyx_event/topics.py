@@ -73,9 +73,14 @@ class Topic:
 
 
 class TopicBag:
-    """The topics of a manager, in the order they came. Names are unique in it."""
+    """The topics of a manager, in the order they came. Names are unique in it.
+
+    Attributes:
+        registers: A topic that is given as itself where one is used is registered by that.
+    """
 
     def __init__(self) -> None:
+        self.registers = True
         self._by_name: dict[str, Topic] = {}
 
     def new(

@@ -22,6 +22,7 @@ ROOMS = {
     "filters": 1,
     "ordering": 1,
     "topics": 1,
+    "standard_events": 1,
     "registry": 1,
     "cloudevents": 1,
     "codecs": 1,
@@ -35,6 +36,7 @@ ROOMS = {
     "providers.base": 2,
     "store.base": 2,
     "store.records": 2,
+    "configuration": 2,
     # engine
     "engine": 3,
     "contracts": 3,

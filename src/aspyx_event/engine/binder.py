@@ -95,7 +95,8 @@ class Binder:
             UnregisteredTopicError: it is not known by its name.
             DeclarationError: another topic has its name.
         """
-        return self._ground.topics.register(topic) if isinstance(topic, Topic) else self._ground.topics.get(topic)
+        topics = self._ground.topics
+        return topics.register(topic) if isinstance(topic, Topic) and topics.registers else topics.get(topic)
 
     def channel(self, topic: Topic | str, event: Any) -> Topic:
         """Return the topic that an event is to be sent on.

@@ -11,6 +11,7 @@ from typing import Any
 from aspyx.di import Environment
 
 from ..codecs.base import Codec
+from ..configuration import EventConfiguration
 from ..events import is_event
 from ..listeners import EventListenerDescriptor
 from ..observing import Observer, observer_for
@@ -35,6 +36,7 @@ from .processing import Processor
 from .reader import Reader
 from .returned import PassOn
 from .sending import EarlySends, EnvelopeFactory, Publish, Sending
+from .statistics import ManagerStats
 from .subscriptions import Control, Subscription, SubscriptionBag, detach_all
 
 logger = logging.getLogger("aspyx.event")
@@ -58,7 +60,8 @@ class Engine:
         control: Runs the work of a subscription's methods on the manager's loop.
         observers: Told of everything.
         store: The memory of events; None has none.
-        persist: Store each event that is sent.
+        persist: Store each event that is sent; None as the configuration says.
+        configuration: Switches.
     """
 
     def __init__(
@@ -75,7 +78,8 @@ class Engine:
         control: Control,
         observers: Iterable[Observer] = (),
         store: EventStore | None = None,
-        persist: bool = False,
+        persist: bool | None = None,
+        configuration: EventConfiguration | None = None,
     ) -> None:
         self._provider, self._codec = provider, codec
         #: Seconds that running handlers have to finish.
@@ -85,7 +89,11 @@ class Engine:
         self.events, self.subscriptions = EventRegistry(), SubscriptionBag()
         self._observer = observer_for(observers, provider, self.subscriptions)
         self.factory = EnvelopeFactory(codec, source, passes_objects=provider.passes_objects, clock=provider.clock)
-        publish = Publish(provider, limits, self._observer)
+        configuration = configuration or EventConfiguration()
+        if persist is None:
+            persist, store = configuration.persist, store or configuration.make_store()
+        self.stats = ManagerStats(self.events, self.subscriptions)
+        publish = Publish(provider, limits, self._observer, self.stats.note_sent)
         self.memory = Memory(store, persist, publish, provider, self.subscriptions, self.events, self._observer)
         self._chain = Chain(self.memory.send, Invoke().handle)
         self.sending = Sending(self._chain, self._observer)
@@ -97,6 +105,7 @@ class Engine:
         self.topics = TopicBag()
         self.binder = Binder(self._ground(codec, retry, reporter, limits, control))
         self.processor = Processor(self.events, self.subscriptions, self.factory, control)
+        self._configure(configuration)
         self._given_pipelines, self._reactions = list(pipelines), reactions_in(listeners)
         self._pipeline_types: list[type] = []
         self._pipelines: list[EnvelopePipeline] = []
@@ -246,6 +255,14 @@ class Engine:
             self._pipelines += build_pipelines(self._environment, self._pipeline_types)
         self.binder.bind_all(self._reactions)
         self._prepared = True
+
+    def _configure(self, configuration: EventConfiguration) -> None:
+        self.events.strict = not configuration.ignore_unregistered
+        for cls in configuration.event_classes():
+            self.events.add(cls)
+        self.factory.schemas.enabled = configuration.validate_schema
+        self.processor.propagates = configuration.propagate_exceptions
+        self.topics.registers = configuration.register_topics_on_binding
 
     def _ground(
         self, codec: Codec, retry: Retry, reporter: FailureReporter, limits: Limits, control: Control

@@ -176,8 +176,7 @@ class Dispatcher:
             step.stats.skipped += 1
             passage.skipped.add(step.name)
             return True
-        step.stats.count += 1
-        step.stats.note(context.event_id)
+        step.stats.succeeded(context.event_id, context.event_name or step.descriptor.event.name)
         if len(passage.steps) > 1:
             passage.finished.append(step.name)
         if context.stopped:

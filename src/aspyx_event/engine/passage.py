@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 from ..context import EventContext
 from ..envelope import ATTEMPT
 from ..providers.base import Binding, Delivery
 from ..shared import Shared
+from ..store.records import EventStatus, StoredEvent
 from .copies import FAILED_HANDLER, finished_handlers
 from .steps import Step, check_requirements
+
+
+def _record_of(context: EventContext) -> StoredEvent:
+    return replace(StoredEvent.of(context.envelope, context.listener.event), status=EventStatus.PUBLISHED)
+
+
+EventContext.make_record = staticmethod(_record_of)
 
 
 class Passage:

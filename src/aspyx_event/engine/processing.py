@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any
@@ -22,6 +23,8 @@ from .invocation import returned_events
 from .sending import EnvelopeFactory
 from .steps import incompatible
 from .subscriptions import Control, Subscription, SubscriptionBag
+
+logger = logging.getLogger("aspyx.event")
 
 
 class Processor:
@@ -44,6 +47,8 @@ class Processor:
     ) -> None:
         self._registry, self._subscriptions, self._factory = registry, subscriptions, factory
         self._control = control
+        #: What a handler raises ends the processing; else it is logged.
+        self.propagates = True
 
     def process(self, event: Any) -> Any:
         """Process *event* in this thread.
@@ -102,16 +107,17 @@ class Processor:
                         result = yield from _awaited(result, context)
                     more = returned_events(result, f"listener {subscription.name!r}")
                 except StopProcessing as stop:
-                    subscription.stats.count += 1
-                    subscription.stats.note(context.event_id)
+                    subscription.stats.succeeded(context.event_id, context.event_name)
                     if stop.has_value:
                         return stop.value
                     break
-                except BaseException:
+                except Exception as error:
                     subscription.stats.failures += 1
-                    raise
-                subscription.stats.count += 1
-                subscription.stats.note(context.event_id)
+                    if self.propagates:
+                        raise
+                    logger.exception("listener %r failed on %r", subscription.name, context, exc_info=error)
+                    continue
+                subscription.stats.succeeded(context.event_id, context.event_name)
                 events.extend((one, context) for one in more)
         return None
 

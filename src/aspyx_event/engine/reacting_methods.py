@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..exceptions import StateError
 from ..topics import TopicBag
 from .host import running_loop
+from .statistics import ManagerStats
 from .subscriptions import Subscription
 
 if TYPE_CHECKING:
@@ -48,6 +49,11 @@ class ReactingMethods:
     def topics(self) -> TopicBag:
         """The topics of this manager."""
         return self._engine.topics
+
+    @property
+    def stats(self) -> ManagerStats:
+        """What was sent and handled, counted."""
+        return self._engine.stats
 
     def load_from(self, group: str, *, strict: bool = True) -> list[Subscription]:
         """Subscribe what installed distributions offer under an entry-point group.

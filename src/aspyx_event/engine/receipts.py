@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Generator
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+
+from ..envelope import Envelope
+from ..events import EventDescriptor
+from ..store.records import EventStatus, StoredEvent
 
 if TYPE_CHECKING:
     from .underway import Underway
@@ -119,13 +124,26 @@ class Receipt(Operation[None]):
         id: The event's id, the one that its listeners see.
     """
 
-    __slots__ = ("id",)
+    __slots__ = ("_descriptor", "_envelope", "id")
 
     def __init__(
-        self, future: asyncio.Future[None] | Completed[None] | Underway, report: Report | None, event_id: str
+        self,
+        future: asyncio.Future[None] | Completed[None] | Underway,
+        report: Report | None,
+        envelope: Envelope,
+        descriptor: EventDescriptor,
     ) -> None:
         super().__init__(future, report)
-        self.id = event_id
+        self.id = envelope.id
+        self._envelope, self._descriptor = envelope, descriptor
+
+    @property
+    def record(self) -> StoredEvent:
+        """What is known of the event: id, type, time, status, owner, tags, canonical JSON, content hash."""
+        status = EventStatus.UNPUBLISHED
+        if self._future.done() and not self._future.cancelled():
+            status = EventStatus.REFUSED if self._future.exception() else EventStatus.PUBLISHED
+        return replace(StoredEvent.of(self._envelope, self._descriptor), status=status)
 
     def __bool__(self) -> bool:
         return True

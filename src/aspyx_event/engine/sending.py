@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import Context, copy_context
 from dataclasses import replace
 from functools import partial
@@ -52,8 +52,14 @@ from .underway import Departures, Underway
 class Publish:
     """Sending end of a chain: hands the envelope to the provider."""
 
-    def __init__(self, provider: Provider, limits: Limits, observer: Observer | None = None) -> None:
-        self._provider, self._limits, self._observer = provider, limits, observer
+    def __init__(
+        self,
+        provider: Provider,
+        limits: Limits,
+        observer: Observer | None = None,
+        count: Callable[[Envelope, EventDescriptor], None] | None = None,
+    ) -> None:
+        self._provider, self._limits, self._observer, self._count = provider, limits, observer, count
 
     def check(self, envelope: Envelope, descriptor: EventDescriptor) -> None:
         """Refuse what is too large.
@@ -84,8 +90,12 @@ class Publish:
             if options.durable is not None:
                 message.durable = options.durable
         if self._observer is not None:
-            return observed_publish(self._observer, self._provider, message, descriptor)
-        return self._provider.publish(message)
+            published = observed_publish(self._observer, self._provider, message, descriptor)
+        else:
+            published = self._provider.publish(message)
+        if self._count is not None:
+            self._count(envelope, descriptor)
+        return published
 
 
 class EnvelopeFactory:

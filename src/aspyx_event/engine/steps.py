@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from time import time
 
@@ -32,6 +33,7 @@ class SubscriptionStats:
         dropped: Deliveries given up and not kept: at most once, or ``Retry(dead_letter=False)``.
         skipped: Deliveries that its conditions did not want.
         left_behind: Handlers past their time limit that still run.
+        handled: `count` by the name of the event.
         last_event_id: Id of the event handled last, with or without success; "" before the first.
         last_seconds: When that was, in seconds since the epoch; None before the first.
     """
@@ -44,6 +46,20 @@ class SubscriptionStats:
     left_behind: int = 0
     last_event_id: str = ""
     last_seconds: float | None = None
+    #: Successes by the name of the event.
+    handled: Counter[str] = field(default_factory=Counter)
+
+    def reset(self) -> None:
+        """Begin anew; handlers that still run past their limit stay counted."""
+        self.count = self.failures = self.dead_letters = self.skipped = 0
+        self.last_event_id, self.last_seconds = "", None
+        self.handled.clear()
+
+    def succeeded(self, event_id: str, event_name: str) -> None:
+        """Count a success."""
+        self.count += 1
+        self.handled[event_name] += 1
+        self.note(event_id)
 
     def note(self, event_id: str) -> None:
         """Remember that an event was handled just now."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .simple import call, log_event, stdout
 from .webhook import Webhook, WebhookAnswer, webhook
 
-__all__ = ["Webhook", "WebhookAnswer", "webhook"]
+__all__ = ["Webhook", "WebhookAnswer", "call", "log_event", "stdout", "webhook"]

@@ -83,7 +83,7 @@ class StoredEvent:
         """
         headers, wished = envelope.headers, envelope.options
         event_type = headers.get(CE_TYPE) or descriptor.name
-        options: dict[str, float] = {"durable": descriptor.durable}
+        options: dict[str, float] = {"durable": descriptor.durable if wished.durable is None else wished.durable}
         if wished.priority is not None:
             options["priority"] = wished.priority
         if wished.delay:
@@ -101,7 +101,7 @@ class StoredEvent:
             causation_id=headers.get(CE_CAUSATION, ""),
             headers=dict(headers),
             body=body,
-            address="" if descriptor.name == event_type else descriptor.name,
+            address=wished.address or ("" if descriptor.name == event_type else descriptor.name),
             options=options,
         )
 

@@ -1,0 +1,210 @@
+"""What a manager can be told by a file instead of by code: `EventConfiguration`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol
+
+from .events import is_event
+from .exceptions import ConfigurationError
+from .store.base import EventStore
+
+_ROOT = "event"
+#: Where each attribute stands, below the root.
+_KEYS = {
+    "ignore_unregistered": "eventtypes.ignore_unregistered",
+    "pre_registered": "eventtypes.pre_registered",
+    "validate_schema": "events.validate_schema",
+    "persist": "events.persist",
+    "persistence_backend": "events.persistence_backend",
+    "propagate_exceptions": "listeners.propagate_exceptions",
+    "register_topics_on_binding": "topics.register_on_binding",
+}
+#: Backends by their dotted path: what is not used is not imported.
+_BACKENDS = {"memory": "aspyx_event.store.memory.MemoryEventStore"}
+_SQL = "aspyx_event.store.sql.SqlEventStore"
+
+
+class Configured(Protocol):
+    """The part of `aspyx.di.configuration.ConfigurationManager` that is used."""
+
+    def get_raw(self, path: str, default: Any = None) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventConfiguration:
+    """Switches of an `EventManager`. What is not given has its default.
+
+    Attributes:
+        ignore_unregistered: Let events travel whose name no class here has; False refuses to send and to subscribe
+            to them. Key ``event.eventtypes.ignore_unregistered``.
+        pre_registered: Dotted paths of event classes that the manager is to know from the start. Key
+            ``event.eventtypes.pre_registered``.
+        validate_schema: Check sent events against their declared JSON Schema. Key ``event.events.validate_schema``.
+        persist: Store each event that is sent. Key ``event.events.persist``.
+        persistence_backend: Where to, if the manager is given no store: "memory", the URL of a database, or the
+            dotted path of an `EventStore` class that needs no arguments. Key ``event.events.persistence_backend``.
+        propagate_exceptions: `process` raises what a handler raises; False logs it and goes on with the next handler.
+            Key ``event.listeners.propagate_exceptions``.
+        register_topics_on_binding: A topic that is given as itself to `subscribe` or `send_event` is registered by
+            that; False refuses one that is not registered. Key ``event.topics.register_on_binding``.
+
+    Raises:
+        ConfigurationError: a value is of the wrong kind.
+    """
+
+    ignore_unregistered: bool = True
+    pre_registered: tuple[str, ...] = ()
+    validate_schema: bool = True
+    persist: bool = False
+    persistence_backend: str = "memory"
+    propagate_exceptions: bool = True
+    register_topics_on_binding: bool = True
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name == "pre_registered":
+                listed = isinstance(value, (list, tuple)) and all(isinstance(one, str) for one in value)
+                if not listed:
+                    raise ConfigurationError(f"{_where(field.name)}: {value!r} is no list of dotted paths")
+                object.__setattr__(self, field.name, tuple(value))
+            elif field.name == "persistence_backend":
+                if not isinstance(value, str) or not value:
+                    raise ConfigurationError(f"{_where(field.name)}: {value!r} is no str, or is empty")
+            elif not isinstance(value, bool):
+                raise ConfigurationError(f"{_where(field.name)}: {value!r} is neither true nor false")
+
+    @staticmethod
+    def from_yaml(path: str | Path) -> EventConfiguration:
+        """Read a YAML file; an empty one, or one that says a part, leaves the rest at the defaults.
+
+        Raises:
+            ConfigurationError: there is no such file, or it cannot be read; it names line and key.
+        """
+        import yaml
+
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+            node = yaml.compose(text, Loader=yaml.SafeLoader)
+            data = yaml.safe_load(text)
+        except OSError as error:
+            raise ConfigurationError(f"{path}: cannot be read: {error.strerror or error}") from error
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark
+            line = f", line {mark.line + 1}" if mark is not None else ""
+            raise ConfigurationError(f"{path}{line}: this is no YAML: {error.problem}") from error
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise ConfigurationError(f"{path}: this is no YAML: {error}") from error
+        return EventConfiguration.from_mapping(data, where=str(path), lines=_lines(node))
+
+    @staticmethod
+    def from_mapping(
+        data: Any, *, where: str = "configuration", lines: Mapping[str, int] | None = None
+    ) -> EventConfiguration:
+        """Read nested mappings, with the root key ``event`` or without it.
+
+        Args:
+            data: The mappings; None is empty.
+            where: Names them in errors.
+            lines: Line of each key, where it is known.
+
+        Raises:
+            ConfigurationError: a key is unknown, or a value of the wrong kind.
+        """
+        values: dict[str, Any] = {}
+        names = {key: name for name, key in _KEYS.items()}
+        for key, value in _flat(data, where).items():
+            plain = key.removeprefix(f"{_ROOT}.")
+            line = (lines or {}).get(key)
+            place = f"{where}, line {line}" if line else where
+            if plain not in names:
+                raise ConfigurationError(f"{place}: unknown key {key!r}; known: {', '.join(_KEYS.values())}")
+            try:
+                EventConfiguration(**{names[plain]: value})
+            except ConfigurationError as error:
+                raise ConfigurationError(f"{place}: {error}") from None
+            values[names[plain]] = value
+        return EventConfiguration(**values)
+
+    @staticmethod
+    def of(configuration: Configured) -> EventConfiguration:
+        """Read the keys ``event.*`` of the container's configuration.
+
+        Raises:
+            ConfigurationError: see `from_mapping`.
+        """
+        return EventConfiguration.from_mapping(configuration.get_raw(_ROOT, None), where="configuration 'event'")
+
+    def event_classes(self) -> list[type]:
+        """Return the pre-registered event classes.
+
+        Raises:
+            ConfigurationError: a path does not lead to an event class.
+        """
+        found = []
+        for path in self.pre_registered:
+            cls = _load(path, _where("pre_registered"))
+            if not is_event(cls):
+                raise ConfigurationError(
+                    f"{_where('pre_registered')}: {path!r} is not an event; decorate it with @event()"
+                )
+            found.append(cls)
+        return found
+
+    def make_store(self) -> EventStore | None:
+        """Return the store that events are kept in; None where they are not.
+
+        Raises:
+            ConfigurationError: the backend is none.
+        """
+        if not self.persist:
+            return None
+        where = _where("persistence_backend")
+        if "://" in self.persistence_backend:
+            return _load(_SQL, where)(self.persistence_backend)  # type: ignore[no-any-return]
+        cls = _load(_BACKENDS.get(self.persistence_backend, self.persistence_backend), where)
+        if not isinstance(cls, type) or not issubclass(cls, EventStore):
+            raise ConfigurationError(f"{where}: {self.persistence_backend!r} does not derive from EventStore")
+        return cls()
+
+
+def _where(name: str) -> str:
+    return f"{_ROOT}.{_KEYS[name]}"
+
+
+def _flat(data: Any, where: str, prefix: str = "") -> dict[str, Any]:
+    if data is None:
+        return {}
+    if not isinstance(data, Mapping):
+        raise ConfigurationError(f"{where}: {prefix.rstrip('.') or 'the whole'} is no mapping of keys to values")
+    found: dict[str, Any] = {}
+    for key, value in data.items():
+        name = f"{prefix}{key}"
+        plain = name.removeprefix(f"{_ROOT}.")
+        inner = name == _ROOT or any(known.startswith(f"{plain}.") for known in _KEYS.values())
+        if inner:
+            found.update(_flat(value, where, f"{name}."))
+        else:
+            found[name] = value
+    return found
+
+
+def _lines(node: Any, prefix: str = "") -> dict[str, int]:
+    """Return the line of each key of a YAML document."""
+    found: dict[str, int] = {}
+    for key, value in getattr(node, "value", ()) if type(node).__name__ == "MappingNode" else ():
+        found[f"{prefix}{key.value}"] = key.start_mark.line + 1
+        found.update(_lines(value, f"{prefix}{key.value}."))
+    return found
+
+
+def _load(path: str, where: str) -> Any:
+    module, _, name = path.rpartition(".")
+    try:
+        return getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigurationError(f"{where}: {path!r} cannot be loaded: {error}") from error
