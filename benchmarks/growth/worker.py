@@ -6,6 +6,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 from ..message import OrderPlaced
@@ -49,7 +50,7 @@ async def fanout(job: Job) -> Figures:
     async with manager_of(job) as manager:
         for number in range(job.point):
             await manager.subscribe(cls, counter.on, name=f"{job.prefix}-{number}")
-        few = Job(**{name: getattr(job, name) for name in Job.__slots__} | {"messages": sends})
+        few = replace(job, messages=sends)
         return await _end_to_end(few, manager, counter, lambda number: instance(cls, number), job.point, warm_up=_NOTED)
 
 
