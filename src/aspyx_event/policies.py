@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -87,7 +88,8 @@ class Retry:
         delay: Seconds before the second attempt.
         backoff: FIXED repeats `delay`, EXPONENTIAL doubles it each time; a sequence lists the seconds
             themselves, its last one is repeated. The words "fixed" and "exponential" will do.
-        max_delay: Upper bound of one wait in seconds.
+        max_delay: Seconds beyond which waits do not grow, jitter included. A longer `delay`, or one of a sequence, is
+            what was asked for, and is not cut.
         jitter: Share of a wait that is random: 0.2 means 80 to 120 per cent.
         on: Only these errors are tried again.
         never: These errors are not tried again; wins over `on`.
@@ -146,12 +148,14 @@ class Retry:
             return None
         if isinstance(self.backoff, Backoff):
             growth = 1 if self.backoff is Backoff.FIXED else 2 ** min(attempt - 1, 62)
-            delay = self.delay * growth
+            delay, longest = self.delay * growth, self.max_delay
+            if self.delay > longest:
+                delay, longest = self.delay, math.inf
         else:
             waits = tuple(float(seconds) for seconds in self.backoff)
-            delay = waits[min(attempt, len(waits)) - 1]
+            delay, longest = waits[min(attempt, len(waits)) - 1], math.inf
         # Spreads the retries of many consumers; not a matter of security.
-        return min(delay, self.max_delay) * random.uniform(1 - self.jitter, 1 + self.jitter)  # noqa: S311
+        return min(delay * random.uniform(1 - self.jitter, 1 + self.jitter), longest)  # noqa: S311
 
 
 W = TypeVar("W", bound=Enum)

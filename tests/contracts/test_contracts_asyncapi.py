@@ -332,3 +332,12 @@ def test_a_listener_to_everything_is_told_for_what_is_known():
     document = EventManager(LocalProvider(), listeners=[handler]).asyncapi(sends=[Plain])
     assert problems(document) == []
     assert document["operations"]["receive.#.audit"]["messages"] == [{"$ref": "#/channels/%23/messages/plain"}]
+
+
+def test_what_stands_beside_a_reference_is_not_lost(bookshop_manager):
+    schema = bookshop_manager().asyncapi()["components"]["schemas"]["books.order-placed"]
+    # Draft 07 lets a reference hide its neighbours.
+    assert schema["properties"]["channel"] == {
+        "allOf": [{"$ref": "#/components/schemas/books.order-placed/definitions/Channel"}],
+        "default": "web",
+    }

@@ -261,6 +261,8 @@ async def test_a_sync_handler_past_its_time_is_left_behind_and_counted(caplog):
             await manager.send_event(Order(number))
         await eventually(lambda: handled == [2])
         assert subscription.stats.left_behind == 1
+        [health] = (await manager.health()).subscriptions
+        assert health.left_behind == 1
         go_on.set()
         await eventually(lambda: subscription.stats.left_behind == 0)
     assert any("left behind" in record.getMessage() for record in caplog.records)

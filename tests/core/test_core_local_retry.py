@@ -72,6 +72,18 @@ def test_jitter_spreads_the_waits():
     assert max(waits) - min(waits) > 1
 
 
+def test_no_wait_grows_beyond_its_bound_and_none_that_was_asked_for_is_cut():
+    def waits(**options):
+        retry = Retry(attempts=9, **options)
+        return [retry.next_delay(attempt, ValueError()) for attempt in range(1, 9) for _ in range(50)]
+
+    assert max(waits(delay=1, max_delay=20, jitter=0.5)) <= 20
+    assert set(waits(delay=300, backoff="fixed", jitter=0)) == {300}
+    assert set(waits(delay=300, jitter=0)) == {300}
+    assert set(waits(backoff=[30, 600], jitter=0)) == {30, 600}
+    assert max(waits(backoff=[600], jitter=0.5)) > 600
+
+
 async def test_attempts_are_counted_and_success_ends_them():
     seen = Recorder(failures=errors(2))
     await waits_of(Retry(attempts=5, delay=1, jitter=0), seen)

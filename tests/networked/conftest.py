@@ -207,3 +207,12 @@ async def door(broker: ArtemisBroker) -> AsyncIterator[Door]:
     await made.open()
     yield made
     await made.shut()
+
+
+@pytest.fixture
+async def back_door(broker: ArtemisBroker) -> AsyncIterator[Door]:
+    """Another open door to the shared broker."""
+    made = Door(broker)
+    await made.open()
+    yield made
+    await made.shut()

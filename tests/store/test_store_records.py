@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aspyx_event import EventStatus, StoredEvent
-from aspyx_event.testing.conformance.event_stores import NOON, stored
+from aspyx_event import EventStatus, MemoryEventStore, SqlEventStore, StoredEvent
+from aspyx_event.testing.conformance.event_stores import NOON, ids_of, stored
 
 EVENT = stored("1", owner="sales", tags=frozenset({"b", "a"}), headers={"tenant": "a"}, body=b'{"b": 1, "a": [true]}')
 
@@ -67,3 +67,24 @@ def test_every_record_has_json_and_a_hash(body, text, tags):
     shown = json.loads(event.json())
     assert (shown["type"], shown["tags"], shown["headers"]) == (text, sorted(tags), {text: text})
     assert event.content_hash == replace(event, id="2").content_hash
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
+def store(request):
+    kind = request.param
+    return MemoryEventStore() if kind == "memory" else SqlEventStore(request.getfixturevalue(f"{kind}_url"))
+
+
+async def test_bq_80_bq_81_events_are_created_read_updated_deleted_and_cleared(store):
+    await store.start()
+    await store.create(EVENT)
+    await store.create(stored("2"))
+    assert await store.read("1") == EVENT
+    await store.update(replace(EVENT, status=EventStatus.PUBLISHED))
+    assert (await store.read("1")).status is EventStatus.PUBLISHED
+    assert await ids_of(store) == ["1", "2"]
+    await store.delete("1")
+    assert await store.count() == 1
+    assert await store.find().purge() == 1
+    assert await ids_of(store) == []
+    await store.stop()
