@@ -91,7 +91,8 @@ class Engine:
         self.factory = EnvelopeFactory(codec, source, passes_objects=provider.passes_objects, clock=provider.clock)
         configuration = configuration or EventConfiguration()
         if persist is None:
-            persist, store = configuration.persist, store or configuration.make_store()
+            persist = configuration.persist
+            store = configuration.make_store() if store is None else store
         self.stats = ManagerStats(self.events, self.subscriptions)
         publish = Publish(provider, limits, self._observer, self.stats.note_sent)
         self.memory = Memory(store, persist, publish, provider, self.subscriptions, self.events, self._observer)
