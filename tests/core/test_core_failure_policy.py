@@ -171,6 +171,22 @@ async def test_replay_all_takes_what_the_filter_accepts_and_tells_its_progress()
         assert await manager.dead_letters.list() == []
 
 
+async def test_a_replay_keeps_to_its_rate():
+    failing = Failing(*range(5))
+    async with EventManager(LocalProvider()) as manager:
+        subscription = await manager.subscribe(Order, failing, name="failing")
+        for number in range(5):
+            await manager.send_event(Order(number))
+        await eventually(lambda: subscription.stats.dead_letters == 5)
+        failing.cured = True
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        assert await manager.dead_letters.replay_all(rate=50) == 5
+        # Five letters have four pauses between them, of a fiftieth of a second each.
+        assert loop.time() - began >= 4 / 50
+        await eventually(lambda: subscription.stats.count == 5)
+
+
 async def test_a_replayed_event_that_fails_again_is_a_letter_again():
     failing = Failing(1)
     async with EventManager(LocalProvider()) as manager:

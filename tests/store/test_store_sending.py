@@ -397,3 +397,30 @@ async def test_what_is_sent_again_travels_as_it_was_to_travel():
     assert (again.key, again.priority, again.durable) == ("k", 9, True)
     assert 50 < again.delay <= 60
     assert 290 < again.ttl <= 300
+
+
+class Hanging(MemoryEventStore):
+    async def create_all(self, events):
+        await asyncio.Event().wait()
+
+
+async def test_a_stop_does_not_wait_for_ever_for_a_store_that_hangs():
+    manager = EventManager(LocalProvider(), store=Hanging(), persist=True, stop_timeout=0.05)
+    await manager.start()
+    receipts = [manager.send_event(Order(1))]
+    await asyncio.sleep(0)
+    receipts.append(manager.send_event(Order(2)))
+    await asyncio.wait_for(manager.stop(), 10)
+    errors = await asyncio.gather(*receipts, return_exceptions=True)
+    assert [type(one) for one in errors] == [StateError, StateError]
+
+
+async def test_senders_that_are_faster_than_the_store_are_told_so(monkeypatch):
+    monkeypatch.setattr("aspyx_event.engine.recording._MAX_WAITING", 3)
+    store = MemoryEventStore()
+    async with EventManager(LocalProvider(), store=store, persist=True) as manager:
+        receipts = [manager.send_event(Order(number)) for number in range(5)]
+        errors = await asyncio.gather(*receipts, return_exceptions=True)
+        assert [type(one) for one in errors] == [type(None)] * 3 + [StoreUnavailableError] * 2
+        await manager.send_event(Order(5))
+    assert await numbers(store) == [0, 1, 2, 5]

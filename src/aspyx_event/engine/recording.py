@@ -33,6 +33,7 @@ logger = logging.getLogger("aspyx.event.store")
 _BATCH = 1_000
 #: Events that may wait to be stored.
 _MAX_WAITING = 100_000
+_STOPPED = "the event manager stopped before the event was stored: it was not sent"
 #: After these nobody knows whether the broker has the event: it stays unpublished, and may be sent again.
 _UNCERTAIN = (ConfirmTimeoutError, ConnectionLostError, ConnectError)
 
@@ -91,21 +92,20 @@ class Recorder:
 
         Raises:
             StateError: the manager is stopped.
-            StoreUnavailableError: too many events wait for the store.
             LimitExceededError: the event is too large.
         """
         self._publish.check(envelope, descriptor)
         if self._closed:
             raise StateError(f"event {descriptor.name!r} (id {envelope.id}): the event manager is stopped")
-        if len(self._waiting) >= _MAX_WAITING:
-            raise StoreUnavailableError(
-                f"{_MAX_WAITING} events wait to be stored: the store is slower than the senders"
-            )
         # Interceptors that go on after they sent must not change what is stored.
         copy = envelope.fork()
         entry = _Entry(StoredEvent.of(copy, descriptor), copy, descriptor)
-        self._waiting.append(entry)
-        self._wake()
+        if len(self._waiting) >= _MAX_WAITING:
+            reason = f"{_MAX_WAITING} events wait to be stored: the store is slower than the senders"
+            entry.settle(StoreUnavailableError(reason))
+        else:
+            self._waiting.append(entry)
+            self._wake()
         return entry.done
 
     def is_under_way(self, event_id: str) -> bool:
@@ -123,7 +123,7 @@ class Recorder:
                 break
             await asyncio.wait({self._writer}, timeout=left)
         while self._waiting:
-            self._waiting.popleft().settle(StateError("the event manager stopped before the event was stored"))
+            self._waiting.popleft().settle(StateError(_STOPPED))
 
     async def close(self, timeout: float) -> None:
         """Write what became of events, after the provider has stopped; *timeout* seconds at most."""
@@ -135,6 +135,7 @@ class Recorder:
             await asyncio.wait({writer}, timeout=timeout)
             if not writer.done():
                 writer.cancel()
+                await asyncio.wait({writer}, timeout=1.0)
         if self._unmarked:
             logger.warning("%d events stay %r in the store though they were sent", len(self._unmarked), "unpublished")
             self._unmarked.clear()
@@ -172,8 +173,9 @@ class Recorder:
             kept = await self._known_alike(batch[0], error)
         except Exception as error:  # noqa: BLE001  a store of others may raise anything, and the senders must hear of it
             kept, failed = self._give_up(batch, error), error
-        except BaseException as error:
-            self._give_up(batch, error)
+        except BaseException:
+            # A stop has waited long enough. To cancel the senders would look as if they were to stop.
+            self._give_up(batch, StateError(_STOPPED))
             raise
         for entry in kept:
             self._hand_over(entry)

@@ -80,10 +80,8 @@ class Database:
         """Close the connections; again is no error."""
         engine, self._pooled = self._pooled, None
         home, self._home = self._home, None
-        if engine is not None and home is asyncio.get_running_loop():
-            await engine.dispose()
-        elif engine is not None:  # its loop is gone, and its connections with it
-            engine.sync_engine.dispose(close=False)
+        if engine is not None:
+            await _close(engine, home)
 
     async def run(self, work: Work[T], *, exclusive: bool = False) -> T:
         """Run *work* in a transaction.
@@ -97,7 +95,7 @@ class Database:
         """
         engine = self._engine()
         try:
-            self._check_file()
+            await self._check_file()
             # The drivers keep the time of each step. A server that is silent altogether costs several of them, and asyncpg
             # gives its old connection two more seconds to close; to be cut short there would leave it open.
             return await asyncio.wait_for(self._transaction(engine, work, exclusive), 2 * self._timeout + 4)
@@ -222,7 +220,7 @@ class Database:
             return None
         return found.st_dev, found.st_ino
 
-    def _check_file(self) -> None:
+    async def _check_file(self) -> None:
         """Notice a SQLite file that was removed or replaced: SQLite would go on writing into what nobody can open.
 
         Raises:
@@ -232,7 +230,7 @@ class Database:
             return
         self._file, self._has_tables = None, False
         if self._pooled is not None:
-            self._pooled.sync_engine.dispose(close=False)
+            await _close(self._pooled, self._home)
         raise StoreUnavailableError(
             f"{self._where} was removed or replaced while it was open; the next use opens it anew"
         )
@@ -240,6 +238,14 @@ class Database:
 
 async def _nothing(_connection: AsyncConnection, _tables: Tables) -> None:
     """The tables are made before."""
+
+
+async def _close(engine: AsyncEngine, home: asyncio.AbstractEventLoop | None) -> None:
+    # Connections of asyncpg are those of a loop, and gone with it. Those of SQLite live in threads, which have to end.
+    if home is asyncio.get_running_loop() or engine.dialect.name == "sqlite":
+        await engine.dispose()
+    else:
+        engine.sync_engine.dispose(close=False)
 
 
 async def _lock_writers(connection: AsyncConnection) -> None:
