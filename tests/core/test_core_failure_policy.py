@@ -171,6 +171,23 @@ async def test_replay_all_takes_what_the_filter_accepts_and_tells_its_progress()
         assert await manager.dead_letters.list() == []
 
 
+async def test_a_letter_that_cannot_go_back_stays_and_keeps_no_other(caplog):
+    volatile, durable = Failing(1), Failing(1)
+    async with EventManager(LocalProvider()) as manager:
+        first = await manager.subscribe(Order, volatile, name="volatile", per_process=True)
+        second = await manager.subscribe(Order, durable, name="durable")
+        await manager.send_event(Order(1))
+        await eventually(lambda: first.stats.dead_letters == second.stats.dead_letters == 1)
+        durable.cured = True
+        assert await manager.dead_letters.replay_all() == 1
+        await eventually(lambda: second.stats.count == 1)
+        [letter] = await manager.dead_letters.list()
+        assert letter.subscription == "volatile"
+        assert f"{letter.id} stays" in caplog.text
+        with pytest.raises(DeclarationError, match="per_process"):
+            await manager.dead_letters.replay(letter.id)
+
+
 async def test_a_replay_keeps_to_its_rate():
     failing = Failing(*range(5))
     async with EventManager(LocalProvider()) as manager:

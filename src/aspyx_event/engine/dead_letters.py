@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -30,6 +31,8 @@ from .observation import watched
 from .reading import WINDOW, reading
 from .receipts import Operation
 from .subscriptions import Control, Subscription, SubscriptionBag
+
+logger = logging.getLogger("aspyx.event")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,15 +135,26 @@ class DeadLetterBox:
                             break
         return found
 
-    async def replay(self, wanted: Filter, rate: float | None, progress: Progress | None) -> int:
-        """Send letters back to the subscriptions they failed in, *rate* a second; return how many."""
+    async def replay(
+        self, wanted: Filter, rate: float | None, progress: Progress | None, *, strict: bool = False
+    ) -> int:
+        """Send letters back to the subscriptions they failed in, *rate* a second; return how many.
 
-        async def back(delivery: Delivery, letter: DeadLetter, origin: Origin) -> None:
+        Args:
+            wanted: Which ones.
+            rate: None is unlimited.
+            progress: Called with the number so far.
+            strict: One that cannot go back is an error; otherwise it stays, with a warning.
+        """
+
+        async def back(delivery: Delivery, letter: DeadLetter, origin: Origin) -> bool:
             if origin.binding.queue is None:
                 name = origin.subscription.name
-                raise DeclarationError(
-                    f"listener {name!r} is per_process: its queue has no name to which the event could go back"
-                )
+                reason = f"listener {name!r} is per_process: its queue has no name to which the event could go back"
+                if strict:
+                    raise DeclarationError(reason)
+                logger.warning("dead letter %s stays: %s", letter.id, reason)
+                return False
             failed_at = letter.failed_at.isoformat() if letter.failed_at else ""
             copy = replay_copy(letter.body, letter.headers, letter.id, origin.binding, failed_at=failed_at)
             finish = None
@@ -148,14 +162,16 @@ class DeadLetterBox:
                 finish = self._observer.replaying(copy.envelope, origin.subscription.descriptor, letter.id)
             await watched(lambda: self._provider.publish(copy), finish)
             delivery.ack()
+            return True
 
         return await self._each(wanted, back, rate, progress)
 
     async def purge(self, wanted: Filter, progress: Progress | None) -> int:
         """Delete letters; return how many."""
 
-        async def forget(delivery: Delivery, _letter: DeadLetter, _origin: Origin) -> None:
+        async def forget(delivery: Delivery, _letter: DeadLetter, _origin: Origin) -> bool:
             delivery.ack()
+            return True
 
         return await self._each(wanted, forget, None, progress)
 
@@ -175,7 +191,7 @@ class DeadLetterBox:
     async def _each(
         self,
         wanted: Filter,
-        work: Callable[[Delivery, DeadLetter, Origin], Awaitable[None]],
+        work: Callable[[Delivery, DeadLetter, Origin], Awaitable[bool]],
         rate: float | None,
         progress: Progress | None,
     ) -> int:
@@ -186,7 +202,8 @@ class DeadLetterBox:
                 async for delivery, letter in letters:
                     if not wanted(letter):
                         continue
-                    await work(delivery, letter, origin)
+                    if not await work(delivery, letter, origin):
+                        continue
                     done += 1
                     if progress is not None:
                         progress(done)
@@ -263,7 +280,9 @@ class DeadLetters:
         rate: float | None = None,
         progress: Progress | None = None,
     ) -> Operation[int]:
-        """Send back every letter that *filter* accepts; awaited, gives their number.
+        """Send back every letter that *filter* accepts and that can go back; awaited, gives their number.
+
+        Those of a listener whose queue vanished with its process stay where they are, with a warning.
 
         Args:
             filter: None accepts all.
@@ -277,7 +296,7 @@ class DeadLetters:
         return self._control(lambda: self._box.purge(filter or _all, progress))
 
     async def _replay_one(self, letter_id: str) -> int:
-        count = await self._box.replay(lambda letter: letter.id == letter_id, None, None)
+        count = await self._box.replay(lambda letter: letter.id == letter_id, None, None, strict=True)
         if not count:
             raise UnknownDeadLetterError(f"no dead letter {letter_id!r} in the subscriptions of this manager")
         return count
