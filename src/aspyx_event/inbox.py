@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from .envelope import REPLAY_RUN, Envelope
+from .envelope import CE_SOURCE, REPLAY_RUN, Envelope
 from .listeners import EventListenerDescriptor
 from .log_fields import log_fields
 from .pipeline import AbstractEnvelopePipeline
@@ -18,7 +18,7 @@ logger = logging.getLogger("aspyx.event.inbox")
 class Deduplicate(AbstractEnvelopePipeline):
     """Acknowledges what a subscription has handled before, without calling it.
 
-    An event is remembered per subscription and event id, and after its handler succeeded: a failed one is retried and
+    An event is remembered per subscription, by its source and id, and after its handler succeeded: a failed one is retried and
     replayed as ever. What `EventManager.replay` brings from the store is handled again, once for each replay. Events
     without an id always pass. Hand it over as ``EventManager(provider,
     pipelines=[Deduplicate()])``, or derive a class and mark it with ``@envelope_pipeline()``.
@@ -40,7 +40,9 @@ class Deduplicate(AbstractEnvelopePipeline):
             return
         name = event_listener_descriptor.group or event_listener_descriptor.name
         run = envelope.get(REPLAY_RUN)
-        key = (f"{event_listener_descriptor.event.name}.{name}", f"{event_id}|{run}" if run else event_id)
+        source = envelope.get(CE_SOURCE)  # within which an id is unique
+        event = f"{source}|{event_id}" if source else event_id
+        key = (f"{event_listener_descriptor.event.name}.{name}", f"{event}|{run}" if run else event)
         # A second delivery while the first is being handled must wait for how that ends.
         while (other := self._under_way.get(key)) is not None:
             await asyncio.wait({other})

@@ -15,6 +15,7 @@ from aspyx_event import (
     AbstractEnvelopePipeline,
     DeclarationError,
     DecodeError,
+    Deduplicate,
     Envelope,
     EventManager,
     InvalidNameError,
@@ -421,3 +422,30 @@ print(to_http(CloudEvent(type="a", source="b")).headers["ce-type"])
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout == "a\n", done.stderr
+
+
+async def test_ids_are_unique_within_their_source_only(until):
+    got = []
+
+    def handler(event: CloudEvent) -> None:
+        got.append(event.source)
+
+    async with EventManager(LocalProvider(), pipelines=[Deduplicate()]) as manager:
+        subscription = await manager.subscribe("co.outcome.event", handler)
+        for source in ("/a", "/b", "/a", "/c"):
+            await manager.send_event(CloudEvent(type="co.outcome.event", source=source, id="1"))
+        await until(lambda: subscription.stats.count >= 3 and got[-1] == "/c")
+    assert got == ["/a", "/b", "/c"]
+
+
+async def test_dead_letters_of_one_id_from_two_sources_are_two(manager, until):
+    def handler(event: CloudEvent) -> None:
+        raise RuntimeError(event.source)
+
+    subscription = await manager.subscribe("co.outcome.event", handler, resumable=True)
+    for source in ("/a", "/b"):
+        await manager.send_event(CloudEvent(type="co.outcome.event", source=source, id="1"))
+    await until(lambda: subscription.stats.dead_letters == 2)
+    letters = await manager.dead_letters.list()
+    assert [letter.headers["cloudEvents_source"] for letter in letters] == ["/a", "/b"]
+    assert len({letter.id for letter in letters}) == 2

@@ -197,7 +197,7 @@ def test_a_malformed_event_is_refused_and_named(members, name):
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"{", b"[]", b'"x"', b"null", b"\xff{}", '{"a":1}'.encode("utf-16"), b"{}{}", b'{"id":NaN}', b"[" * 100_000,
+    [b"", b"{", b"[]", b'"x"', b"null", b"\xff{}", '{"a":1}'.encode("utf-16"), b"{}{}", b'{"id":NaN}', json.dumps(BASE)[:-1].encode() + b',"data":NaN}', json.dumps(BASE)[:-1].encode() + b',"data":[-Infinity]}', b"[" * 100_000,
      json.dumps(BASE)[:-1].encode() + b',"id":"2"}'],
 )  # fmt: skip
 def test_what_is_no_json_object_is_refused(body):

@@ -13,7 +13,7 @@ from hashlib import blake2b
 from urllib.parse import quote, unquote
 from uuid import uuid4
 
-from ..envelope import ATTEMPT, CE_EXPIRY, CE_KEY, FRAMEWORK_PREFIX, REPLAY_RUN, Envelope
+from ..envelope import ATTEMPT, CE_EXPIRY, CE_KEY, CE_SOURCE, FRAMEWORK_PREFIX, REPLAY_RUN, Envelope
 from ..listeners import EventListenerDescriptor
 from ..names import DEAD_LETTER_PREFIX, literal
 from ..providers.base import AddressKind, Binding, Outgoing
@@ -106,7 +106,7 @@ def dead_letter(
     text = "".join(traceback.format_exception(type(error), error, users_part(error.__traceback__)))
     address = dead_letter_address(event_name, subscription)
     # A replayed event that fails again is another letter.
-    identity = _identity(address, event_id, headers.get(REPLAY_OF, ""), body)
+    identity = _identity(address, event_id, headers, body)
     notes = {
         LETTER_ID: blake2b(identity.encode(), digest_size=10).hexdigest(),
         CAUSE_TYPE: f"{type(error).__module__}.{type(error).__qualname__}",
@@ -135,7 +135,7 @@ def retry_copy(received: Envelope, binding: Binding, attempt: int, delay: float,
     return Outgoing(
         address=binding.address,
         envelope=Envelope(received.body, headers),
-        dedup_id=_identity(queue, received.id, headers.get(REPLAY_OF, ""), received.body),
+        dedup_id=_identity(queue, received.id, headers, received.body),
         only=binding,
         durable=binding.durable,
         key=headers.get(CE_KEY),
@@ -173,9 +173,11 @@ def replay_copy(
     )
 
 
-def _identity(place: str, event_id: str, replay_of: str, body: bytes) -> str:
-    # The same for a copy that a crash makes twice; the digest tells foreign events of one id apart.
-    return f"{place}|{event_id or uuid4()}|{replay_of}|{blake2b(body, digest_size=8).hexdigest()}"
+def _identity(place: str, event_id: str, headers: Mapping[str, str], body: bytes) -> str:
+    # The same for a copy that a crash makes twice; the digest tells foreign events of one id apart, which is unique
+    # within its source only.
+    digest = blake2b(headers.get(CE_SOURCE, "").encode("utf-8", "replace") + b"\0" + body, digest_size=8).hexdigest()
+    return f"{place}|{event_id or uuid4()}|{headers.get(REPLAY_OF, '')}|{digest}"
 
 
 def time_left(headers: Mapping[str, str], now: float) -> float | None:
