@@ -40,13 +40,13 @@
     - BufferFullError
     - NotAcceptedError
     - NoRouteError
-
-`StopProcessing` is none of these: it is what a handler raises on purpose, and no `except EventException` takes it.
   + EventStoreError             the store of events did not do what it was asked
     - StoreUnavailableError     try again: it is locked, lost, full or too slow
     - StoreRefusedError         look at the database or the event; trying again does not help
       * DuplicateStoredEventError
       * UnknownStoredEventError
+
+`StopProcessing` is none of these: it is what a handler raises on purpose, and no `except EventException` takes it.
 """
 
 from __future__ import annotations
