@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ast
 
-#: Modules that import by a name: of a driver, of an entry point, of what the command line or a test is told to load.
+#: Modules that import by a name: of a driver, of an entry point, of what the command line, a configuration file or a test
+#: is told to load.
 IMPORTING = {
     "aspyx_event",
     "aspyx_event.cli.loading",
+    "aspyx_event.configuration",
     "aspyx_event.contracts.examples",
     "aspyx_event.providers.stomp.provider",
     "aspyx_event.testing.conformance.processes",
