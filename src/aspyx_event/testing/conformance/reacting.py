@@ -43,7 +43,7 @@ class Noting:
 class ReactingContract(ConformanceBase):
     """Filters, targets, order, returned events, topics."""
 
-    @contract("competing", "headers")
+    @contract("competing", "headers", "durable")
     async def test_bq_61_ep_08_an_event_that_does_not_fit_is_passed_over_and_done_with(self, rig: Rig) -> None:
         manager, order, log = await rig.manager(), rig.event(), rig.log()
         kept = await manager.subscribe(
@@ -56,7 +56,7 @@ class ReactingContract(ConformanceBase):
         assert kept.stats.skipped == 4
         assert await manager.dead_letters.list() == []
 
-    @contract("competing")
+    @contract("competing", "durable")
     async def test_bq_61_a_condition_that_fails_harms_its_own_subscription_only(self, rig: Rig) -> None:
         manager, order, log = await rig.manager(), rig.event(), rig.log()
         await manager.subscribe(
@@ -169,7 +169,7 @@ class ReactingContract(ConformanceBase):
         await manager.send_event(order(1))
         assert [label for label, _ in await log.until(5)] == ["first", "second", "second", "second", "third"]
 
-    @contract("competing", "headers")
+    @contract("competing", "headers", "durable")
     async def test_a_replay_goes_on_with_the_handler_that_failed(self, rig: Rig) -> None:
         manager, order, log = await rig.manager(start=False), rig.event(), rig.log()
         first, second = f"{rig.name}.first", f"{rig.name}.second"
@@ -216,7 +216,7 @@ class ReactingContract(ConformanceBase):
         assert {call.context.causation_id for call in found} == {receipt.id}
         assert {call.context.correlation_id for call in found} == {receipt.id}
 
-    @contract("competing")
+    @contract("competing", "durable")
     async def test_ep_26_stop_processing_ends_the_chain_and_acknowledges(self, rig: Rig) -> None:
         manager, order, log = await rig.manager(start=False), rig.event(), rig.log()
 
