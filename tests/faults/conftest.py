@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from _pytest.runner import runtestprotocol
 from support_faults_figures import Figures, table, write_json
+from support_faults_report import markdown
 from support_faults_rig import BrokerLossError, Rig, restore
 
 from aspyx_event.testing import ArtemisBroker, BrokerConfig, Management
@@ -87,12 +88,21 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
 def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
     rows = config.stash.get(_ROWS, [])
     if rows:
-        path = config.rootpath / ".cache" / "faults" / "figures.json"
-        write_json(rows, path)
+        path = write_figures(config)
         terminalreporter.section(f"faults ({'long' if LONG else 'short'} set, seed {SEED})")
         for line in table(rows):
             terminalreporter.write_line(line)
-        terminalreporter.write_line(f"as JSON: {path}")
+        terminalreporter.write_line(
+            f"as JSON: {path}; for docs/guarantees.md: {path.with_suffix('.md').name} beside it"
+        )
+
+
+def write_figures(config: pytest.Config) -> Path:
+    """Write the figures so far; return the path of the JSON."""
+    path, rows = config.rootpath / ".cache" / "faults" / "figures.json", config.stash[_ROWS]
+    write_json(rows, path)
+    path.with_suffix(".md").write_text(markdown(rows, "make faults" if LONG else "make test"), encoding="utf-8")
+    return path
 
 
 @pytest.fixture(scope="session")
@@ -152,3 +162,5 @@ async def rig(
         own.keep_broker_log()
     restore(fault_broker)
     own.remove_queues()
+    # Also for a run that does not come to its end.
+    write_figures(request.config)
