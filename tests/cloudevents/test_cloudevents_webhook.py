@@ -74,6 +74,7 @@ async def test_an_event_is_posted_as_the_cloudevent_that_it_is(manager, receiver
     assert posted.data == {"order_id": 7, "customer": "Jürgen"}
     assert (headers["x-tenant"], query) == ("blue", "a=1")
     assert ("ce-id" in headers) == (mode == "binary")
+    assert (json.loads(body) if mode == "binary" else json.loads(body)["data"]) == posted.data
     await until(lambda: hook.last_answer)
     assert hook.last_answer == WebhookAnswer(204)
     await hook.aclose()
