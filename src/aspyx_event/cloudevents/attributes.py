@@ -151,7 +151,7 @@ def parse_time(text: str) -> datetime:
         raise ValueError(
             f"{text[:80]!r} is no timestamp (RFC 3339), such as 2018-04-05T17:31:00Z; the offset is needed"
         )
-    year, month, day, hour, minute, second = (int(found[index]) for index in range(1, 7))
+    year, month, day, hour, minute, second = map(int, found.group(1, 2, 3, 4, 5, 6))
     microsecond = int((found[7] or "0")[:6].ljust(6, "0"))
     if second == 60:
         second, microsecond = 59, 999_999

@@ -273,6 +273,9 @@ class Endpoint:
 
 async def _all(receipts: list[Receipt]) -> None:
     """Wait for all receipts; raise the first error when all are done, so that none is left behind."""
+    if len(receipts) == 1:
+        await receipts[0]
+        return
     for result in await asyncio.gather(*receipts, return_exceptions=True):
         if isinstance(result, BaseException):
             raise result
