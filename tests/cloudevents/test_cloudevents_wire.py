@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import queue
+import uuid
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
@@ -133,7 +134,7 @@ async def test_a_declared_class_travels_in_structured_mode(start, unique, until,
 
 
 async def send_proton(proton, address, message):
-    await asyncio.to_thread(lambda: proton.create_sender(address, name=f"s{id(message)}").send(message))
+    await asyncio.to_thread(lambda: proton.create_sender(address, name=f"s{uuid.uuid4()}").send(message))
 
 
 @pytest.mark.parametrize("protocol", ["amqp", "stomp"])
@@ -275,3 +276,23 @@ async def test_events_of_one_id_from_two_sources_are_two_events(start, inbox, un
 def test_an_unknown_content_mode_is_refused(provider):
     with pytest.raises(DeclarationError, match="content_mode"):
         provider(server_name="s", content_mode="batch")
+
+
+@pytest.mark.parametrize("protocol", ["amqp", "stomp"])
+async def test_what_a_jms_client_writes_is_read_in_both_modes(start, inbox, proton, unique, until, protocol):
+    """A text message: the body is an AMQP value, the content type a property, names have no colon."""
+    manager, name = await start(protocol), f"{unique}.event"
+    await manager.subscribe(name, inbox, name=f"{unique}.inbox")
+    base = {"specversion": "1.0", "id": "1", "source": "/jms", "type": name}
+    binary = {f"cloudEvents_{key}": value for key, value in base.items()}
+    for content_type, properties, body in (
+        ("application/json", binary, '{"a": "ü"}'),
+        ("application/cloudevents+json", {}, json.dumps({**base, "data": {"a": "ü"}})),
+    ):
+        marked = {**properties, "JMS_AMQP_ContentType": content_type, "region": "north"}
+        await send_proton(
+            proton, name, Message(body=body, properties=marked, annotations={symbol("x-opt-jms-msg-type"): 5})
+        )
+    await until(lambda: len(inbox.events) == 2)
+    assert inbox.events == [CloudEvent(**base, time=None, datacontenttype="application/json", data={"a": "ü"})] * 2
+    assert {context.headers["region"] for context in inbox.contexts} == {"north"}
