@@ -9,6 +9,7 @@ from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel
 
+from .canonical import canonical_json, content_hash
 from .exceptions import DeclarationError, UnregisteredEventTypeError
 from .names import check_name, uri_reference
 
@@ -76,6 +77,27 @@ class EventDescriptor:
         from .contracts.schemas import schema_of
 
         return schema_of(self)
+
+    def json(self) -> str:
+        """Return what is known of the event class as canonical JSON, its JSON Schema included."""
+        return canonical_json(self._said())
+
+    @property
+    def content_hash(self) -> str:
+        """SHA-256, in hex, of `json`: equal declarations have the same one."""
+        return content_hash(self._said())
+
+    def _said(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "durable": self.durable,
+            "broadcast": self.broadcast,
+            "version": self.version,
+            "description": self.description,
+            "owner": self.owner,
+            "tags": sorted(self.tags),
+            "schema": self.schema,
+        }
 
     @staticmethod
     def of(event_class: Any) -> EventDescriptor:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from uuid import uuid4
 
+from .canonical import canonical_json, content_hash
 from .events import EventDescriptor
 from .exceptions import DeclarationError, ForeignEventError, UnregisteredTopicError
 from .names import check_name
@@ -21,6 +23,7 @@ class Topic:
         description, owner, tags: For people and documents, and to find it by.
         durable: Queues keep messages while their listeners are away; None: if one of the classes is durable.
         id: Of this object, unique.
+        created: When this object was made, in UTC.
 
     Raises:
         InvalidNameError: the name cannot be an address.
@@ -34,6 +37,7 @@ class Topic:
     tags: frozenset[str] = frozenset()
     durable: bool | None = None
     id: str = field(default_factory=lambda: str(uuid4()))
+    created: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
 
     def __post_init__(self) -> None:
         check_name(self.name, "topic name")
@@ -58,6 +62,24 @@ class Topic:
     def keeps(self) -> bool:
         """Whether messages and queues are durable."""
         return any(one.durable for one in self.descriptors) if self.durable is None else self.durable
+
+    def json(self) -> str:
+        """Return what it says as canonical JSON."""
+        return canonical_json({**self._said(), "id": self.id, "created": self.created.isoformat()})
+
+    @property
+    def content_hash(self) -> str:
+        """SHA-256, in hex, over name, events, description, owner and tags: equal topics have the same one."""
+        return content_hash(self._said())
+
+    def _said(self) -> dict[str, object]:
+        return {
+            "name": self.name,
+            "events": sorted(one.name for one in self.descriptors),
+            "description": self.description,
+            "owner": self.owner,
+            "tags": sorted(self.tags),
+        }
 
     def check_carries(self, event_class: type) -> None:
         """Refuse an event class that is not of this topic.

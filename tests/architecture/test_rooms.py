@@ -13,6 +13,7 @@ ROOMS = {
     "policies": 0,
     "context": 0,
     "shared": 0,
+    "canonical": 0,
     # declarations
     "events": 1,
     "listeners": 1,

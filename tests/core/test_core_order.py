@@ -373,6 +373,22 @@ def test_ep_25_returned_and_yielded_events_are_processed_breadth_first():
     assert notes == ["placed 0", "after 0", "placed 1", "after 1", "paid 2", "paid 9"]
 
 
+async def test_ep_25_async_generators_may_yield_events_too():
+    seen = Recorder()
+
+    async def split(event: Placed):
+        yield Paid(event.number)
+        await asyncio.sleep(0)
+        yield Paid(event.number + 1)
+
+    async with EventManager(LocalProvider()) as manager:
+        await manager.subscribe(Paid, seen, name="paid")
+        await manager.subscribe(Placed, split)
+        await manager.send_event(Placed(1))
+        await eventually(lambda: len(seen.handled) == 2)
+        assert seen.events == [Paid(1), Paid(2)]
+
+
 @pytest.mark.parametrize("answer", [5, "text", {"a": 1}, [Placed(), 5], object()])
 async def test_ep_25_a_handler_that_returns_something_else_is_told(answer):
     manager = EventManager(LocalProvider())

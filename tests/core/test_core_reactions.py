@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import logging
 from dataclasses import dataclass
 from typing import Any
@@ -174,7 +175,7 @@ def test_the_configuration_of_the_container_is_read(tmp_path):
         """,
         tmp_path,
     )
-    assert (result.stdout, result.stderr) == ("False\n", "")
+    assert result.stdout.splitlines()[-1] == "False", result.stderr
 
 
 async def test_bq_12_bq_52_events_are_checked_on_every_way_of_sending_unless_that_is_switched_off():
@@ -361,6 +362,17 @@ def test_bq_70_bq_71_bq_72_bq_73_topics_are_registered_found_and_removed():
     ):
         with pytest.raises(error, match=words):
             wrong()
+
+
+def test_bq_53_bq_70_what_topics_and_events_say_is_json_with_a_hash_that_depends_on_nothing_else():
+    one, two = Topic("t", (Born, Grown), tags={"a", "b"}), Topic("t", (Grown, Born), tags={"b", "a"})
+    assert (one.id != two.id, one.content_hash == two.content_hash) == (True, True)
+    assert json.loads(one.json())["name"] == "t"
+    assert one.content_hash != Topic("t", (Born,)).content_hash
+    descriptor = EventManager(LocalProvider()).get_event_descriptor(Born)
+    assert json.loads(descriptor.json())["schema"]["required"] == ["name"]
+    other = EventManager(LocalProvider()).get_event_descriptor(Grown)
+    assert descriptor.content_hash != other.content_hash
 
 
 async def test_bq_74_bq_75_a_topic_and_the_classes_own_listeners_are_apart():

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from enum import Enum
-from hashlib import sha256
 from typing import Any
 
+from ..canonical import canonical_json, content_hash
 from ..envelope import CE_CAUSATION, CE_CORRELATION, CE_SOURCE, CE_TIME, CE_TYPE, Envelope
 from ..events import EventDescriptor
 from ..exceptions import DeclarationError
@@ -110,7 +110,7 @@ class StoredEvent:
 
         The body is ``data`` where it is JSON, else ``data_base64``, as in the JSON format of CloudEvents.
         """
-        return _canonical(
+        return canonical_json(
             {
                 "id": self.id,
                 "type": self.type,
@@ -133,20 +133,15 @@ class StoredEvent:
         Two events that say the same have the same one, whenever and in whatever order of keys they were written.
         """
         said = {"type": self.type, "owner": self.owner, "tags": sorted(self.tags), **self._data()}
-        return sha256(_canonical(said).encode()).hexdigest()
+        return content_hash(said)
 
     def _data(self) -> dict[str, Any]:
         try:
             data = json.loads(self.body)
-            _canonical(data)
+            canonical_json(data)
         except (ValueError, RecursionError):
             return {"data_base64": base64.b64encode(self.body).decode()}
         return {"data": data}
-
-
-def _canonical(value: Any) -> str:
-    # ASCII only: a lone surrogate would not survive the way to bytes.
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def _time_of(text: str) -> datetime:
