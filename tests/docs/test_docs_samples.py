@@ -192,7 +192,8 @@ def test_a_sample_runs(program, tmp_path):
 def test_a_sample_runs_on_a_broker(program, tmp_path, broker, management):
     source = at(program, broker.host, broker.port, broker.user, broker.password)
     run(program, tmp_path, source, ARTEMIS_URL=broker.url)
-    for name in re.findall(r'@event\(name="([^"]+)"', source + "".join(files_of(program.page).values())):
+    text = source + "".join(files_of(program.page).values())
+    for name in dict.fromkeys(re.findall(r'(?:@event\(name=|subscribe\()"([^"]+)"', text)):
         for queue in management.queues():
             if queue in management.queues_of(name) or queue.startswith(f"dead-letters.{name}."):
                 management.destroy_queue(queue)
