@@ -64,6 +64,8 @@ class Handler:
                 await asyncio.Event().wait()
             except asyncio.CancelledError:
                 await asyncio.sleep(3.0)
+                # What goes on after its limit may well succeed; to the ledger it would be handled and dead.
+                raise InjectedError(event_id) from None
         if self._chosen("memory", event_id):
             raise MemoryError(event_id)
         number, ends = int(event_id.rpartition(".")[2]), self._listening.ends
