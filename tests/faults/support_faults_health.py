@@ -90,6 +90,18 @@ def gaps(done: Iterable[float], due: Iterable[float]) -> Iterator[Span]:
             yield due[first], after
 
 
+def without(span: Span, holes: Iterable[Span]) -> Iterator[Span]:
+    """Yield what is left of a time without some others."""
+    since, until = span
+    for start, end in sorted(holes):
+        if end > since and start < until:
+            if start > since:
+                yield since, start
+            since = max(since, end)
+    if since < until:
+        yield since, until
+
+
 class Truth:
     """What the ledger knows of every process.
 
@@ -122,7 +134,9 @@ class Truth:
                 # A process that came later, or left meanwhile, tells nothing.
                 if samples and samples[0][0] < cut.start and samples[-1][0] > cut.end:
                     back = next((at for at, ready in samples if ready and at >= cut.end), None)
-                    if back is not None:
+                    # Cut off again before it could say so.
+                    again = any(start < (back or 0.0) for start, _ in self._outages(name) if start > cut.end)
+                    if back is not None and not again:
                         yield back - cut.end
 
     def _said_ready(self, name: str, ready: list[Span]) -> Iterator[Lie]:
@@ -133,13 +147,13 @@ class Truth:
                     yield Lie(name, "ready", seconds, max(start, since))
 
     def _said_not_ready(self, name: str, not_ready: list[Span]) -> Iterator[Lie]:
-        outages = self._outages(name)
         # What it has in hand when the broker goes away it may well finish.
-        worked = sorted(at for at in self._worked(name) if not any(start <= at <= end for start, end in outages))
-        for since, until in not_ready:
-            inside = worked[bisect_right(worked, since) : bisect_right(worked, until)]
-            if len(inside) > 1:
-                yield Lie(name, "not ready", inside[-1] - inside[0], inside[0])
+        worked, outages = sorted(self._worked(name)), self._outages(name)
+        for span in not_ready:
+            for since, until in without(span, outages):
+                inside = worked[bisect_right(worked, since) : bisect_right(worked, until)]
+                if len(inside) > 1:
+                    yield Lie(name, "not ready", inside[-1] - inside[0], inside[0])
 
     def _outages(self, name: str) -> list[Span]:
         return [

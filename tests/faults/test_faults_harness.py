@@ -108,3 +108,12 @@ def test_who_has_nothing_to_do_may_be_ready(story):
         story.write("producer", at, HEALTH, ready=True)
     flow(story, [*range(10), *range(50, 60)])
     assert max(lie.seconds for lie in story.truth().lies()) < 0.5
+
+
+def test_who_is_cut_off_twice_in_a_row_is_not_wrong_in_between(story):
+    for at in range(60):
+        story.write("producer", at, HEALTH, ready=not 11 <= at < 33)
+    flow(story, [*range(10), 20, 21, *range(32, 60)])
+    truth = story.truth(Cut(10, 20), Cut(22, 32))
+    assert max(lie.seconds for lie in truth.lies()) < 2
+    assert list(truth.returns()) == [1]
