@@ -34,13 +34,15 @@ def markdown(rows: list[Figures], command: str) -> str:
 
 def _headlines(rows: list[Figures]) -> Iterable[tuple[str, ...]]:
     faults = [row for row in rows if not row.fault.startswith(_UNCOUNTED) or row.fault.endswith("killed")]
-    cuts, brokers = _of(rows, "F1 ", "F2", "F3", "F4", "F5", "F6", "F20"), _of(rows, "F1 ", "F2")
+    cuts, brokers = _of(rows, "F1 ", "F2", "F3", "F4", "F5", "F6", "F20"), _of(rows, "F1 ", "F2 ")
     ended, poison, cycles = _of(rows, "F7 consumer"), _of(rows, "F10 poison messages"), _of(rows, "F18")
     recoveries = [seconds for row in brokers for seconds in row.recoveries]
     returns = [seconds for row in brokers for seconds in row.returns]
     accepted, times = sum(row.accepted for row in rows), sum(row.faults for row in faults)
     again, breaks = sum(row.redelivered for row in cuts), sum(row.faults for row in cuts)
     lost = sum(row.lost for row in rows)
+    # A blocked event loop blocks the answer; a full address is no reason not to be ready for others.
+    truthful = [row for row in rows if not row.fault.startswith(("F9 handler blocks", "F12"))]
     yield (
         "confirmed events lost",
         "0 of 200,000, 60 faults",
@@ -92,7 +94,7 @@ def _headlines(rows: list[Figures]) -> Iterable[tuple[str, ...]]:
     yield (
         "longest time that a process was wrong about its readiness",
         "10 s",
-        f"{max((row.wrong for row in rows), default=0.0):.1f} s in {sum(row.samples for row in rows):,} samples",
+        f"{max((row.wrong for row in truthful), default=0.0):.1f} s in {sum(row.samples for row in rows):,} samples",
         "`make faults`",
     )
 
