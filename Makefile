@@ -50,7 +50,7 @@ test-fast: ## Run the tests that need no broker
 	@$(BIN)/python -m pytest -m "not broker" $(ARGS)
 
 .PHONY: faults
-faults: ## Run the long set of fault tests, about half an hour, and print what was lost and how long recovery took
+faults: ## Run the long set of fault tests, forty minutes, and print what was lost and how long recovery took
 	$(SETUP) test
 	@FAULTS=long $(BIN)/python -m pytest -m faults_long $(ARGS)
 
