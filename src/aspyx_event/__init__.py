@@ -10,12 +10,9 @@ from .codecs.base import Codec, UpcastingCodec
 from .codecs.json import JsonCodec
 from .configuration import EventConfiguration
 from .context import EventContext, correlated, current_context
-from .contracts.check import Compatibility, ContractFinding, ContractReport, Contracts, FindingKind
 from .contracts.senders import sends
 from .contracts.upcasters import upcaster
 from .di import EventModule
-from .engine.dead_letters import Cause, DeadLetter, DeadLetters
-from .engine.health import Health, SubscriptionHealth
 from .engine.receipts import Operation, Receipt
 from .engine.statistics import ManagerStats
 from .engine.steps import SubscriptionStats
@@ -72,10 +69,8 @@ from .exceptions import (
 )
 from .filters import header, want
 from .free_form import FreeFormEvent, GenericEvent
-from .inbox import Deduplicate
 from .listeners import EventListener, EventListenerDescriptor, event_handler, event_listener
 from .manager import EventManager
-from .observability.health_app import HealthApp
 from .observing import Observer, Settlement
 from .options import SubscriptionHooks, SubscriptionOptions
 from .ordering import Requirement
@@ -92,29 +87,55 @@ from .providers.base import (
     Provider,
     ServerDescription,
 )
-from .providers.local import LocalBroker, LocalProvider
-from .standard_events import DataOperation, Metric, StateTransition
 from .store.base import EventStore, FoundEvents, InboxStore
-from .store.memory import MemoryEventStore, MemoryInboxStore
 from .store.records import EventQuery, EventStatus, StoredEvent
-from .store.sql import SqlEventStore, SqlInboxStore
 from .targets import ANY
 from .topics import Topic
 
 if TYPE_CHECKING:
     from .asyncapi.app import DocumentApp
+    from .contracts.check import Compatibility, ContractFinding, ContractReport, Contracts, FindingKind
+    from .engine.dead_letters import Cause, DeadLetter, DeadLetters
+    from .engine.health import Health, SubscriptionHealth
+    from .inbox import Deduplicate
+    from .observability.health_app import HealthApp
     from .providers.amqp import AMQPProvider
     from .providers.amqp import AMQPProvider as AMQProvider
+    from .providers.local import LocalBroker, LocalProvider
     from .providers.stomp import StompProvider
+    from .standard_events import DataOperation, Metric, StateTransition
+    from .store.memory import MemoryEventStore, MemoryInboxStore
+    from .store.sql import SqlEventStore, SqlInboxStore
 
 __version__: str
 
-# Loaded when first asked for: a program in one process needs no network provider.
+# Loaded when first asked for: what a program uses one of, or what most programs do without.
 _LAZY = {
     "AMQPProvider": (".providers.amqp", "AMQPProvider"),
     "AMQProvider": (".providers.amqp", "AMQPProvider"),
-    "StompProvider": (".providers.stomp", "StompProvider"),
+    "Cause": (".engine.dead_letters", "Cause"),
+    "Compatibility": (".contracts.check", "Compatibility"),
+    "ContractFinding": (".contracts.check", "ContractFinding"),
+    "ContractReport": (".contracts.check", "ContractReport"),
+    "Contracts": (".contracts.check", "Contracts"),
+    "DataOperation": (".standard_events", "DataOperation"),
+    "DeadLetter": (".engine.dead_letters", "DeadLetter"),
+    "DeadLetters": (".engine.dead_letters", "DeadLetters"),
+    "Deduplicate": (".inbox", "Deduplicate"),
     "DocumentApp": (".asyncapi.app", "DocumentApp"),
+    "FindingKind": (".contracts.check", "FindingKind"),
+    "Health": (".engine.health", "Health"),
+    "HealthApp": (".observability.health_app", "HealthApp"),
+    "LocalBroker": (".providers.local", "LocalBroker"),
+    "LocalProvider": (".providers.local", "LocalProvider"),
+    "MemoryEventStore": (".store.memory", "MemoryEventStore"),
+    "MemoryInboxStore": (".store.memory", "MemoryInboxStore"),
+    "Metric": (".standard_events", "Metric"),
+    "SqlEventStore": (".store.sql", "SqlEventStore"),
+    "SqlInboxStore": (".store.sql", "SqlInboxStore"),
+    "StateTransition": (".standard_events", "StateTransition"),
+    "StompProvider": (".providers.stomp", "StompProvider"),
+    "SubscriptionHealth": (".engine.health", "SubscriptionHealth"),
 }
 
 __all__ = [
@@ -264,4 +285,5 @@ def __getattr__(name: str) -> Any:
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module, attribute = _LAZY[name]
-    return getattr(import_module(module, __name__), attribute)
+    found = globals()[name] = getattr(import_module(module, __name__), attribute)
+    return found

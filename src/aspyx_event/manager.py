@@ -17,9 +17,7 @@ from .configuration import EventConfiguration
 from .context import current_context
 from .contracts.methods import ContractMethods
 from .engine.core import Engine
-from .engine.dead_letters import DeadLetters
 from .engine.failures import ExceptionHandling, FailureReporter
-from .engine.health import Health
 from .engine.host import running_loop
 from .engine.memory_methods import MemoryMethods
 from .engine.reacting_methods import ReactingMethods
@@ -317,21 +315,6 @@ class EventManager(_EarlierNames, ContractMethods, MemoryMethods, ReactingMethod
     def list_subscriptions(self, event_name: str | None = None) -> list[Subscription]:
         """Return the subscriptions to one event, or all, in the order they were made."""
         return self._engine.subscriptions.of(event_name)
-
-    @property
-    def dead_letters(self) -> DeadLetters:
-        """The events that subscriptions of this manager could not handle; starts the manager if need be."""
-        return DeadLetters(self._engine.dead_letters, self._residence.started)
-
-    def health(self, *, timeout: float = 2.0, stalled_after: float | None = None) -> Operation[Health]:
-        """Find out, by asking the broker, whether events can be sent and are received. Does not start the manager.
-
-        Args:
-            timeout: Seconds for the broker to answer.
-            stalled_after: A delivery that waits for a worker longer than this many seconds makes the process not
-                live; None: a slow listener is no reason for a restart.
-        """
-        return self._residence.control(lambda: self._engine.health(self.running, timeout, stalled_after))
 
     def get_event_descriptor(self, event_type: type) -> EventDescriptor:
         """Return the descriptor of an event class.

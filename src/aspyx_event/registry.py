@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import TYPE_CHECKING, cast
 
-from .cloudevents.event import CloudEvent
 from .events import EventDescriptor
 from .exceptions import DuplicateEventError, UnregisteredEventTypeError
-from .free_form import FreeFormEvent
+from .free_form import FreeFormEvent, SelfDescribed
 from .names import check_name
+
+if TYPE_CHECKING:
+    from .cloudevents.event import CloudEvent
 
 
 class EventRegistry:
@@ -55,9 +58,10 @@ class EventRegistry:
         known = self._by_type.get(type(event))
         if known is not None:
             return known
-        if isinstance(event, CloudEvent):
-            self.check_free(event.type)
-            return self._by_name.get(event.type) or plain(event.type)
+        if isinstance(event, SelfDescribed):
+            name = cast("CloudEvent", event).type
+            self.check_free(name)
+            return self._by_name.get(name) or plain(name)
         if isinstance(event, FreeFormEvent):
             self.check_free(event.event_name)
             like = self._by_name.get(event.event_name) or plain(event.event_name)
@@ -105,6 +109,8 @@ def plain(name: str) -> EventDescriptor:
     Raises:
         InvalidNameError: the type cannot be an address.
     """
+    from .cloudevents.event import CloudEvent
+
     return EventDescriptor(CloudEvent, check_name(name, "CloudEvent type"), durable=True)
 
 

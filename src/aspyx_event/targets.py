@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from .cloudevents.event import CloudEvent
 from .events import EventDescriptor, is_event
 from .exceptions import DeclarationError, UnregisteredEventTypeError
-from .free_form import FreeFormEvent, GenericEvent
+from .free_form import FreeFormEvent, GenericEvent, SelfDescribed
 from .names import check_name, check_pattern, is_pattern, pattern_matches
 from .registry import EventRegistry
 from .topics import Topic
@@ -154,6 +153,6 @@ def free_form_of(annotation: object) -> type | None:
     """Return the class in which a handler, by the annotation of its event, takes events whose name no class has; None
     where it does not tell.
     """
-    if isinstance(annotation, type) and issubclass(annotation, (FreeFormEvent, CloudEvent)):
+    if isinstance(annotation, type) and issubclass(annotation, (FreeFormEvent, SelfDescribed)):
         return annotation
     return None

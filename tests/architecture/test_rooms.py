@@ -29,6 +29,7 @@ ROOMS = {
     "codecs": 1,
     "contracts.upcasters": 1,
     "contracts.schemas": 1,
+    "contracts.written": 1,
     "contracts.senders": 1,
     "contracts.examples": 1,
     # ports

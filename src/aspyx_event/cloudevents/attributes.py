@@ -8,11 +8,10 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+import sys
 from datetime import datetime, timedelta, timezone
 from enum import Enum
 from typing import Any, cast
-
-from pydantic import AnyUrl
 
 Value = bool | int | str | bytes | datetime
 _MIN_INTEGER, _MAX_INTEGER = -(2**31), 2**31 - 1
@@ -72,7 +71,9 @@ def check_value(value: object) -> Value | None:
         return bytes(value)
     if isinstance(value, datetime):
         return check_time(value)
-    if isinstance(value, AnyUrl):
+    # Its module takes long to import; whoever has such a value has it loaded.
+    urls = sys.modules.get("pydantic.networks")
+    if urls is not None and isinstance(value, urls.AnyUrl):
         return check_text(str(value))
     raise ValueError(
         f"{type(value).__name__} is no type of an attribute; give a bool, an int of 32 bits, a str, bytes or a datetime"

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict
 
+from ..free_form import SelfDescribed
 from .attributes import (
     AttributeType,
     Value,
@@ -56,7 +57,7 @@ _Moment = Annotated[datetime, BeforeValidator(_moment), AfterValidator(check_tim
 _ContentType = Annotated[str, Strict(), AfterValidator(_content_type)]
 
 
-class CloudEvent(BaseModel):
+class CloudEvent(BaseModel, SelfDescribed):
     """An event of CloudEvents v1.0: its attributes, extensions among them, and its data.
 
     It is an event of its own: it can be sent, and subscribed to by its type. Extension attributes are keywords beside

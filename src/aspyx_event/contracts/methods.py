@@ -5,14 +5,15 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..asyncapi.channels import events_of
 from ..engine.core import Engine
 from ..events import EventDescriptor
 from ..providers.base import Provider
-from .check import Contracts, contracts_of
 from .senders import sent_by
+
+if TYPE_CHECKING:
+    from .check import Contracts
 
 
 class ContractMethods:
@@ -54,6 +55,9 @@ class ContractMethods:
     @property
     def contracts(self) -> Contracts:
         """The events that this manager knows, sends or listens to, to be recorded and checked. Starts nothing."""
+        from ..asyncapi.channels import events_of
+        from .check import contracts_of
+
         engine = self._engine
         listening = [one for one, _ in engine.listening()]
         _senders(engine, set(), ())

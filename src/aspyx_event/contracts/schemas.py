@@ -11,8 +11,6 @@ from weakref import WeakKeyDictionary
 
 from pydantic import AwareDatetime, TypeAdapter
 from pydantic.errors import PydanticInvalidForJsonSchema, PydanticUserError
-from pydantic.json_schema import GenerateJsonSchema
-from pydantic_core import core_schema
 
 from ..codecs.json import JsonCodec
 from ..events import EventDescriptor
@@ -45,25 +43,13 @@ def schema_of(descriptor: EventDescriptor) -> Schema:
     return deepcopy(known)
 
 
-class _AsWritten(GenerateJsonSchema):
-    """Tells what `JsonCodec` reads and writes, in the same words with every release of pydantic."""
-
-    def bytes_schema(self, schema: core_schema.BytesSchema) -> Schema:
-        made = super().bytes_schema(schema)
-        if not self._config.config_dict.get("val_json_bytes"):
-            made["format"] = "base64url"
-        return made
-
-    def decimal_schema(self, schema: core_schema.DecimalSchema) -> Schema:
-        number = self.float_schema(cast("core_schema.FloatSchema", {**schema, "type": "float"}))
-        return {"anyOf": [number, {"type": "string", "format": "decimal"}]}
-
-
 def _class_schema(descriptor: EventDescriptor) -> Schema:
+    from .written import AsWritten
+
     # Prepared first, because what is wrong with the class itself has a better message there.
     JsonCodec().prepare(descriptor)
     try:
-        made = TypeAdapter(descriptor.type).json_schema(by_alias=True, schema_generator=_AsWritten, mode="validation")
+        made = TypeAdapter(descriptor.type).json_schema(by_alias=True, schema_generator=AsWritten, mode="validation")
     except (PydanticInvalidForJsonSchema, PydanticUserError) as error:
         reason = str(error).partition("\n")[0]
         raise DeclarationError(

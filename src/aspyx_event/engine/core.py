@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable
-from concurrent.futures import Executor, ThreadPoolExecutor
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from aspyx.di import Environment
 
@@ -25,10 +25,8 @@ from ..topics import TopicBag
 from .binder import Binder, Ground
 from .bindings import queue_name
 from .crashes import CrashLedger
-from .dead_letters import DeadLetterBox
 from .discovery import build_pipelines, pipelines_of, reactions_in, reactions_of, senders_of
 from .failures import FailureReporter
-from .health import Health, check_health
 from .hooks import HookTelling
 from .invocation import Invoke
 from .memory import Memory
@@ -38,6 +36,12 @@ from .returned import PassOn
 from .sending import EarlySends, EnvelopeFactory, Publish, Sending
 from .statistics import ManagerStats
 from .subscriptions import Control, Subscription, SubscriptionBag, detach_all
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor, ThreadPoolExecutor
+
+    from .dead_letters import DeadLetterBox
+    from .health import Health
 
 logger = logging.getLogger("aspyx.event")
 # As many as there are sync handlers at work at one moment; their number is bounded by each listener's concurrency.
@@ -111,7 +115,6 @@ class Engine:
         self._pipeline_types: list[type] = []
         self._pipelines: list[EnvelopePipeline] = []
         self._environment: Environment | None = None
-        self.dead_letters = DeadLetterBox(provider, self.subscriptions, self._observer)
         self._executor: ThreadPoolExecutor | None = None
         self._prepared = False
 
@@ -197,8 +200,17 @@ class Engine:
         if not was_attached:
             await self._hooks.attached(subscription)
 
+    @cached_property
+    def dead_letters(self) -> DeadLetterBox:
+        """What subscriptions of this manager could not handle."""
+        from .dead_letters import DeadLetterBox
+
+        return DeadLetterBox(self._provider, self.subscriptions, self._observer)
+
     async def health(self, running: bool, timeout: float, stalled_after: float | None) -> Health:
         """Look at provider and subscriptions; see `check_health`."""
+        from .health import check_health
+
         return await check_health(
             self._provider, self.subscriptions, running=running, timeout=timeout, stalled_after=stalled_after
         )
@@ -288,5 +300,7 @@ class Engine:
 
     def _threads(self) -> Executor:
         if self._executor is None:
+            from concurrent.futures import ThreadPoolExecutor
+
             self._executor = ThreadPoolExecutor(_MAX_THREADS, thread_name_prefix="aspyx-event")
         return self._executor

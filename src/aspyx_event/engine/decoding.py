@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import Any
 
-from ..cloudevents.event import CloudEvent
-from ..cloudevents.messaging import from_envelope
 from ..context import EventContext
 from ..envelope import CE_SPECVERSION, CE_TYPE, Envelope
 from ..events import EventDescriptor
@@ -78,6 +76,9 @@ def _free(name: str, envelope: Envelope, wanted: type | None) -> Any:
     """Return the event of a message whose name no class has: of the class that the handler takes, or else as what it
     was sent. What is no CloudEvent was not sent as one.
     """
+    from ..cloudevents.event import CloudEvent
+    from ..cloudevents.messaging import from_envelope
+
     sent = CloudEvent if envelope.headers.get(CE_SPECVERSION) and FREE_FORM not in envelope.headers else GenericEvent
     made = wanted or sent
     if issubclass(made, FreeFormEvent):

@@ -7,9 +7,8 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
-from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aspyx.di import Environment
 
@@ -18,6 +17,9 @@ from ..listeners import Declaration, handler_declarations, listener_declarations
 from ..options import SubscriptionOptions
 from ..targets import ANY
 from .discovery import Reaction, reactions_in
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 logger = logging.getLogger("aspyx.event")
 
@@ -39,6 +41,9 @@ def load_reactions(
     Raises:
         EntryPointError: an entry cannot be loaded or bound, or holds no handler.
     """
+    # Takes longer to import than the engine, and most programs have no use for it.
+    from importlib.metadata import entry_points
+
     taken: list[Any] = []
     for entry in sorted(entry_points(group=group), key=lambda one: (one.name, one.value)):
         try:

@@ -9,12 +9,11 @@ from concurrent.futures import Executor
 from contextvars import copy_context
 from typing import Any
 
-from ..cloudevents.event import CloudEvent
 from ..context import EventContext, _current
 from ..envelope import Envelope
 from ..events import is_event
 from ..exceptions import ListenerError
-from ..free_form import FreeFormEvent
+from ..free_form import FreeFormEvent, SelfDescribed
 from ..listeners import EventListenerDescriptor
 
 #: Calls a handler; what it returns or yields is left in `EventContext.returned`.
@@ -114,7 +113,7 @@ def returned_events(result: Any, label: str) -> list[Any]:
 
 
 def _is_event(value: Any) -> bool:
-    return isinstance(value, (FreeFormEvent, CloudEvent)) or is_event(type(value))
+    return isinstance(value, (FreeFormEvent, SelfDescribed)) or is_event(type(value))
 
 
 def _listed(result: Any) -> list[Any] | None:

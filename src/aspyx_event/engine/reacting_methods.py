@@ -1,4 +1,6 @@
-"""What an `EventManager` offers around its handlers: topics, processing here and now, handlers of other distributions."""
+"""What an `EventManager` offers around its handlers: topics, processing here and now, handlers of other distributions,
+dead letters, health.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +11,14 @@ from typing import TYPE_CHECKING, Any
 from ..exceptions import StateError
 from ..topics import TopicBag
 from .host import running_loop
+from .receipts import Operation
 from .statistics import ManagerStats
 from .subscriptions import Subscription
 
 if TYPE_CHECKING:
     from .core import Engine
+    from .dead_letters import DeadLetters
+    from .health import Health
     from .residence import Residence
 
 
@@ -54,6 +59,23 @@ class ReactingMethods:
     def stats(self) -> ManagerStats:
         """What was sent and handled, counted."""
         return self._engine.stats
+
+    @property
+    def dead_letters(self) -> DeadLetters:
+        """The events that subscriptions of this manager could not handle; starts the manager if need be."""
+        from .dead_letters import DeadLetters
+
+        return DeadLetters(self._engine.dead_letters, self._residence.started)
+
+    def health(self, *, timeout: float = 2.0, stalled_after: float | None = None) -> Operation[Health]:
+        """Find out, by asking the broker, whether events can be sent and are received. Does not start the manager.
+
+        Args:
+            timeout: Seconds for the broker to answer.
+            stalled_after: A delivery that waits for a worker longer than this many seconds makes the process not
+                live; None: a slow listener is no reason for a restart.
+        """
+        return self._residence.control(lambda: self._engine.health(self._residence.running, timeout, stalled_after))
 
     def load_from(self, group: str, *, strict: bool = True) -> list[Subscription]:
         """Subscribe what installed distributions offer under an entry-point group.

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..cloudevents.event import CloudEvent
-from ..cloudevents.formats import is_structured
-from ..cloudevents.messaging import from_envelope, to_stomp
 from ..codecs.base import Codec
 from ..contracts.upcasters import VersionedDecoding
 from ..envelope import CE_TYPE, CE_VERSION, CONTENT_TYPE, Envelope
 from ..events import EventDescriptor
 from ..exceptions import DecodeError
+from ..free_form import is_cloudevent_class
 
 
 class Reader:
@@ -39,7 +37,12 @@ class Reader:
             DecodeError: a structured event that cannot be read, which is why a provider handed it over as it came.
         """
         content_type = envelope.headers.get(CONTENT_TYPE)
-        if content_type is None or content_type == self._codec.content_type or not is_structured(content_type):
+        if content_type is None or content_type == self._codec.content_type:
+            return envelope
+        from ..cloudevents.formats import is_structured
+        from ..cloudevents.messaging import from_envelope, to_stomp
+
+        if not is_structured(content_type):
             return envelope
         headers, body = to_stomp(from_envelope(envelope, raw=True))
         return Envelope(body, headers)
@@ -55,7 +58,9 @@ class Reader:
         stated = headers.get(CE_TYPE)
         if stated and stated != descriptor.name:
             raise DecodeError(f"event {descriptor.name!r}: the message says that it is a {stated!r}, unknown here")
-        if descriptor.type is CloudEvent:
+        if is_cloudevent_class(descriptor.type):
+            from ..cloudevents.messaging import from_envelope
+
             return from_envelope(envelope)
         version = headers.get(CE_VERSION, "1")
         if version != descriptor.wire_version:

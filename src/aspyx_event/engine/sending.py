@@ -9,10 +9,9 @@ from contextvars import Context, copy_context
 from dataclasses import replace
 from functools import partial
 from time import time_ns
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from ..clock import Clock, SystemClock
-from ..cloudevents.event import CloudEvent
 from ..codecs.base import Codec
 from ..context import lineage
 from ..contracts.schemas import SchemaValidation
@@ -36,17 +35,19 @@ from ..envelope import (
 )
 from ..events import EventDescriptor
 from ..exceptions import LimitExceededError, UnsupportedError
-from ..free_form import FreeFormEvent
+from ..free_form import FreeFormEvent, SelfDescribed, is_cloudevent_class
 from ..names import uri_reference
 from ..observing import Observer
 from ..pipeline import Chain
 from ..policies import Limits
 from ..providers.base import Outgoing, Provider
-from .foreign import cloudevent_envelope
 from .observation import observed_publish
 from .reader import Reader
 from .stamps import new_id, timestamp
 from .underway import Departures, Underway
+
+if TYPE_CHECKING:
+    from ..cloudevents.event import CloudEvent
 
 
 class Publish:
@@ -134,7 +135,9 @@ class EnvelopeFactory:
             InvalidEventSchemaError: the event is not what its JSON Schema says.
             HeaderError: a header cannot be sent.
         """
-        if (descriptor.type is CloudEvent or type(event) is not descriptor.type) and isinstance(event, CloudEvent):
+        if isinstance(event, SelfDescribed) and (
+            type(event) is not descriptor.type or is_cloudevent_class(descriptor.type)
+        ):
             return self._of_cloudevent(event, descriptor, headers, options)
         if descriptor.declared_schema is not None:
             self.schemas.check(event, descriptor)
@@ -176,17 +179,21 @@ class EnvelopeFactory:
 
     def check(self, event: Any, descriptor: EventDescriptor) -> None:
         """Raise what `make` would raise of the event itself; nobody is told of it."""
-        if isinstance(event, CloudEvent):
-            event = cloudevent_envelope(event, descriptor, None, NO_OPTIONS, self._reader).event
+        if isinstance(event, SelfDescribed):
+            from .foreign import cloudevent_envelope
+
+            event = cloudevent_envelope(cast("CloudEvent", event), descriptor, None, NO_OPTIONS, self._reader).event
         else:
             self._codec.encode(event, descriptor)
         if descriptor.declared_schema is not None:
             self.schemas.check(event, descriptor)
 
     def _of_cloudevent(
-        self, event: CloudEvent, descriptor: EventDescriptor, headers: Mapping[str, str] | None, options: SendOptions
+        self, event: SelfDescribed, descriptor: EventDescriptor, headers: Mapping[str, str] | None, options: SendOptions
     ) -> Envelope:
-        envelope = cloudevent_envelope(event, descriptor, headers, options, self._reader)
+        from .foreign import cloudevent_envelope
+
+        envelope = cloudevent_envelope(cast("CloudEvent", event), descriptor, headers, options, self._reader)
         if descriptor.declared_schema is not None:
             self.schemas.check(envelope.event, descriptor)
         return envelope
