@@ -22,7 +22,8 @@ _NO_CALL = (
 )
 _TEST_BROKER = "an event would have to cost what the codec costs four times; see below for what it does beside that"
 _IMPORTED = (
-    "asyncio, which neither of the two loads, takes most of it, and the package is more than a handful of modules"
+    "asyncio, which neither of the two loads and which has a row of its own above, takes two fifths of it; the rest is 74 modules, "
+    "and half of that rest the methods that dataclasses writes for 27 classes of values"
 )
 
 

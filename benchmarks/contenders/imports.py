@@ -15,6 +15,8 @@ _CODE = "import time; started = time.perf_counter()\n{}\nprint(time.perf_counter
 # pydantic loads what it has when it is asked for: a model class is what everybody asks for.
 _IMPORTS = {
     "import-base": "import aspyx.di\nfrom pydantic import BaseModel, TypeAdapter",
+    # What remains where the framework has no say: it is made of coroutines.
+    "import-asyncio": "import asyncio\nimport aspyx.di\nfrom pydantic import BaseModel, TypeAdapter",
     "import-ours": "import aspyx_event",
 }
 
