@@ -17,6 +17,9 @@ TESTED = {
     "without_container.py",
     "configured/main.py",
     "change_journal/main.py",
+    "property_sync/main.py",
+    "chat_room/main.py",
+    "alert_webhook/main.py",
     "http_fastapi/main.py",  # in tests/cloudevents
     "http_starlette/main.py",
 }
@@ -114,6 +117,43 @@ def test_the_change_journal_is_read_replayed_and_read_on():
         "after 4 changes of the past: {'ada': {'city': 'Turin', 'title': 'Countess'}, 'grace': {'city': 'New York'}}",
         "after one more: {'city': 'New York', 'title': 'Rear Admiral'}",
         """new since position 4: ['{"customer":"grace","field":"title","old":"","new":"Rear Admiral"}']""",
+    ]
+
+
+def test_bq_94_two_properties_are_kept_in_step():
+    assert run("property_sync/main.py").splitlines() == [
+        "wall sets 21.5: wall 21.5, phone 21.5, bath 18.0",
+        "phone sets 19.0: wall 19.0, phone 19.0, bath 18.0",
+        "bath sets 24.0: wall 19.0, phone 19.0, bath 24.0",
+        "3 changes were told, 2 followed",
+    ]
+
+
+CHAT = [
+    "ada heard: bob enters, eve enters, bob: Hello, both!",
+    "bob heard: ada: Hello, Bob!, eve enters",
+    "eve heard: bob: Hello, both!",
+]
+
+
+def test_bq_94_guests_of_a_chat_room_hear_the_others_and_not_themselves():
+    assert run("chat_room/main.py", PROVIDER="local").splitlines() == CHAT
+
+
+@pytest.mark.broker
+@pytest.mark.parametrize("provider", ["amqp", "stomp"])
+def test_bq_94_guests_of_a_chat_room_hear_each_other_over_a_broker(provider, broker):
+    assert run("chat_room/main.py", PROVIDER=provider, ARTEMIS_URL=broker.url).splitlines() == CHAT
+
+
+def test_bq_94_an_alert_is_posted_again_until_the_receiver_takes_it():
+    lines = run("alert_webhook/main.py").splitlines()
+    alert = 'ops.exception-raised {"where":"storage","kind":"OSError","text":"no space left","serious":true}'
+    assert [line for line in lines if line.startswith("pager")] == [f"pager: 503 to {alert}", f"pager: 202 to {alert}"]
+    assert [line for line in lines if line.startswith("log")] == ["log: ValueError in form", "log: OSError in storage"]
+    assert lines[-2:] == [
+        "answer: WebhookAnswer(status=202, payload={'taken': True})",
+        "posted 1, failed attempts 1, passed over 1",
     ]
 
 

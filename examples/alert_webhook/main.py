@@ -1,0 +1,90 @@
+"""An alert by webhook: what a program fails at is an event, and what is serious is posted to a URL.
+
+A small HTTP server in this program stands for the pager. It is busy at first, so the webhook tries again.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from aspyx_event import EventManager, LocalProvider, Retry, WebhookRefusedError, event
+from aspyx_event.reactions import webhook
+
+
+@event(name="ops.exception-raised", source="/shop", owner="ops", tags=("alert",))
+@dataclass
+class ExceptionRaised:
+    where: str
+    kind: str
+    text: str
+    serious: bool
+
+
+class Pager(BaseHTTPRequestHandler):
+    """Answers 503 once, then takes what is posted."""
+
+    busy = True
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"]))
+        status = 503 if Pager.busy else 202
+        Pager.busy = False
+        print(f"pager: {status} to {self.headers.get('ce-type', 'no event')} {body.decode()}")
+        self.send_response(status)
+        self.send_header("content-type", "application/json")
+        self.end_headers()
+        self.wfile.write(json.dumps({"taken": status == 202}).encode())
+
+    def log_message(self, *_: Any) -> None:
+        """Be quiet."""
+
+
+def reporting(manager: EventManager, where: str, work: Callable[[], None]) -> None:
+    """Do something, and tell of its failure."""
+    try:
+        work()
+    except Exception as error:  # noqa: BLE001  whatever it is
+        serious = not isinstance(error, ValueError)
+        manager.send_event(ExceptionRaised(where, type(error).__name__, str(error), serious))
+
+
+def typo() -> None:
+    int("seven")
+
+
+def disk() -> None:
+    raise OSError("no space left")
+
+
+def main() -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Pager)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    manager = EventManager(LocalProvider())
+    hook = webhook(f"http://127.0.0.1:{server.server_port}/alerts", timeout=10.0)
+    manager.subscribe(
+        ExceptionRaised,
+        hook,
+        name="pager",
+        when=lambda event: event.serious,
+        retry=Retry(attempts=3, delay=0.05, never=(WebhookRefusedError,)),
+    )
+    manager.subscribe(ExceptionRaised, lambda event: print(f"log: {event.kind} in {event.where}"), name="log")
+    try:
+        reporting(manager, "form", typo)
+        reporting(manager, "storage", disk)
+        # The sends have returned when all listeners were done, further attempts included.
+        print("answer:", hook.last_answer)
+        pager = next(one for one in manager.list_subscriptions() if one.name == "pager")
+        print(f"posted {pager.stats.count}, failed attempts {pager.stats.failures}, passed over {pager.stats.skipped}")
+    finally:
+        manager.stop()
+        server.shutdown()
+
+
+if __name__ == "__main__":
+    main()
