@@ -116,7 +116,7 @@ def test_a_profile_names_functions_of_ours(benchmarks):
     assert done.returncode == 0, done.stderr
     assert "send_event" in done.stdout
     assert "tottime" in done.stdout
-    assert "%  aspyx_event.engine.sending" in done.stdout
+    assert "%  aspyx_event." in done.stdout
 
 
 def test_without_a_broker_the_benchmark_says_what_it_wants(benchmarks):

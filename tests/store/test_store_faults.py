@@ -116,7 +116,7 @@ async def test_a_database_that_is_none_is_refused_at_start(tmp_path):
 
 
 async def test_a_manager_starts_when_its_database_is_there_at_last(sqlite_url):
-    manager = EventManager(LocalProvider(), store=SqlEventStore(sqlite_url, timeout=0.2), persist=True)
+    manager = EventManager(LocalProvider(), store=SqlEventStore(sqlite_url), persist=True)
     file_of(sqlite_url).mkdir()
     with pytest.raises(EventStoreError):
         await manager.start()
