@@ -58,19 +58,35 @@ class Seat:
             asyncio.get_running_loop().call_later(VANISHING, self._look_again)
         elif self._receiver.take_over(self._first, self):
             self._current, self._first._current = True, False
+            self._first._hand_back()
         else:
             self._open = False
             self.wire.detach(self.handle)
 
     def _look_again(self) -> None:
         if self._open and self.wire.alive and self._receiver.hold(self):
-            # Processed before the second attach: what comes over this link comes before its answer, or not at all.
+            # Processed before the second attach: what comes over this link comes before its answer, or when it is drained.
             pn.pn_link_flow(self.handle, pn.pn_link_queued(self.handle) - pn.pn_link_credit(self.handle))
             Seat(self._receiver, self.wire, self._receiver.new_link(self.wire.session), first=self)
 
     def on_delivery(self, handle: Any) -> None:
         if self._current:
             self._receiver.on_delivery(handle)
+            return
+        size = pn.pn_delivery_pending(handle)
+        if size:
+            pn.pn_link_recv(self.handle, size)
+        if not pn.pn_delivery_partial(handle):
+            pn.pn_link_advance(self.handle)
+            pn.pn_delivery_update(handle, pn.PN_RELEASED)
+            pn.pn_delivery_settle(handle)
+        self.wire.wake()
+
+    def _hand_back(self) -> None:
+        """Get what Artemis had given to this link when its credit was taken back, and keeps for it: back to the queue."""
+        if self._open and self.wire.alive and not self._current:
+            pn.pn_link_drain(self.handle, 1)
+            self.wire.wake()
 
     def on_flow(self) -> None:
         """The broker's view of the credit; ours is what counts."""
