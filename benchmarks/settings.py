@@ -109,7 +109,7 @@ CONTENDERS = (
         needs=("starlette", "uvicorn"),
     ),
     Contender("import-base", "pydantic and aspyx", "import", "imports", raw=True, kinds=(IMPORT,)),
-    Contender("import-asyncio", "pydantic, aspyx and asyncio", "import", "imports", raw=True, kinds=(IMPORT,)),
+    Contender("import-asyncio", "pydantic, aspyx and asyncio", "import", "imports", kinds=(IMPORT,)),
     Contender("import-ours", "aspyx_event", "import", "imports", kinds=(IMPORT,)),
 )
 GROUPS = tuple(dict.fromkeys(one.group for one in CONTENDERS))
