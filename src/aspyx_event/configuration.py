@@ -139,6 +139,15 @@ class EventConfiguration:
         """
         return EventConfiguration.from_mapping(configuration.get_raw(_ROOT, None), where="configuration 'event'")
 
+    def as_dict(self) -> dict[str, dict[str, Any]]:
+        """Return the sections with their keys and values, below the root key: what `from_mapping` and a file take."""
+        sections: dict[str, dict[str, Any]] = {}
+        for name, key in _KEYS.items():
+            section, _, last = key.partition(".")
+            value = getattr(self, name)
+            sections.setdefault(section, {})[last] = list(value) if isinstance(value, tuple) else value
+        return sections
+
     def event_classes(self) -> list[type]:
         """Return the pre-registered event classes.
 

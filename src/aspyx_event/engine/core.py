@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -97,6 +98,7 @@ class Engine:
         if persist is None:
             persist = configuration.persist
             store = configuration.make_store() if store is None else store
+        self.configuration = replace(configuration, persist=persist)
         self.stats = ManagerStats(self.events, self.subscriptions)
         publish = Publish(provider, limits, self._observer, self.stats.note_sent)
         self.memory = Memory(store, persist, publish, provider, self.subscriptions, self.events, self._observer)

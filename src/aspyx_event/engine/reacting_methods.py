@@ -1,13 +1,15 @@
 """What an `EventManager` offers around its handlers: topics, processing here and now, handlers of other distributions,
-dead letters, health.
+dead letters, health, its switches.
 """
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ..configuration import EventConfiguration
 from ..exceptions import StateError
 from ..topics import TopicBag
 from .host import running_loop
@@ -54,6 +56,13 @@ class ReactingMethods:
     def topics(self) -> TopicBag:
         """The topics of this manager."""
         return self._engine.topics
+
+    @property
+    def configuration(self) -> EventConfiguration:
+        """The switches in effect: those it was given, with what the manager's own arguments and `validate_schema` say
+        instead. Its backend counts where the manager was given no store.
+        """
+        return replace(self._engine.configuration, validate_schema=self._engine.factory.schemas.enabled)
 
     @property
     def stats(self) -> ManagerStats:
