@@ -51,7 +51,7 @@ class SubscriptionStats:
 
     def reset(self) -> None:
         """Begin anew; handlers that still run past their limit stay counted."""
-        self.count = self.failures = self.dead_letters = self.skipped = 0
+        self.count = self.failures = self.dead_letters = self.dropped = self.skipped = 0
         self.last_event_id, self.last_seconds = "", None
         self.handled.clear()
 
