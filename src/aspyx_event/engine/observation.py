@@ -25,13 +25,13 @@ class ObservedDelivery(Delivery):
         observer: Whom to tell.
     """
 
-    __slots__ = ("_arrived", "_delivery", "_finish", "_listener", "_observer", "_settled", "_taken")
+    __slots__ = ("_arrived", "_begun", "_delivery", "_finish", "_listener", "_observer", "_settled", "_taken")
 
     def __init__(self, delivery: Delivery, listener: EventListenerDescriptor, observer: Observer) -> None:
         self.redelivered = delivery.redelivered
         self._delivery, self._listener, self._observer = delivery, listener, observer
         self._arrived = time.time_ns()
-        self._taken = self._settled = False
+        self._taken = self._settled = self._begun = False
         self._finish: Finish | None = None
 
     @property
@@ -49,7 +49,8 @@ class ObservedDelivery(Delivery):
 
     def begin(self, settlement: Settlement, listener: EventListenerDescriptor) -> None:
         """It is about to be settled in another way than by a plain `ack`, which ends what begins here."""
-        if self._finish is None:
+        if not self._begun:
+            self._begun = True
             self._finish = self._observer.settling(self.received, listener, settlement)
 
     def dropped(self, listener: EventListenerDescriptor) -> None:
@@ -60,7 +61,7 @@ class ObservedDelivery(Delivery):
         self._settle(self._delivery.ack, Settlement.ACKNOWLEDGED)
 
     def release(self) -> None:
-        finish, self._finish = self._finish, None
+        finish, self._finish, self._begun = self._finish, None, False
         _end(finish, StateError("the manager was stopped before the copy was stored"))
         self._settle(self._delivery.release, Settlement.RELEASED)
 
@@ -71,7 +72,8 @@ class ObservedDelivery(Delivery):
             return
         self._settled = True
         finish, self._finish = self._finish, None
-        finish = finish or self._observer.settling(self.received, self._listener, settlement)
+        if not self._begun:  # told already, though an observer may want no word of the end
+            finish = self._observer.settling(self.received, self._listener, settlement)
         try:
             settle()
         except BaseException as error:
