@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from contextvars import ContextVar
 from dataclasses import FrozenInstanceError, dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -314,9 +313,6 @@ def test_bq_93_every_public_name_is_there_and_importing_it_takes_nothing_else(tm
     assert (done.returncode, done.stderr) == (0, "")
 
 
-REQUEST: ContextVar[str] = ContextVar("request")
-
-
 async def test_bq_95_without_copies_handlers_get_the_very_object_that_was_sent():
     left = Left()
     for copies in (False, True):
@@ -328,41 +324,3 @@ async def test_bq_95_without_copies_handlers_get_the_very_object_that_was_sent()
             await eventually(lambda one=one, two=two: one.handled and two.handled)
             assert one.handled == two.handled == [left]
             assert [found is left for found in (*one.handled, *two.handled)] == [not copies] * 2
-
-
-def test_ep_03_a_caller_passes_an_object_by_a_context_variable_or_a_field():
-    """An object never crosses a broker; in `process` a context variable brings it to handlers, sync and async ones."""
-
-    async def asynchronous(event: Left) -> None:
-        seen.append(("async", REQUEST.get()))
-
-    seen: list[Any] = []
-    request = object()
-    manager = EventManager(LocalProvider())
-    manager.subscribe(Left, lambda event: seen.append(("sync", REQUEST.get())), name="sync")
-    manager.subscribe(Left, asynchronous, name="async")
-    token = REQUEST.set(request)
-    try:
-        manager.process(Left())
-    finally:
-        REQUEST.reset(token)
-    assert seen == [("sync", request), ("async", request)]
-    manager.stop()
-
-
-def test_ep_21_one_function_serves_under_several_names_and_equal_names_share_one_queue():
-    seen: list[Any] = []
-    manager = EventManager(LocalProvider())
-    one, two = (manager.subscribe(Left, seen.append, name=name) for name in ("one", "two"))
-    assert (one.queue, two.queue) == ("one", "two")
-    manager.send_event(Left())
-    assert seen == [Left(), Left()]
-    again = manager.subscribe(Left, lambda event: seen.append("again"), name="one")
-    assert again.queue == one.queue
-    seen.clear()
-    for _ in range(4):
-        manager.send_event(Left())
-    assert (seen.count(Left()) + seen.count("again"), "again" in seen) == (8, True)
-    unnamed = [manager.subscribe(Left, print) for _ in range(2)]
-    assert len({subscription.name for subscription in unnamed}) == 2, "names that are not given are made unique"
-    manager.stop()
