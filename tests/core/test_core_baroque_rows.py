@@ -269,7 +269,7 @@ def test_bq_60_functions_methods_objects_and_coroutines_are_handlers():
     manager.stop()
 
 
-def test_bq_62_one_subscription_reacts_by_itself_with_or_without_its_condition():
+def test_bq_62_a_handler_is_run_by_hand_without_its_condition_and_success_is_counted():
     """By hand a handler is called as the function it is; `process` asks the conditions, and counts."""
     seen: list[str] = []
 
@@ -304,7 +304,7 @@ async def test_bq_91_times_are_aware_and_written_in_utc():
         assert receipt.record.time.utcoffset() == subscription.stats.last_time.utcoffset() == timedelta(0)
 
 
-def test_bq_93_every_public_name_is_there_and_importing_it_takes_nothing_else(tmp_path):
+def test_bq_93_every_public_name_is_there_and_comes_with_a_star(tmp_path):
     for name in aspyx_event.__all__:
         assert getattr(aspyx_event, name) is not None
     done = run_program(

@@ -17,7 +17,7 @@ class Left:
     who: str = "bob"
 
 
-def test_ep_03_a_caller_passes_an_object_by_a_context_variable_or_a_field():
+def test_ep_03_a_caller_passes_an_object_by_a_context_variable():
     """An object never crosses a broker; in `process` a context variable brings it to handlers, sync and async ones."""
 
     async def asynchronous(event: Left) -> None:
