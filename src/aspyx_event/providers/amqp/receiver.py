@@ -17,6 +17,8 @@ from .seat import VANISHING, Seat
 from .sections import Received, decode
 from .wire import Wire
 
+# What Artemis says to who joins a queue whose address is just being deleted with it: trying again helps.
+_VANISHED = "AMQ119010"
 # Messages handed back that may come again, at most; an id is some 100 bytes.
 _REMEMBERED = 10_000
 
@@ -83,8 +85,6 @@ class Receiver(SupervisedLink, Consumer):
         #: Duplicate ids of messages that were handed over and went back to the queue, the latest last.
         self._returned: dict[str, None] = {}
         self._paused = self._closed = self._complained = False
-        #: Something came over this link. It may give way to another one, and gets no credit until that is decided.
-        self._used = self._changing = False
         #: Of a shared volatile queue.
         self._seat: Seat | None = None
         #: The wire grants before its next write.
@@ -116,29 +116,21 @@ class Receiver(SupervisedLink, Consumer):
         """Return one more link to the same queue, not opened yet."""
         return self._create(session)
 
-    def hold(self, seat: Seat) -> bool:
-        """Ask for no more over this link, until it is known whether it stays; False if it does."""
-        self._changing = self._link is seat.link and not self._used
-        return self._changing
+    def take_seat(self, seat: Seat, waiting: Seat) -> bool:
+        """Consume over the link of *seat*; False if the receiver waits for nothing of *waiting* any more."""
+        if self._seat is not waiting:
+            return False
+        self._seat, self._link, self._handle = seat, seat.link, seat.handle
+        self.on_attached()
+        return True
 
-    def take_over(self, first: Seat, second: Seat) -> bool:
-        """Go on with another link, unless something came over the first one."""
-        if self._link is first.link and not self._used:
-            self._seat, self._link, self._handle = second, second.link, second.handle
-            self.go_on(second)
-            return True
-        self.go_on(first)
-        return False
-
-    def go_on(self, seat: Seat) -> None:
-        """Ask for deliveries again, over the link that it is to be."""
-        if self._link is seat.link:
-            self._changing = False
-            self._grant()
+    def waits_for(self, seat: Seat) -> bool:
+        """Tell whether *seat* is the place it is going to take."""
+        return self._seat is seat and not self._up
 
     def on_attached(self) -> None:
         super().on_attached()
-        self._complained = self._used = False
+        self._complained = False
         if not self.ready.done():
             self.ready.set_result(None)
         self._grant()
@@ -147,6 +139,10 @@ class Receiver(SupervisedLink, Consumer):
         self._unbind()
         error = error_for(Stage.RECEIVER, condition, self._subject)
         if not self.ready.done():
+            if self._name and _VANISHED in condition.description and not self._complained:
+                self._complained = True
+                self._owner.attach_later(self)
+                return
             self._owner.forget(self)
             self.ready.set_exception(error)
             return
@@ -161,7 +157,7 @@ class Receiver(SupervisedLink, Consumer):
 
     def _unbind(self) -> None:
         super()._unbind()
-        self._changing, self._seat = False, None
+        self._seat = None
         self._granting = False
         for delivery in self._held:
             self._remember(delivery)
@@ -174,7 +170,6 @@ class Receiver(SupervisedLink, Consumer):
         """The broker's view of the credit; ours is what counts."""
 
     def on_delivery(self, handle: Any) -> None:
-        self._used = True
         if pn.pn_delivery_aborted(handle):  # the sender gave it up half way
             self._parts = bytearray()
             pn.pn_delivery_settle(handle)
@@ -261,7 +256,7 @@ class Receiver(SupervisedLink, Consumer):
         """Bring the credit to what the window leaves, in steps of a quarter of it."""
         self._granting = False
         link, wire = self._handle, self._wire
-        if link is None or wire is None or not self._up or self._changing:
+        if link is None or wire is None or not self._up:
             return
         have = pn.pn_link_credit(link)
         if self._paused:

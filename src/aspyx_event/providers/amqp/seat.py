@@ -16,17 +16,20 @@ if TYPE_CHECKING:
 
 # Seconds. Artemis answers the last consumer of a shared volatile queue first and deletes the queue some milliseconds
 # later, also from under a consumer that has joined meanwhile, which is never told. So leaving takes a little longer, and
-# who joined and got nothing looks again.
+# who joins looks again.
 VANISHING = 0.1
 
 
 class Seat:
-    """One link of a receiver; the receiver's own, or its successor.
+    """One link of a receiver.
 
-    A link that got nothing for a moment may be at a queue that is no more. A second one is at a queue that lives: the
-    same, which the first link has kept from vanishing, or a new one. Which of them cannot be asked without the right
-    `manage`, so the second link takes over, and the first stays, without credit: leaving a deleted queue, Artemis
-    deletes the new one of that name.
+    The first link may be at a queue that is no more, so nothing is asked for over it. A little later a second one is
+    opened: it is at a queue that lives, the same, which the first link has kept from vanishing, or a new one. Which of
+    them cannot be asked without the right `manage`, so the second one is consumed from, and the first stays without
+    credit: leaving a deleted queue, Artemis deletes the new one of that name.
+
+    Credit that was given is not taken back to change from one to the other: Artemis 2.44 may have a message in hand for
+    the first link then, which it would keep for as long as the link is open.
 
     Attributes:
         link: Of the driver.
@@ -35,7 +38,7 @@ class Seat:
 
     def __init__(self, receiver: Receiver, wire: Wire, link: Any, *, first: Seat | None = None) -> None:
         self._receiver, self.wire, self.link, self._first = receiver, wire, link, first
-        #: It has the receiver's deliveries.
+        #: It has the receiver's deliveries, or is going to have them as far as is known.
         self._current = first is None
         self._open = True
         self.handle = wire.attach(link, self)
@@ -54,38 +57,23 @@ class Seat:
 
     def on_attached(self) -> None:
         if self._first is None:
-            self._receiver.on_attached()
             asyncio.get_running_loop().call_later(VANISHING, self._look_again)
-        elif self._receiver.take_over(self._first, self):
-            self._current, self._first._current = True, False
-            self._first._hand_back()
-        else:
-            self._open = False
-            self.wire.detach(self.handle)
+            return
+        self._current, self._first._current = True, False
+        if not self._receiver.take_seat(self, self._first):
+            self._current = False
+            self.leave()
 
     def _look_again(self) -> None:
-        if self._open and self.wire.alive and self._receiver.hold(self):
-            # Processed before the second attach: what comes over this link comes before its answer, or when it is drained.
-            pn.pn_link_flow(self.handle, pn.pn_link_queued(self.handle) - pn.pn_link_credit(self.handle))
+        if self._open and self.wire.alive and self._receiver.waits_for(self):
             Seat(self._receiver, self.wire, self._receiver.new_link(self.wire.session), first=self)
 
     def on_delivery(self, handle: Any) -> None:
         if self._current:
             self._receiver.on_delivery(handle)
-            return
-        size = pn.pn_delivery_pending(handle)
-        if size:
-            pn.pn_link_recv(self.handle, size)
-        if not pn.pn_delivery_partial(handle):
-            pn.pn_link_advance(self.handle)
+        else:  # without credit nothing is due
             pn.pn_delivery_update(handle, pn.PN_RELEASED)
             pn.pn_delivery_settle(handle)
-        self.wire.wake()
-
-    def _hand_back(self) -> None:
-        """Get what Artemis had given to this link when its credit was taken back, and keeps for it: back to the queue."""
-        if self._open and self.wire.alive and not self._current:
-            pn.pn_link_drain(self.handle, 1)
             self.wire.wake()
 
     def on_flow(self) -> None:
@@ -97,9 +85,9 @@ class Seat:
             if self._first is not None:
                 self._first.leave()
             self._receiver.on_ended(condition)
-        elif self._first is not None:
+        elif self._first is not None and self._first._open:
             logger.info("a second link was refused, the first one stays: %s", condition)
-            self._receiver.go_on(self._first)
+            self._receiver.take_seat(self._first, self._first)
 
     def on_lost(self) -> None:
         self._open = False
