@@ -350,3 +350,22 @@ async def test_declared_listeners_are_attached_before_the_start_is_over(caplog):
         assert [one.attached for one in manager.list_subscriptions()] == [True]
         assert manager.provider.broker.queues("lifecycle.order") == ["declared"]
     assert "started: 1 subscriptions on the local provider" in caplog.text
+
+
+async def test_a_sync_handler_may_stop_a_manager_on_the_programs_own_loop():
+    manager = EventManager(LocalProvider())
+
+    def stops(event: Order) -> None:
+        manager.stop()
+
+    await manager.subscribe(Order, stops, name="l")
+    await manager.send_event(Order(1))
+    await asyncio.wait_for(manager.joined(), 10)
+    assert not manager.running
+
+
+async def test_a_thread_without_a_loop_may_stop_a_manager_and_waits_for_it():
+    manager = EventManager(LocalProvider())
+    await manager.start()
+    await asyncio.to_thread(manager.stop)
+    assert not manager.running

@@ -69,12 +69,17 @@ class Residence:
         await self._host.run(self._start_deaf)
 
     def stop_from_anywhere(self, *, within_handler: bool) -> Coroutine[Any, Any, None]:
-        """Return what stops the engine when it is awaited. Where the manager has a loop of its own and the caller has
-        none, do it now, or let it begin for a handler, which a stop waits for.
+        """Return what stops the engine when it is awaited. Where the caller has no loop, and the manager's runs elsewhere or
+        there is none, do it now, or let it begin for a handler, which a stop waits for.
         """
-        if running_loop() is not None or not (self._host.owns_loop or self._host.loop is None):
+        loop = self._host.loop
+        if running_loop() is not None or (loop is not None and not loop.is_running()):
             return self.stop()
-        if within_handler:
+        if loop is not None and not self._host.owns_loop:
+            stopping = asyncio.run_coroutine_threadsafe(self.stop(), loop)
+            if not within_handler:
+                stopping.result()
+        elif within_handler:
             threading.Thread(target=asyncio.run, args=(self.stop(),), name="aspyx-event-stop").start()
         else:
             asyncio.run(self.stop())
