@@ -1,61 +1,29 @@
-"""Order between handlers, and events processed here and now: what users of EvProc know, rows EP of the features."""
+"""Filters and the order between handlers: what users of EvProc know, rows EP of the features."""
 
 from __future__ import annotations
 
-import asyncio
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from support_core import Recorder, eventually, run_program
+from support_core import Recorder, eventually
+from support_order import Paid, Placed, eventually_letters, lambda_named, manager_of, noting
 
 from aspyx_event import (
-    ANY,
     DeclarationError,
     EventContext,
-    EventException,
     EventListener,
     EventManager,
     GenericEvent,
-    ListenerError,
     LocalProvider,
     Requirement,
     RequirementError,
     Retry,
-    StateError,
-    StopProcessing,
     UnregisteredEventTypeError,
-    event,
     event_handler,
     event_listener,
     header,
     want,
 )
-
-
-@event(name="order.placed")
-@dataclass
-class Placed:
-    number: int = 0
-
-
-@event(name="order.paid")
-@dataclass
-class Paid:
-    number: int = 0
-
-
-def manager_of(*handlers: Any, **options: Any) -> EventManager:
-    return EventManager(LocalProvider(), listeners=[event_handler(ANY)(one) for one in handlers], **options)
-
-
-def noting(notes: list[Any], name: str, answer: Any = None):
-    def handler(event: Any) -> Any:
-        notes.append(name)
-        return answer
-
-    handler.__name__ = name
-    return handler
 
 
 def test_ep_01_ep_02_an_event_is_a_dataclass_with_a_name_and_whatever_fields_it_needs():
@@ -164,13 +132,6 @@ def test_ep_11_a_handler_without_a_want_takes_everything():
     assert notes == [Placed(), Paid(), GenericEvent("x")]
 
 
-def lambda_named(function: Any):
-    def everything(event: Any) -> None:
-        function(event)
-
-    return everything
-
-
 @pytest.mark.parametrize(
     ("make", "words"),
     [
@@ -269,15 +230,6 @@ async def test_ep_16_on_delivery_it_is_isolated_and_becomes_a_dead_letter():
     await manager.stop()
 
 
-async def eventually_letters(manager: EventManager) -> Any:
-    for _ in range(1000):
-        letters = await manager.dead_letters.list()
-        if letters:
-            return letters
-        await asyncio.sleep(0.005)
-    raise AssertionError("no dead letter")
-
-
 def test_ep_17_a_ring_is_an_error_that_names_it():
     manager = EventManager(LocalProvider())
     manager.subscribe(Placed, noting([], "a"), requires="c")
@@ -327,223 +279,6 @@ def test_ep_20_managers_are_independent():
     manager.subscribe(Placed, noting(two, "two"))
     manager.process(Placed())
     assert (one, two) == ([], ["two"])
-
-
-def test_ep_24_ep_29_process_needs_no_loop_and_may_be_called_any_number_of_times():
-    notes: list[str] = []
-    manager = EventManager(LocalProvider(), listeners=[event_handler(Placed)(noting(notes, "a"))])
-    for _ in range(100):
-        assert manager.process(Placed()) is None
-    assert len(notes) == 100
-    assert manager.list_subscriptions()[0].stats.count == 100
-
-
-def test_ep_24_what_a_handler_raises_ends_the_processing():
-    def fails(event: Any) -> None:
-        raise ValueError("no")
-
-    notes: list[str] = []
-    manager = EventManager(LocalProvider())
-    manager.subscribe(Placed, fails)
-    manager.subscribe(Placed, noting(notes, "after"), requires="fails")
-    with pytest.raises(ValueError, match="no"):
-        manager.process(Placed())
-    assert notes == []
-    assert manager.list_subscriptions()[0].stats.failures == 1
-
-
-def test_ep_25_returned_and_yielded_events_are_processed_breadth_first():
-    notes: list[str] = []
-
-    def split(event: Placed):
-        notes.append(f"placed {event.number}")
-        if event.number == 0:
-            yield Placed(1)
-            yield Paid(2)
-
-    def after(event: Placed) -> Any:
-        notes.append(f"after {event.number}")
-        return Paid(9) if event.number == 1 else None
-
-    manager = EventManager(LocalProvider())
-    manager.subscribe(Placed, split)
-    manager.subscribe(Placed, after)
-    manager.subscribe(Paid, lambda event: notes.append(f"paid {event.number}"))
-    manager.process(Placed(0))
-    assert notes == ["placed 0", "after 0", "placed 1", "after 1", "paid 2", "paid 9"]
-
-
-async def test_ep_25_async_generators_may_yield_events_too():
-    seen = Recorder()
-
-    async def split(event: Placed):
-        yield Paid(event.number)
-        await asyncio.sleep(0)
-        yield Paid(event.number + 1)
-
-    async with EventManager(LocalProvider()) as manager:
-        await manager.subscribe(Paid, seen, name="paid")
-        await manager.subscribe(Placed, split)
-        await manager.send_event(Placed(1))
-        await eventually(lambda: len(seen.handled) == 2)
-        assert seen.events == [Paid(1), Paid(2)]
-
-
-@pytest.mark.parametrize("answer", [5, "text", {"a": 1}, [Placed(), 5], object()])
-async def test_ep_25_a_handler_that_returns_something_else_is_told(answer):
-    manager = EventManager(LocalProvider())
-    await manager.subscribe(Placed, noting([], "wrong", answer))
-    with pytest.raises(ListenerError, match=r"'wrong' returned .*a handler returns an event, several, or None"):
-        await manager.process_async(Placed())
-    await manager.send_event(Placed())
-    [letter] = await eventually_letters(manager)
-    assert letter.cause.type.endswith("ListenerError")
-    await manager.stop()
-
-
-@pytest.mark.parametrize("answer", [None, [], (), False, ""])
-def test_ep_25_nothing_is_nothing(answer):
-    manager = EventManager(LocalProvider())
-    manager.subscribe(Placed, noting([], "nothing", answer))
-    assert manager.process(Placed()) is None
-
-
-def test_ep_26_stop_processing_stops_this_event_and_not_those_returned_before():
-    notes: list[str] = []
-
-    def stops(event: Any) -> None:
-        raise StopProcessing
-
-    manager = EventManager(LocalProvider())
-    manager.subscribe(Placed, noting(notes, "first", [Paid()]))
-    manager.subscribe(Placed, stops)
-    manager.subscribe(Placed, noting(notes, "never"))
-    manager.subscribe(Paid, noting(notes, "paid"))
-    assert manager.process(Placed()) is None
-    assert notes == ["first", "paid"]
-
-
-@pytest.mark.parametrize("value", [403, None, False])
-def test_ep_27_stop_processing_with_a_value_answers_at_once(value):
-    notes: list[str] = []
-
-    def stops(event: Any) -> None:
-        raise StopProcessing(value)
-
-    manager = EventManager(LocalProvider())
-    manager.subscribe(Placed, noting(notes, "first", [Paid()]))
-    manager.subscribe(Placed, stops)
-    manager.subscribe(Paid, noting(notes, "paid"))
-    assert manager.process(Placed()) is value
-    assert notes == ["first"]
-
-
-def test_ep_28_stop_processing_is_no_event_exception():
-    assert not issubclass(StopProcessing, EventException)
-    assert issubclass(RequirementError, EventException)
-    with pytest.raises(TypeError, match="one value at most"):
-        StopProcessing(1, 2)
-
-
-def test_ep_30_a_handler_may_process_another_event_and_subscribe():
-    notes: list[str] = []
-    manager = EventManager(LocalProvider())
-
-    def nested(event: Placed) -> None:
-        manager.process(Paid(event.number))
-        manager.subscribe(Placed, noting(notes, "late"))
-
-    manager.subscribe(Placed, nested)
-    manager.subscribe(Paid, noting(notes, "paid"))
-    manager.process(Placed())
-    assert notes == ["paid"]
-    manager.process(Placed())
-    assert notes[:3] == ["paid", "paid", "late"]
-
-
-def test_ep_32_a_decorated_function_stays_what_it_was():
-    @want("order.placed")
-    @event_handler(Placed, requires=Requirement("x", optional=True))
-    def handler(event: Any) -> str:
-        return f"called with {event}"
-
-    assert handler(1) == "called with 1"
-
-
-def test_ep_34_an_authorisation_check_stops_the_work():
-    notes: list[str] = []
-
-    def authorise(event: Placed) -> None:
-        if event.number < 0:
-            raise StopProcessing(403)
-
-    manager = EventManager(LocalProvider())
-    manager.subscribe(Placed, noting(notes, "work"), requires="authorise")
-    manager.subscribe(Placed, authorise)
-    assert manager.process(Placed(-1)) == 403
-    assert manager.process(Placed(1)) is None
-    assert notes == ["work"]
-
-
-def test_async_handlers_are_run_on_the_loop_of_the_manager_where_there_is_none():
-    notes: list[Any] = []
-
-    async def handler(event: Placed) -> Any:
-        await asyncio.sleep(0)
-        notes.append(event)
-        return [Paid(event.number)]
-
-    manager = EventManager(LocalProvider())
-    manager.subscribe(Placed, handler)
-    manager.subscribe(Paid, lambda event: notes.append(event))
-    manager.process(Placed(1))
-    assert notes == [Placed(1), Paid(1)]
-    manager.stop()
-
-
-async def test_process_with_an_async_handler_inside_a_loop_says_what_to_do():
-    seen = Recorder()
-    manager = EventManager(LocalProvider(), listeners=[event_handler(Placed, name="l")(_forward(seen))])
-    with pytest.raises(StateError, match=r"await manager.process_async"):
-        manager.process(Placed())
-    await manager.process_async(Placed(3))
-    assert seen.events == [Placed(3)]
-    await manager.stop()
-
-
-def _forward(seen: Recorder):
-    async def handler(event: Any, context: EventContext) -> None:
-        await seen(event, context)
-
-    return handler
-
-
-def test_a_plain_script_joins_until_a_handler_stops_it(tmp_path):
-    result = run_program(
-        """
-        from dataclasses import dataclass
-        from aspyx_event import EventManager, LocalProvider, event
-
-        @event()
-        @dataclass
-        class Tick:
-            number: int
-
-        manager = EventManager(LocalProvider())
-
-        def on_tick(tick):
-            if tick.number == 3:
-                manager.stop()
-                return None
-            return Tick(tick.number + 1)
-
-        manager.subscribe(Tick, on_tick)
-        manager.send_event(Tick(0))
-        print(manager.join(10), manager.running)
-        """,
-        tmp_path,
-    )
-    assert (result.stdout, result.stderr) == ("True False\n", "")
 
 
 def test_chains_that_disagree_are_refused():

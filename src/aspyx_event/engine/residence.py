@@ -72,10 +72,11 @@ class Residence:
         """Return what stops the engine when it is awaited. Where the caller has no loop, and the manager's runs elsewhere or
         there is none, do it now, or let it begin for a handler, which a stop waits for.
         """
-        loop = self._host.loop
+        # In this order: another stop may take both away meanwhile.
+        owned, loop = self._host.owns_loop, self._host.loop
         if running_loop() is not None or (loop is not None and not loop.is_running()):
             return self.stop()
-        if loop is not None and not self._host.owns_loop:
+        if loop is not None and not owned:
             stopping = asyncio.run_coroutine_threadsafe(self.stop(), loop)
             if not within_handler:
                 stopping.result()
