@@ -88,7 +88,9 @@ def _latency(plan: Plan, outcome: Outcome, path: Path) -> Path | None:
             )
         panel.set_xscale("log")
         panel.xaxis.set_major_formatter("{x:g}")
+        panel.xaxis.set_minor_formatter("")  # less than a decade would get labels on top of each other
         panel.margins(x=0.22)
+        panel.set_xlim(right=panel.get_xlim()[1] * 1.3)
         _names(panel, rows)
         panel.set_title(f"{title}: p50 and p99", fontsize=10)
     return save(made, path)
@@ -108,7 +110,7 @@ def _inside(plan: Plan, outcome: Outcome, path: Path) -> Path | None:
         rates = [Spread.of([one.rate for one in outcome.results[each.key][END_TO_END]]) for each in rows]
         panel.set_xscale("log")
         _bars(panel, rows, rates, "{:,.0f}")
-        panel.set_xlim(right=max(rate.high for rate in rates) * 12)
+        panel.set_xlim(min(rate.low for rate in rates) / 10, max(rate.high for rate in rates) * 12)
         panel.set_title(titles[group], fontsize=10)
     return save(made, path)
 

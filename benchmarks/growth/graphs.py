@@ -59,7 +59,7 @@ def _curves(panel: Any, case: Case, points: Points) -> None:
     panel.set_xticks(places, [f"{one:,}" for one in case.points])
     panel.set_xlabel(case.axis)
     panel.set_ylabel(case.unit)
-    if case.key in ("bodies", "concurrency"):
+    if case.key in ("bodies", "concurrency", "processes"):
         panel.set_yscale("log")
     else:
         panel.set_ylim(bottom=0)
@@ -67,7 +67,9 @@ def _curves(panel: Any, case: Case, points: Points) -> None:
         panel.plot(places, [200 * one for one in case.points], ":", color="#64748b", label="200 × concurrency")
     if case.key == "backlog":
         panel.set_ylim(0, max(5.0, 1.4 * max(one[case.figure] for each in points.values() for one in each.values())))
-        panel.axhline(CREDIT * MESSAGE_SIZE / 1e6, ls=":", color="#64748b", label="credit × message size")
+        for color, figures in zip(_COLORS, points.values(), strict=False):
+            allowed = figures[case.points[0]][case.figure] + CREDIT * MESSAGE_SIZE / 1e6
+            panel.axhline(allowed, ls=":", color=color, label="the first and credit × message size")
 
 
 def _memory(panel: Any, points: Points) -> None:
