@@ -30,8 +30,8 @@ _NO_CALL = (
 )
 _TEST_BROKER = "an event would have to cost five times what the codec alone costs, and does much beside that; the next line tells what"
 _THREADS = (
-    "that is what two threads cost in Python when each has a core: a bare run_in_executor takes 25 us where both are held on one "
-    "core, and 28 or 101 us, from run to run, where they hand the interpreter's lock from core to core; about 20 us are ours"
+    "that is what two threads cost in Python when each has a core: a bare run_in_executor takes 25 microseconds where both are held on one "
+    "core, and 28 or 101, from run to run, where they hand the interpreter's lock from core to core; about 20 are ours"
 )
 _IMPORTED = (
     "asyncio, which neither of the two loads and which has a row of its own above, takes a third of it; the rest is 74 modules, "
