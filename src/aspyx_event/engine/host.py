@@ -14,6 +14,8 @@ from .receipts import Completed
 T = TypeVar("T")
 Work = Callable[[], Coroutine[Any, Any, T]]
 logger = logging.getLogger("aspyx.event")
+#: Seconds that a loop of ours waits for what others wait for, before it ends.
+_LAST_WORDS = 1.0
 
 
 def running_loop() -> asyncio.AbstractEventLoop | None:
@@ -28,6 +30,8 @@ class LoopHost:
         self.loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
+        #: What other threads wait for on a loop of ours; the loop ends after it.
+        self._awaited: set[asyncio.Task[Any]] = set()
 
     @property
     def owns_loop(self) -> bool:
@@ -83,26 +87,39 @@ class LoopHost:
                 "`await manager.stop()`) inside that loop, and start again in the new one"
             )
         if running is not None:
-            return asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work(), loop))
+            return asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._noted(work), loop))
         if not loop.is_running():
             # The caller's own loop, between two run_until_complete().
             return Completed(loop.run_until_complete(work()))
-        return Completed(asyncio.run_coroutine_threadsafe(work(), loop).result())
+        return Completed(asyncio.run_coroutine_threadsafe(self._noted(work), loop).result())
+
+    async def _noted(self, work: Work[T]) -> T:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101  this runs in one
+        self._awaited.add(task)
+        try:
+            return await work()
+        finally:
+            self._awaited.discard(task)
 
     def _start_thread(self) -> asyncio.AbstractEventLoop:
         loop, ready = asyncio.new_event_loop(), threading.Event()
-        self._thread = threading.Thread(target=_run_loop, args=(loop, ready), name="aspyx-event-loop", daemon=True)
+        self._thread = threading.Thread(
+            target=_run_loop, args=(loop, ready, self._awaited), name="aspyx-event-loop", daemon=True
+        )
         self._thread.start()
         ready.wait()
         return loop
 
 
-def _run_loop(loop: asyncio.AbstractEventLoop, ready: threading.Event) -> None:
+def _run_loop(loop: asyncio.AbstractEventLoop, ready: threading.Event, awaited: set[asyncio.Task[Any]]) -> None:
     asyncio.set_event_loop(loop)
     loop.call_soon(ready.set)
     try:
         loop.run_forever()
     finally:
+        if awaited:  # a second stop, that joined the first one, is about to be told of its end
+            loop.run_until_complete(asyncio.wait(set(awaited), timeout=_LAST_WORDS))
         for task in asyncio.all_tasks(loop):
             task.cancel()
         loop.run_until_complete(loop.shutdown_asyncgens())
