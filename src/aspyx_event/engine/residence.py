@@ -37,6 +37,7 @@ class Residence:
 
         #: Set once the engine was stopped.
         self.ended = threading.Event()
+        self._stopping = threading.Lock()
 
     def furnish(self, engine: Engine) -> None:
         """Take the engine in; the other half of the constructor, because an engine needs `control`."""
@@ -81,10 +82,15 @@ class Residence:
             if not within_handler:
                 stopping.result()
         elif within_handler:
-            threading.Thread(target=asyncio.run, args=(self.stop(),), name="aspyx-event-stop").start()
+            threading.Thread(target=self._stop_here, name="aspyx-event-stop").start()
         else:
-            asyncio.run(self.stop())
+            self._stop_here()
         return Finished()
+
+    def _stop_here(self) -> None:
+        # One after the other: the end of the first takes the loop away that a second one would ask.
+        with self._stopping:
+            asyncio.run(self.stop())
 
     async def stop(self) -> None:
         """Stop the engine; from any loop. Does not raise."""
