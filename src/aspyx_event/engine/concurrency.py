@@ -13,6 +13,8 @@ from ..log_fields import log_fields
 from ..providers.base import Delivery
 
 logger = logging.getLogger("aspyx.event")
+#: Deliveries that a worker handles in one go, at most.
+_TURN = 32
 Handle = Callable[[Delivery], Awaitable[None]]
 
 
@@ -137,7 +139,12 @@ class Lanes:
     async def _work(self) -> None:
         ready, tasks = self._ready, self._tasks
         myself = cast("asyncio.Task[None]", asyncio.current_task())
+        handled = 0
         while not self._closing:
+            handled += 1
+            if not handled % _TURN:  # handlers that never wait would keep the loop from everything else
+                await asyncio.sleep(0)
+                continue  # it may be closed now
             if not ready:
                 idle = self._loop.create_future()
                 self._idle.append(idle)
