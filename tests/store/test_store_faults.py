@@ -115,6 +115,22 @@ async def test_a_database_that_is_none_is_refused_at_start(tmp_path):
     assert not manager.running
 
 
+def test_what_cannot_be_opened_leaves_no_thread_behind_that_talks_to_a_closed_loop(tmp_path, monkeypatch):
+    complaints = []
+    monkeypatch.setattr(threading, "excepthook", lambda found: complaints.append(found.exc_value))
+    before = set(threading.enumerate())
+
+    async def fail() -> None:
+        with pytest.raises(StoreUnavailableError):
+            await SqlEventStore(f"sqlite:///{tmp_path}/missing/events.db").start()
+        own = set(threading.enumerate()) - before
+        assert not [one for one in own if "connection_worker" in one.name], own
+
+    for _ in range(20):
+        asyncio.run(fail())
+    assert not complaints
+
+
 async def test_a_manager_starts_when_its_database_is_there_at_last(sqlite_url):
     manager = EventManager(LocalProvider(), store=SqlEventStore(sqlite_url), persist=True)
     file_of(sqlite_url).mkdir()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ...exceptions import DeclarationError, EventStoreError, MissingDriverError, StoreUnavailableError
+from .sqlite import connect as connect_sqlite
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL
@@ -187,7 +188,10 @@ class Database:
                 raise DeclarationError(
                     f"{self._given!r}: a SQLite database in memory ends with its connection; use MemoryEventStore, or a file"
                 )
-            return {"connect_args": {"timeout": self._timeout}}
+            options: dict[str, Any] = {"timeout": self._timeout}
+            if url.drivername == "sqlite+aiosqlite":
+                options["async_creator_fn"] = connect_sqlite
+            return {"connect_args": options}
         if url.drivername == "postgresql+asyncpg":
             named = {"application_name": "aspyx_event"}
             return {
