@@ -204,6 +204,11 @@ class Envelope:
         """True once there are bytes; False while a lazy envelope was not read."""
         return self._body is not None
 
+    @property
+    def length(self) -> int:
+        """Bytes of the body; 0 while a lazy envelope was not read."""
+        return 0 if self._body is None else len(self._body)
+
     def get_body(self) -> str:
         """Return the body as text, undecodable bytes replaced."""
         return self.body.decode("utf-8", "replace")

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from .canonical import canonical_json, content_hash
 from .exceptions import DeclarationError, UnregisteredEventTypeError
+from .free_form import FreeFormEvent, is_cloudevent_class
 from .names import check_name, uri_reference
 
 C = TypeVar("C", bound=type)
@@ -49,6 +50,8 @@ class EventDescriptor:
         declared_schema: The JSON Schema that ``@event`` was given; None where the class is all there is.
         source: Where events of this class happen, a URI reference; "" is the manager's.
         wire_version: The version as it travels.
+        self_described: The class is `CloudEvent`.
+        free_form: Instances have names of their own: the class is a `FreeFormEvent`.
     """
 
     type: type
@@ -63,9 +66,13 @@ class EventDescriptor:
     declared_schema: dict[str, Any] | None = field(default=None, compare=False, repr=False)
     source: str = ""
     wire_version: str = field(init=False, compare=False, repr=False)
+    self_described: bool = field(init=False, compare=False, repr=False)
+    free_form: bool = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "wire_version", str(self.version))
+        object.__setattr__(self, "self_described", is_cloudevent_class(self.type))
+        object.__setattr__(self, "free_form", issubclass(self.type, FreeFormEvent))
 
     @property
     def schema(self) -> dict[str, Any]:

@@ -18,7 +18,6 @@ from .context import current_context
 from .contracts.methods import ContractMethods
 from .engine.core import Engine
 from .engine.failures import ExceptionHandling, FailureReporter
-from .engine.host import running_loop
 from .engine.memory_methods import MemoryMethods
 from .engine.reacting_methods import ReactingMethods
 from .engine.receipts import Operation, Receipt
@@ -233,13 +232,13 @@ class EventManager(_EarlierNames, ContractMethods, MemoryMethods, ReactingMethod
             StateError: the manager is stopped.
             ProviderError: without a running loop only, else from the receipt: not confirmed.
         """
-        self._residence.check_usable()
-        descriptor = self._engine.events.of(event)
+        residence, engine = self._residence, self._engine
+        running = residence.enter()
+        descriptor = engine.events.of(event)
         # Inside a handler nobody may wait for handlers: it could wait for itself.
-        running = running_loop()
         wait_handled = running is None and current_context() is None
         options = NO_OPTIONS
-        channel = None if topic is None else self._engine.binder.channel(topic, event)
+        channel = None if topic is None else engine.binder.channel(topic, event)
         if (
             key is not None
             or delay
@@ -260,10 +259,8 @@ class EventManager(_EarlierNames, ContractMethods, MemoryMethods, ReactingMethod
                 durable=channel.keeps if channel is not None else None,
             )
             check_options(options, self.provider)
-        envelope = self._engine.factory.make(event, descriptor, headers, options)
-        return Receipt(
-            self._residence.send(envelope, descriptor, running), self._residence.report, envelope, descriptor
-        )
+        envelope = engine.factory.make(event, descriptor, headers, options)
+        return Receipt(residence.send(envelope, descriptor, running), residence.report, envelope, descriptor)
 
     def subscribe(
         self,

@@ -11,7 +11,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextvars import Context, copy_context
 from functools import lru_cache, partial
-from types import CoroutineType
 from typing import Any, Protocol, TypeVar
 
 from aspyx.reflection import Decorators
@@ -107,25 +106,37 @@ class Continuation:
 
     def __await__(self) -> Generator[Any, Any, None]:
         self.taken = True
-        if self._context is None:
-            return self._work.__await__()
-        return in_context(self._context, self._work.__await__())
+        steps = self._work.__await__()
+        return steps if self._context is None else _in_context(self._context, steps)
 
 
-def in_context(context: Context, steps: Generator[Any, Any, Any]) -> Generator[Any, Any, None]:
-    """Take the steps of *steps* in *context*, and in the task of whoever awaits this, like a call."""
-    step: Callable[[], Any] = partial(next, steps)
+def in_context(context: Context, steps: Any, waits_for: Any) -> Generator[Any, Any, None]:
+    """Take the further steps of *steps* in *context*, and in the task of whoever awaits this, like a call.
+
+    Args:
+        context: The context variables.
+        steps: A coroutine, or what `__await__` gives.
+        waits_for: What its first step waits for.
+    """
     while True:
-        try:
-            waits_for = context.run(step)
-        except StopIteration:
-            return
         try:
             yield waits_for
         except BaseException as error:  # noqa: BLE001  a cancellation too: the steps decide what comes of it
             step = partial(steps.throw, error)
         else:
-            step = partial(next, steps)
+            step = partial(steps.send, None)
+        try:
+            waits_for = context.run(step)
+        except StopIteration:
+            return
+
+
+def _in_context(context: Context, steps: Generator[Any, Any, Any]) -> Generator[Any, Any, None]:
+    try:
+        waits_for = context.run(next, steps)
+    except StopIteration:
+        return
+    yield from in_context(context, steps, waits_for)
 
 
 class _Done:
@@ -155,23 +166,35 @@ def _continue(work: Awaitable[Any] | None, envelope: Envelope, caller: Callable[
 async def _finish(result: Any, error: Exception | None, envelope: Envelope, mark: Continuation | None) -> None:
     """Await what an interceptor returned, then what it started and left un-awaited; raise what it raised."""
     try:
-        if type(result) is CoroutineType or inspect.isawaitable(result):
+        if inspect.isawaitable(result):
             await result
     except Exception as failed:  # noqa: BLE001  raised below, after the rest has ended
         error = failed
-    left: list[Continuation] = []
+    await _finish_left(_left(envelope, mark), error)
+
+
+async def _finish_left(left: Sequence[Continuation], error: Exception | None) -> None:
+    for item in left:
+        try:
+            await item
+        except Exception as failed:  # noqa: BLE001  raised below, after the rest has ended
+            error = error or failed
+    if error is not None:
+        raise error
+
+
+def _left(envelope: Envelope, mark: Continuation | None) -> Sequence[Continuation]:
+    """Return what was started since *mark* and not awaited, in its order, and take it off the envelope."""
     latest, envelope.pending = envelope.pending, mark
+    if latest is None or (latest.taken and latest.before is mark):
+        return ()
+    left: list[Continuation] = []
     while latest is not None and latest is not mark:
         if not latest.taken:
             left.append(latest)
         latest = latest.before
-    for item in reversed(left):
-        try:
-            await item
-        except Exception as failed:  # noqa: BLE001
-            error = error or failed
-    if error is not None:
-        raise error
+    left.reverse()
+    return left
 
 
 class InterceptorLink:
@@ -181,7 +204,26 @@ class InterceptorLink:
 
     def __init__(self, interceptor: EnvelopePipeline, following: Link) -> None:
         interceptor.next = following
-        self.send, self.handle = partial(_run, interceptor.send), partial(_run, interceptor.handle)
+        self.send, self.handle = _runs(interceptor.send), _runs(interceptor.handle)
+
+
+def _runs(method: Callable[..., Any]) -> Callable[[Envelope, Any], Awaitable[Any] | None]:
+    return partial(_run_async if inspect.iscoroutinefunction(method) else _run, method)
+
+
+async def _run_async(method: Callable[..., Any], envelope: Envelope, descriptor: Any, /) -> None:
+    """Run an interceptor's async method, then what it started and did not await."""
+    mark, error = envelope.pending, None
+    try:
+        await method(envelope, descriptor)
+    except Exception as failed:
+        if envelope.pending is mark:
+            raise
+        error = failed
+    if error is not None or envelope.pending is not mark:
+        left = _left(envelope, mark)
+        if left or error is not None:
+            await _finish_left(left, error)
 
 
 def _run(method: Callable[..., Any], envelope: Envelope, descriptor: Any, /) -> Awaitable[Any] | None:
@@ -220,11 +262,8 @@ class Chain:
         self._end = _End(publish, invoke)
         self._interceptors: list[EnvelopePipeline] = []
         self._first: Link = self._end
-
-    @property
-    def plain(self) -> bool:
-        """True without interceptors."""
-        return self._first is self._end
+        #: There are no interceptors.
+        self.plain = True
 
     def send(self, envelope: Envelope, event_descriptor: EventDescriptor, /) -> Awaitable[Any] | None:
         return self._first.send(envelope, event_descriptor)
@@ -254,12 +293,13 @@ class Chain:
         self._interceptors = joined
         for interceptor in reversed(interceptors):
             self._first = InterceptorLink(interceptor, self._first)
+        self.plain = self._first is self._end
 
     def release(self) -> None:
         """Take the interceptors out, so that another manager may use them."""
         for interceptor in self._interceptors:
             vars(interceptor).pop("next", None)
-        self._interceptors, self._first = [], self._end
+        self._interceptors, self._first, self.plain = [], self._end, True
 
 
 def envelope_pipeline(order: int | type = 0) -> Callable[[C], C]:

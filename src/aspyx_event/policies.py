@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from .exceptions import DeclarationError
+
+if TYPE_CHECKING:
+    from .envelope import Envelope
 
 
 class AckPolicy(Enum):
@@ -58,10 +61,11 @@ class Limits:
         if min(self.body, self.headers, self.header_bytes) < 1:
             raise DeclarationError("Limits: body, headers and header_bytes are numbers > 0")
 
-    def exceeded(self, body: bytes, headers: Mapping[str, str]) -> str:
-        """Return what exceeds a limit, "" where nothing does."""
-        if len(body) > self.body:
-            return f"its body has {len(body):,} bytes, {self.body:,} are the limit (Limits.body)"
+    def exceeded(self, envelope: Envelope) -> str:
+        """Return what exceeds a limit, "" where nothing does. An object that travels as it is has no size."""
+        headers, length = envelope.headers, envelope.length
+        if length > self.body:
+            return f"its body has {length:,} bytes, {self.body:,} are the limit (Limits.body)"
         if len(headers) > self.headers:
             return f"it has {len(headers)} headers, {self.headers} are the limit (Limits.headers)"
         # Twice for every event, so the quickest way to add them up: half the time of adding up lengths.

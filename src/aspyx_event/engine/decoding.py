@@ -98,13 +98,14 @@ class Handling:
 
     def __init__(self, decoder: Decoder, filter: Filter | None, call: Call) -> None:  # noqa: A002
         self._decoder, self._filter, self._call = decoder, filter, call
+        self._decode = decoder.decode
         self._plain = filter is None and not decoder.skips_nameless
 
     def __call__(self, envelope: Envelope, context: EventContext) -> Awaitable[Any] | None:
         if not self._plain and not self._wants(envelope, context):
             return None
         if envelope.event is None:
-            envelope.event = self._decoder.decode(envelope)
+            envelope.event = self._decode(envelope)
         if context.guard is not None:
             context.guard()
         return self._call(envelope.event, context)

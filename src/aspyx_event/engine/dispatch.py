@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable
 
 from ..clock import Clock
 from ..context import EventContext
-from ..envelope import CE_PREFIX, TRACE_HEADERS, Envelope
+from ..envelope import CE_ID, CE_PREFIX, CE_TYPE, TRACE_HEADERS, Envelope
 from ..exceptions import (
     CodecError,
     HeaderError,
@@ -67,6 +68,8 @@ class Dispatcher:
         #: than were handled at once, here and in a few processes beside. Each costs a round trip to the broker.
         self._suspects = min(bindings[0].prefetch, max(10, 2 * concurrency)) if ledger else 0
         self._stopping = asyncio.Event()
+        #: A delivery needs nothing but its handlers.
+        self._plain = observer is None and policy is not AckPolicy.BEFORE and not rest and len(bindings) == 1
         #: The handlers, in their order. Replaced as a whole.
         self.steps: tuple[Step, ...] = ()
 
@@ -83,8 +86,13 @@ class Dispatcher:
         """End waits for a further attempt; their deliveries are released and come again."""
         self._stopping.set()
 
-    async def dispatch(self, delivery: Delivery) -> None:
-        """Handle one delivery; settle it when it is done, dead, or to be handed back."""
+    def dispatch(self, delivery: Delivery) -> Awaitable[None]:
+        """Return what handles one delivery, and settles it when it is done, dead, or to be handed back."""
+        if self._plain and not self._suspects:
+            return self._handle(delivery, self._bindings[0])
+        return self._dispatch(delivery)
+
+    async def _dispatch(self, delivery: Delivery) -> None:
         if self._observer is not None and isinstance(delivery, ObservedDelivery):
             delivery.take()
         binding = self._bindings[0] if len(self._bindings) == 1 else delivery.binding
@@ -113,9 +121,9 @@ class Dispatcher:
                 hold.release()
 
     async def _handle(self, delivery: Delivery, binding: Binding) -> None:
-        received, steps = delivery.received, self.steps
-        passage = Passage(delivery, binding, steps, manual=self._policy is AckPolicy.MANUAL)
-        exceeded = self._limits.exceeded(received.body if received.encoded else b"", received.headers)
+        steps = self.steps
+        passage = Passage(delivery, binding, steps, self._policy is AckPolicy.MANUAL)
+        exceeded = self._limits.exceeded(delivery.received)
         if exceeded:
             await self._refuse(passage, exceeded)
             return
@@ -123,7 +131,14 @@ class Dispatcher:
             for step in steps:
                 if passage.finished and step.name in passage.finished:
                     continue
-                if not await self._through(step, passage):
+                context = passage.context(step, passage.attempt_of(step))
+                error = await step.attempts.run(context)
+                if error is not None:
+                    recovered = await self._again(step, passage, context, error)
+                    if recovered is None:
+                        return
+                    context = recovered
+                if not self._passed(step, passage, context):
                     return
             if passage.settle is None:
                 delivery.ack()
@@ -138,31 +153,36 @@ class Dispatcher:
         await self._note(first, too_large, context)
         await self._give_up(first, passage, too_large, context.attempt)
 
-    async def _through(self, step: Step, passage: Passage) -> bool:
-        """Take a delivery through one handler; True if it is the next one's turn, False if it is settled."""
-        delivery, attempt = passage.delivery, passage.attempt_of(step)
+    async def _again(
+        self, step: Step, passage: Passage, context: EventContext, failed: Exception
+    ) -> EventContext | None:
+        """Do what is to be done after an attempt that failed; return the context of one that succeeded, None if the
+        delivery is settled.
+        """
+        delivery, error = passage.delivery, failed
         while True:
-            context = passage.context(step, attempt)
-            error = await step.attempts.run(context)
-            if error is None:
-                return self._passed(step, passage, context)
             step.stats.note(context.event_id)
             await self._note(step, error, context)
             if context.settled:
-                return False
+                return None
+            attempt = context.attempt
             delay = self._delay(step, error, attempt)
             if delay is None:
                 await self._give_up(step, passage, error, attempt)
-                return False
-            attempt += 1
+                return None
             if step.retry.mode is RetryMode.DELAYED:
                 if isinstance(delivery, ObservedDelivery):
                     delivery.begin(Settlement.RETRY, step.descriptor)
-                await self._replace(step, delivery, self._next_try(step, passage, attempt, delay))
-                return False
+                await self._replace(step, delivery, self._next_try(step, passage, attempt + 1, delay))
+                return None
             if await self._wait(delay):
                 delivery.release()
-                return False
+                return None
+            context = passage.context(step, attempt + 1)
+            again = await step.attempts.run(context)
+            if again is None:
+                return context
+            error = again
 
     def _next_try(self, step: Step, passage: Passage, attempt: int, delay: float) -> Outgoing:
         received = passage.delivery.received
@@ -176,7 +196,8 @@ class Dispatcher:
             step.stats.skipped += 1
             passage.skipped.add(step.name)
             return True
-        step.stats.succeeded(context.event_id, context.event_name or step.descriptor.event.name)
+        headers = context.envelope.headers
+        step.stats.succeeded(headers.get(CE_ID, ""), headers.get(CE_TYPE) or step.descriptor.event.name)
         if len(passage.steps) > 1:
             passage.finished.append(step.name)
         if context.stopped:

@@ -9,7 +9,6 @@ from ..contracts.upcasters import VersionedDecoding
 from ..envelope import CE_TYPE, CE_VERSION, CONTENT_TYPE, Envelope
 from ..events import EventDescriptor
 from ..exceptions import DecodeError
-from ..free_form import is_cloudevent_class
 
 
 class Reader:
@@ -21,6 +20,7 @@ class Reader:
 
     def __init__(self, codec: Codec) -> None:
         self._codec, self._versions = codec, VersionedDecoding(codec)
+        self._content_type = codec.content_type
 
     def prepare(self, descriptor: EventDescriptor) -> None:
         """Check what older payloads of an event are read with.
@@ -37,7 +37,7 @@ class Reader:
             DecodeError: a structured event that cannot be read, which is why a provider handed it over as it came.
         """
         content_type = envelope.headers.get(CONTENT_TYPE)
-        if content_type is None or content_type == self._codec.content_type:
+        if content_type is None or content_type == self._content_type:
             return envelope
         from ..cloudevents.formats import is_structured
         from ..cloudevents.messaging import from_envelope, to_stomp
@@ -53,12 +53,14 @@ class Reader:
         Raises:
             DecodeError: the body is not of the described class, or the message says that it is another event.
         """
-        envelope = self.binary(envelope)
         headers = envelope.headers
+        if headers.get(CONTENT_TYPE) != self._content_type:
+            envelope = self.binary(envelope)
+            headers = envelope.headers
         stated = headers.get(CE_TYPE)
         if stated and stated != descriptor.name:
             raise DecodeError(f"event {descriptor.name!r}: the message says that it is a {stated!r}, unknown here")
-        if is_cloudevent_class(descriptor.type):
+        if descriptor.self_described:
             from ..cloudevents.messaging import from_envelope
 
             return from_envelope(envelope)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Generator
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ..envelope import Envelope
 from ..events import EventDescriptor
@@ -72,7 +72,7 @@ class Operation(Generic[T]):
 
     def __init__(self, future: asyncio.Future[T] | Completed[T] | Underway, report: Report | None) -> None:
         # What is under way has all that is used of a future here.
-        self._future = cast("asyncio.Future[T] | Completed[T]", future)
+        self._future: asyncio.Future[T] | Completed[T] = future  # type: ignore[assignment]
         self._report, self._taken = report, False
 
     def __await__(self) -> Generator[object, None, T]:
@@ -118,13 +118,9 @@ class Operation(Generic[T]):
 
 
 class Receipt(Operation[None]):
-    """What `send_event` returns. Awaiting it means: the provider has taken responsibility for the event.
+    """What `send_event` returns. Awaiting it means: the provider has taken responsibility for the event."""
 
-    Attributes:
-        id: The event's id, the one that its listeners see.
-    """
-
-    __slots__ = ("_descriptor", "_envelope", "id")
+    __slots__ = ("_descriptor", "_envelope")
 
     def __init__(
         self,
@@ -133,9 +129,15 @@ class Receipt(Operation[None]):
         envelope: Envelope,
         descriptor: EventDescriptor,
     ) -> None:
-        super().__init__(future, report)
-        self.id = envelope.id
+        # Not by way of the base, which is a call more for each event.
+        self._future = future  # type: ignore[assignment]
+        self._report, self._taken = report, False
         self._envelope, self._descriptor = envelope, descriptor
+
+    @property
+    def id(self) -> str:
+        """The event's id, the one that its listeners see."""
+        return self._envelope.id
 
     @property
     def record(self) -> StoredEvent:

@@ -48,15 +48,24 @@ class Residence:
     def running(self) -> bool:
         return self._lifecycle.state is State.STARTED
 
+    def enter(self) -> asyncio.AbstractEventLoop | None:
+        """Return the loop that runs in this thread, None where there is none; for a use of the manager.
+
+        Raises:
+            StateError: it was stopped or lost its loop.
+        """
+        if self._lifecycle.state is not State.STARTED:
+            self.check_usable()
+        return running_loop()
+
     def check_usable(self) -> None:
         """Raise for a manager that was stopped or lost its loop.
 
         Raises:
             StateError: it was.
         """
-        if self._lifecycle.state is not State.STARTED:
-            self._lifecycle.check_usable()
-            self._forget_ended_loop()
+        self._lifecycle.check_usable()
+        self._forget_ended_loop()
 
     async def start(self) -> None:
         """Start the engine, or join the start under way; from any loop."""
@@ -119,7 +128,7 @@ class Residence:
             descriptor: Of its event.
             running: The loop that runs in this thread, which the caller knows already.
         """
-        if running is not self._host.bind():
+        if running is not (self._host.loop or self._host.bind()):
             return self._host.run(lambda: self._send_on_loop(envelope, descriptor))
         if self._lifecycle.state is State.NEW:
             return self._send_at_start(envelope, descriptor)

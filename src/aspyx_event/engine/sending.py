@@ -35,7 +35,7 @@ from ..envelope import (
 )
 from ..events import EventDescriptor
 from ..exceptions import LimitExceededError, UnsupportedError
-from ..free_form import FreeFormEvent, SelfDescribed, is_cloudevent_class
+from ..free_form import FreeFormEvent, SelfDescribed
 from ..names import uri_reference
 from ..observing import Observer
 from ..pipeline import Chain
@@ -68,18 +68,17 @@ class Publish:
         Raises:
             LimitExceededError: it is.
         """
-        # Here, because interceptors may have made it larger. An object that travels as it is has no size.
-        exceeded = self._limits.exceeded(envelope.body if envelope.encoded else b"", envelope.headers)
+        exceeded = self._limits.exceeded(envelope)
         if exceeded:
             raise LimitExceededError(f"event {descriptor.name!r} (id {envelope.id}): too large: {exceeded}")
 
     def send(self, envelope: Envelope, descriptor: EventDescriptor, /) -> asyncio.Future[None]:
-        self.check(envelope, descriptor)
+        self.check(envelope, descriptor)  # here, because interceptors may have made it larger
         options = envelope.options
         message = Outgoing(
             address=descriptor.name,
             envelope=envelope,
-            dedup_id=envelope.dedup_id or envelope.id,
+            dedup_id=envelope.dedup_id or envelope.headers.get(CE_ID, ""),
             durable=descriptor.durable,
         )
         if options is not NO_OPTIONS:
@@ -135,29 +134,29 @@ class EnvelopeFactory:
             InvalidEventSchemaError: the event is not what its JSON Schema says.
             HeaderError: a header cannot be sent.
         """
-        if isinstance(event, SelfDescribed) and (
-            type(event) is not descriptor.type or is_cloudevent_class(descriptor.type)
-        ):
+        if (descriptor.self_described or type(event) is not descriptor.type) and isinstance(event, SelfDescribed):
             return self._of_cloudevent(event, descriptor, headers, options)
         if descriptor.declared_schema is not None:
             self.schemas.check(event, descriptor)
-        event_id, now = new_id(), time_ns()
+        event_id = new_id()
         correlation_id, causation_id = lineage(event_id)
         all_headers = {
             CE_SPECVERSION: SPECVERSION,
             CE_ID: event_id,
             CE_SOURCE: descriptor.source or self._source,
             CE_TYPE: descriptor.name,
-            CE_TIME: timestamp(now),
+            CE_TIME: timestamp(time_ns()),
             CE_CORRELATION: correlation_id,
             CONTENT_TYPE: self._codec.content_type,
         }
         if causation_id:
             all_headers[CE_CAUSATION] = causation_id
-        key = options.key if options.key is not None else descriptor.key_of(event)
-        if key is not None:
-            all_headers[CE_KEY] = key
-            if key != options.key:
+        if options.key is not None:
+            all_headers[CE_KEY] = options.key
+        elif descriptor.key is not None:
+            key = descriptor.key_of(event)
+            if key is not None:
+                all_headers[CE_KEY] = key
                 options = replace(options, key=key)
         if descriptor.version != 1:
             all_headers[CE_VERSION] = descriptor.wire_version
@@ -166,8 +165,8 @@ class EnvelopeFactory:
         if headers:
             check_headers(headers)
             all_headers.update(headers)
-        if isinstance(event, FreeFormEvent):
-            body, own = event.write()
+        if descriptor.free_form:
+            body, own = cast("FreeFormEvent", event).write()
             all_headers.update(own)
             envelope = Envelope(body, all_headers)
         elif self._passes_objects:
@@ -288,8 +287,8 @@ class Sending:
         if self._observer is not None:
             self._observer.created(envelope, descriptor)
         if self._chain.plain:
-            return cast("asyncio.Future[None]", self._chain.send(envelope, descriptor))
-        return self._departures.add(partial(self._run, envelope, descriptor))
+            return self._chain.send(envelope, descriptor)  # type: ignore[return-value]  # the end gives a future
+        return self._departures.add(self._run, envelope, descriptor)
 
     async def flush(self, timeout: float) -> None:
         """Wait for interceptors that are still at work, *timeout* seconds at most."""

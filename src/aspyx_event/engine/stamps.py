@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import time
 
-_BATCH = 128
+_BATCH = 256
 # RFC 4122, section 4.4: the bits that tell version and variant, whatever the others are.
 _VERSION = bytes(byte & 0x0F | 0x40 for byte in range(256))
 _VARIANT = bytes(byte & 0x3F | 0x80 for byte in range(256))
+#: Characters of an id, and where in it its 32 digits are: between them are dashes.
+_LENGTH = 36
+_PLACES = [digit + sum(digit >= dash for dash in (8, 12, 16, 20)) for digit in range(32)]
 #: Ids to come. `pop` and `extend` are atomic, so threads may share it.
 _ids: list[str] = []
 #: The last whole second, and its text.
@@ -28,12 +31,13 @@ def _make(count: int) -> list[str]:
     data = bytearray(os.urandom(16 * count))
     data[6::16] = data[6::16].translate(_VERSION)
     data[8::16] = data[8::16].translate(_VARIANT)
-    text = data.hex()
-    return [
-        f"{text[at : at + 8]}-{text[at + 8 : at + 12]}-{text[at + 12 : at + 16]}-{text[at + 16 : at + 20]}-"
-        f"{text[at + 20 : at + 32]}"
-        for at in range(0, 32 * count, 32)
-    ]
+    digits = data.hex().encode("ascii")
+    # Digit by digit for all ids at once, which is a third of the work of cutting each id into its five parts.
+    joined = bytearray(b"-") * (_LENGTH * count)
+    for digit, place in enumerate(_PLACES):
+        joined[place::_LENGTH] = digits[digit::32]
+    text = joined.decode("ascii")
+    return [text[at : at + _LENGTH] for at in range(0, _LENGTH * count, _LENGTH)]
 
 
 def timestamp(at_ns: int) -> str:

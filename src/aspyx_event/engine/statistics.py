@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 from time import time
 from typing import Any
 
-from ..envelope import Envelope
+from ..envelope import CE_ID, Envelope
 from ..events import EventDescriptor
 from ..registry import EventRegistry
 from .subscriptions import SubscriptionBag
@@ -24,18 +24,17 @@ class ManagerStats:
     def __init__(self, registry: EventRegistry, subscriptions: SubscriptionBag) -> None:
         self._registry, self._subscriptions = registry, subscriptions
         self._sent: Counter[str] = Counter()
-        self._last_id, self._last_seconds = "", 0.0
+        self._last_headers: dict[str, str] = {}
+        self._last_seconds = 0.0
 
     def note_sent(self, envelope: Envelope, descriptor: EventDescriptor) -> None:
         """Count an event that the provider was given. Called by the engine, for each."""
         self._sent[descriptor.name] += 1
-        self._last_id, self._last_seconds = envelope.id, time()
+        self._last_headers, self._last_seconds = envelope.headers, time()
 
     def sent(self, target: Any = None) -> int:
         """Return how many events were sent: all, or those of a class, an event, or a name."""
-        return (
-            self._sent.total() if target is None and hasattr(self._sent, "total") else self._count(self._sent, target)
-        )
+        return self._count(self._sent, target)
 
     def handled(self, target: Any = None) -> int:
         """Return how often handlers succeeded: in all, or with events of a class, an event, or a name. An event that
@@ -59,17 +58,17 @@ class ManagerStats:
     @property
     def last_event_id(self) -> str:
         """Id of the event that was sent last; "" before the first."""
-        return self._last_id
+        return self._last_headers.get(CE_ID, "")
 
     @property
     def last_time(self) -> datetime | None:
         """When that was, in UTC; None before the first."""
-        return datetime.fromtimestamp(self._last_seconds, timezone.utc) if self._last_id else None
+        return datetime.fromtimestamp(self._last_seconds, timezone.utc) if self._last_headers else None
 
     def reset(self) -> None:
         """Begin anew, with the counters of all subscriptions."""
         self._sent.clear()
-        self._last_id = ""
+        self._last_headers = {}
         for subscription in self._subscriptions:
             subscription.stats.reset()
 

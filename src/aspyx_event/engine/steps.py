@@ -59,7 +59,7 @@ class SubscriptionStats:
         """Count a success."""
         self.count += 1
         self.handled[event_name] += 1
-        self.note(event_id)
+        self.last_event_id, self.last_seconds = event_id, time()
 
     def note(self, event_id: str) -> None:
         """Remember that an event was handled just now."""

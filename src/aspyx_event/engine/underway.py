@@ -13,7 +13,8 @@ from typing import Any
 
 from ..pipeline import in_context
 
-Run = Callable[[], Coroutine[Any, Any, None]]
+#: Sends an envelope as its event's descriptor says.
+Run = Callable[[Any, Any], Coroutine[Any, Any, None]]
 
 
 class Underway:
@@ -24,12 +25,14 @@ class Underway:
     Args:
         departures: Where it waits until it begins.
         run: Does the sending.
+        envelope: What is sent.
+        descriptor: Of its event.
     """
 
-    __slots__ = ("_context", "_departures", "_done", "_error", "_future", "_run")
+    __slots__ = ("_context", "_departures", "_descriptor", "_done", "_envelope", "_error", "_future", "_run")
 
-    def __init__(self, departures: Departures, run: Run) -> None:
-        self._departures = departures
+    def __init__(self, departures: Departures, run: Run, envelope: Any, descriptor: Any) -> None:
+        self._departures, self._envelope, self._descriptor = departures, envelope, descriptor
         self._run: Run | None = run
         self._context = copy_context()
         self._done = False
@@ -41,8 +44,18 @@ class Underway:
         if self._run is not None and self._departures.is_next(self):
             self._departures.depart(self)
             run, self._run = self._run, None
+            steps = run(self._envelope, self._descriptor)
             try:
-                yield from in_context(self._context, run().__await__())
+                # Most sends are over with their first step: those of which only the confirmation is still to come are not.
+                waits_for = self._context.run(steps.send, None)
+            except StopIteration:
+                self._end(None)
+                return
+            except BaseException as error:
+                self._end(error)
+                raise
+            try:
+                yield from in_context(self._context, steps, waits_for)
             except BaseException as error:
                 self._end(error)
                 raise
@@ -92,7 +105,7 @@ class Underway:
 
     async def _in_task(self, run: Run) -> None:
         self._departures.departed(self)
-        await run()
+        await run(self._envelope, self._descriptor)
 
     def _task_ended(self, task: asyncio.Future[None]) -> None:
         self._departures.departed(self)  # one that was cancelled before it began never said so itself
@@ -128,9 +141,9 @@ class Departures:
         self._scheduled = False
         self.loop: asyncio.AbstractEventLoop = None  # type: ignore[assignment]  # from the first send on
 
-    def add(self, run: Run) -> Underway:
+    def add(self, run: Run, envelope: Any, descriptor: Any) -> Underway:
         """Return a send that begins when it is awaited, and at the next turn of the loop at the latest."""
-        underway = Underway(self, run)
+        underway = Underway(self, run, envelope, descriptor)
         self._waiting.append(underway)
         if not self._scheduled:
             self._scheduled = True

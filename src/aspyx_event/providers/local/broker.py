@@ -134,7 +134,7 @@ class LocalBroker:
         tracker = None if done is None else Tracker(done)
         expires = None if message.ttl is None else self.clock.time() + message.ttl - message.delay
         priority = ORDINARY if message.priority is None else message.priority
-        for queue in self._targets(message):
+        for queue in self._bound(message) if message.only is None else self._only(message.only):
             self._sequence += 1
             # A queue whose listener is away or paused may hold the event for long: nobody waits for that.
             watched = tracker if tracker is not None and queue.listening else None
@@ -142,10 +142,8 @@ class LocalBroker:
         if tracker is not None:
             tracker.close()
 
-    def _targets(self, message: Outgoing) -> Sequence[LocalQueue]:
-        if message.only is None:
-            return self._bound(message)
-        return [self.declare(message.only)] if message.only.queue is not None else ()
+    def _only(self, binding: Binding) -> Sequence[LocalQueue]:
+        return () if binding.queue is None else [self.declare(binding)]
 
     def _bound(self, message: Outgoing) -> tuple[LocalQueue, ...]:
         """Return the queues that get every message of its address: those of the address and of patterns that fit."""

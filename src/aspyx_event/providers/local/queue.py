@@ -93,6 +93,8 @@ class LocalQueue:
         self._new: deque[Message] = deque()
         self._others: list[Message] = []
         self._consumers: deque[LocalConsumer] = deque()
+        #: One of them may have messages of its keys that wait for credit.
+        self.pinning = False
         #: Keys under way: whose they are, and how many of their messages are.
         self._owners: dict[str, tuple[LocalConsumer, int]] = {}
         #: No consumer is free; until one is, what comes need not look for one.
@@ -164,10 +166,12 @@ class LocalQueue:
             return
         self._pumping = True
         try:
-            for consumer in [consumer for consumer in self._consumers if consumer.pinned]:
-                consumer.take_pinned()
-            while (self._new or self._others) and self._hand_out():
-                pass
+            if self.pinning:
+                for consumer in [consumer for consumer in self._consumers if consumer.pinned]:
+                    consumer.take_pinned()
+                self.pinning = any(consumer.pinned for consumer in self._consumers)
+            while not self._full and (self._new or self._others):
+                self._hand_out()
         finally:
             self._pumping = False
 
@@ -189,38 +193,47 @@ class LocalQueue:
         message.forget_caller()
         return True
 
-    def _hand_out(self) -> bool:
-        new, others, key = self._new, self._others, None
+    def _hand_out(self) -> None:
+        """Hand out the first message, or drop it where it has expired; or note that it has to wait for credit."""
+        new, others = self._new, self._others
         is_new = not others or (bool(new) and new[0] < others[0])
         message = new[0] if is_new else others[0]
-        consumer, count = None, 0
-        if message.key is not None:
-            key = message.key
-            consumer, count = self._owners.get(key, (None, 0))
-        expired = message.expires is not None and self.expired(message)
-        if consumer is None and not expired:
-            for one in self._consumers:
-                if one.free:
-                    consumer = one
-                    break
-            else:
-                self._full = True
-                return False
-        if is_new:
-            new.popleft()
+        if message.expires is not None and self.expired(message):
+            self._take(is_new)
+            return
+        if message.key is not None and message.key in self._owners:
+            consumer, count = self._owners[message.key]
         else:
-            heapq.heappop(others)
-        if consumer is None or expired:
-            return True
-        if key is not None:
-            self._owners[key] = (consumer, count + 1)
-        if not consumer.free:
-            consumer.pinned.append(message)
-            return True
+            free = self._free_consumer()
+            if free is None:
+                self._full = True
+                return
+            consumer, count = free, 0
+        self._take(is_new)
+        if message.key is not None:
+            self._owners[message.key] = (consumer, count + 1)
+            if not consumer.free:
+                consumer.pinned.append(message)
+                self.pinning = True
+                return
         if len(self._consumers) > 1:  # the next message goes to the next consumer
             self._consumers.rotate(-1)
-        consumer.deliver(message)
-        return True
+            consumer.deliver(message)
+        else:
+            consumer.deliver(message)
+            self._full = len(consumer.held) >= consumer.prefetch
+
+    def _free_consumer(self) -> LocalConsumer | None:
+        for consumer in self._consumers:
+            if not consumer.paused and len(consumer.held) < consumer.prefetch:
+                return consumer
+        return None
+
+    def _take(self, is_new: bool) -> None:
+        if is_new:
+            self._new.popleft()
+        else:
+            heapq.heappop(self._others)
 
 
 class LocalConsumer(Consumer):
@@ -229,7 +242,7 @@ class LocalConsumer(Consumer):
     def __init__(
         self, queue: LocalQueue, consume: Consume, prefetch: int, closed: Callable[[LocalConsumer], None]
     ) -> None:
-        self._queue, self._consume, self._prefetch, self._on_close = queue, consume, prefetch, closed
+        self._queue, self._consume, self.prefetch, self._on_close = queue, consume, prefetch, closed
         self.held: dict[Message, None] = {}
         #: Messages of keys that are ours, waiting for credit.
         self.pinned: deque[Message] = deque()
@@ -237,7 +250,7 @@ class LocalConsumer(Consumer):
 
     @property
     def free(self) -> bool:
-        return not self.paused and len(self.held) < self._prefetch
+        return not self.paused and len(self.held) < self.prefetch
 
     def take_pinned(self) -> None:
         while self.pinned and self.free:
@@ -265,6 +278,7 @@ class LocalConsumer(Consumer):
             # In front of the messages of its key that wait here for credit.
             message.redelivered = True
             self.pinned.appendleft(message)
+            self._queue.pinning = True
             self._queue.pump()
             return
         self._queue.settled(message, self)
@@ -296,10 +310,13 @@ class LocalConsumer(Consumer):
 class LocalDelivery(Delivery):
     """A message handed to a local consumer."""
 
-    __slots__ = ("_consumer", "_copy", "_message", "_settled")
+    __slots__ = ("_consumer", "_copy", "_message", "_settled", "received")
+
+    received: Envelope
 
     def __init__(self, consumer: LocalConsumer, message: Message) -> None:
         self._consumer, self._message = consumer, message
+        self.received = message.envelope
         self._copy: Envelope | None = None
         self.redelivered = message.redelivered
         # A released message may be in our hands again: what is said of this delivery must not settle the next one.
@@ -309,12 +326,8 @@ class LocalDelivery(Delivery):
     def envelope(self) -> Envelope:  # type: ignore[override]
         # A second delivery of the message must not see what the first consumer did to it.
         if self._copy is None:
-            self._copy = self._message.envelope.fork()
+            self._copy = self.received.fork()
         return self._copy
-
-    @property
-    def received(self) -> Envelope:
-        return self._message.envelope
 
     def ack(self) -> None:
         if not self._settled:
