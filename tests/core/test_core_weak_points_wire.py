@@ -80,7 +80,7 @@ async def test_aspyx_event_headers_travel_and_vireo_no_connection_is_made_for_ea
         assert [one.headers["session"] for one in seen.contexts] == [f"s-{number}" for number in range(20)]
         assert len(management.connections()) == connected, "a connection for each send"
     for queue in management.queues_of(unique):
-        management.destroy_queue(queue)
+        management.destroy_queue(queue, missing_ok=True)
 
 
 async def test_aspyx_event_each_of_n_listeners_is_called_once():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from aspyx_event.testing import ArtemisBroker, BrokerConfig, Management, ManagementError
@@ -72,6 +74,18 @@ def test_consumers_and_connections_are_seen_and_can_be_closed(broker, management
 def test_a_refusal_of_the_broker_is_an_error_that_names_the_call(management, unique):
     with pytest.raises(ManagementError, match=f"destroyQueue.*{unique}"):
         management.destroy_queue(unique)
+
+
+def test_queues_are_removed_by_a_part_of_their_names_also_while_others_remove_them(broker, management, unique):
+    names = [f"{unique}.{number}" for number in range(30)]
+    for name in [*names, f"other-{unique[::-1]}"]:
+        management.create_queue(name)
+    with Management(broker) as second, ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(one.destroy_queues, unique) for one in (management, second)]:
+            done.result(timeout=60)
+    assert not [name for name in management.queues() if unique in name]
+    assert f"other-{unique[::-1]}" in management.queues()
+    management.destroy_queue(f"other-{unique[::-1]}")
 
 
 def test_closing_all_connections_of_the_administrator_spares_nobody_and_is_survived(own_broker):

@@ -98,9 +98,23 @@ class Management:
         values |= {"auto-delete": False, **{key.replace("_", "-"): value for key, value in options.items()}}
         self.op("broker", "createQueue", json.dumps(values), True)
 
-    def destroy_queue(self, queue: str) -> None:
-        """Remove *queue*, its messages and consumers, and the address if it was the last one there."""
-        self.op("broker", "destroyQueue", queue, True, True)
+    def destroy_queue(self, queue: str, *, missing_ok: bool = False) -> None:
+        """Remove *queue*, its messages and consumers, and the address if it was the last one there.
+
+        Args:
+            missing_ok: A queue that is not there, because it vanished with its consumers for example, is no error.
+        """
+        try:
+            self.op("broker", "destroyQueue", queue, True, True)
+        except ManagementError:
+            if not missing_ok or queue in self.queues():
+                raise
+
+    def destroy_queues(self, part: str) -> None:
+        """Remove every queue that has *part* in its name; one that vanishes meanwhile is no error."""
+        for queue in self.queues():
+            if part in queue:
+                self.destroy_queue(queue, missing_ok=True)
 
     def connections(self, user: str | None = None) -> list[dict[str, Any]]:
         """What `listConnections` tells of every client, this one included."""
