@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -93,6 +94,18 @@ def test_closing_all_connections_of_the_administrator_spares_nobody_and_is_survi
     with Management(own) as management:
         management.close_user_connections(own.user)
         assert "DLQ" in management.queues()
+
+
+def test_closing_a_connection_that_the_broker_has_closed_leaves_no_thread_behind(own_broker):
+    broker = own_broker()
+    with Management(broker) as observer, Management(broker) as management:
+        known = {row["connectionID"] for row in observer.connections()}
+        management.queues()
+        (mine,) = {row["connectionID"] for row in observer.connections()} - known
+        observer.op("broker", "closeConnectionWithID", mine)
+        management.close()
+        left = [thread for thread in threading.enumerate() if thread.name == "close management connection"]
+        assert not left, "it turns idly"
 
 
 def test_a_frozen_broker_does_not_hold_up_the_close(own_broker):

@@ -7,6 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Mapping
+from functools import partial
 from types import TracebackType
 from typing import Any, cast
 
@@ -199,15 +200,24 @@ class Management:
             timeout=CALL_TIMEOUT,
             **(credentials if broker.user else {"allowed_mechs": "ANONYMOUS"}),
         )
+        # Proton overlooks the end of a connection that is being closed, and would turn idly until its time is up where
+        # the broker, which hears nothing of an idle one, has closed it before.
+        self._connection.on_transport_closed = partial(_note_end, self._connection)
         self._requests = SyncRequestResponse(self._connection, "activemq.management")
 
     def _discard(self) -> None:
         connection, self._connection, self._requests = self._connection, None, None
         if connection is not None:
             # A frozen broker would block proton's close for ever; the thread then goes with the process.
-            closing = threading.Thread(target=_close_quietly, args=(connection,), daemon=True)
+            closing = threading.Thread(
+                target=_close_quietly, args=(connection,), name="close management connection", daemon=True
+            )
             closing.start()
             closing.join(_CLOSE_LIMIT)
+
+
+def _note_end(connection: Any, event: Any) -> None:
+    connection.disconnected = event.transport.condition or "closed"
 
 
 def _close_quietly(connection: Any) -> None:
