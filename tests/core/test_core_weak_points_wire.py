@@ -15,6 +15,7 @@ from uuid import UUID
 
 import pytest
 from support_core import Recorder, eventually, settle
+from support_weak_points import Base, One
 
 from aspyx_event import (
     AMQPProvider,
@@ -27,30 +28,6 @@ from aspyx_event import (
     UnregisteredEventTypeError,
     event,
 )
-
-
-@dataclass
-class Base:
-    number: int = 0
-
-
-@event(name="weak.one")
-@dataclass
-class One(Base):
-    pass
-
-
-@event(name="weak.two")
-@dataclass
-class Two(Base):
-    pass
-
-
-@event(name="weak.schema", schema={"properties": {"name": {"minLength": 1}}})
-@dataclass
-class Checked:
-    name: str
-
 
 # aspyx-event
 
