@@ -9,6 +9,7 @@ ROOMS = {
     "names": 0,
     "log_fields": 0,
     "clock": 0,
+    "asgi": 0,
     "envelope": 0,
     "policies": 0,
     "context": 0,

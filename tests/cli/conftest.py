@@ -216,6 +216,4 @@ def networked(request: pytest.FixtureRequest, shop: Shop, broker: Any, managemen
     for running in shop.started:
         running.process.kill()
         running.process.wait()
-    for queue in management.queues():
-        if shop.name in queue:
-            management.destroy_queue(queue)
+    management.destroy_queues(shop.name)

@@ -22,6 +22,7 @@ from aspyx_event import (
     JsonCodec,
     LocalBroker,
     LocalProvider,
+    ManualClock,
     UnregisteredEventTypeError,
     event,
     event_handler,
@@ -207,6 +208,15 @@ async def test_headers_travel_beside_an_event_and_are_no_attributes(manager, unt
     (found, context), *_ = await until(lambda: got)
     assert found == sent
     assert context.headers["session"] == "alice"
+
+
+async def test_the_expiry_of_an_event_is_told_by_the_clock_of_the_provider(until):
+    got, clock = [], ManualClock(datetime(2030, 1, 1, tzinfo=timezone.utc).timestamp())
+    async with EventManager(LocalProvider(clock=clock)) as manager:
+        await manager.subscribe("co.outcome.event", lambda event, context: got.append(context), name="c")
+        await manager.send_event(CloudEvent(**BASE), ttl=90.5)
+        await until(lambda: len(got) == 1)
+    assert got[0].headers["cloudEvents_expirytime"] == "2030-01-01T00:01:30.500000Z"
 
 
 async def test_a_partition_key_is_an_attribute_of_the_event_or_given_with_it(manager, until):

@@ -120,9 +120,7 @@ async def relay(request, broker, management, serve):
     client = await serve(app)
     yield f"{str(client.base_url).rstrip('/')}/events", environment.get(Ledger), manager
     await environment.stop()
-    for queue in management.queues():
-        if "relay" in queue:
-            management.destroy_queue(queue)
+    await asyncio.to_thread(management.destroy_queues, "relay")
 
 
 async def curl(url: str, *arguments: str) -> str:

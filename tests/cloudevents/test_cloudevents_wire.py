@@ -50,9 +50,7 @@ async def start(broker, management, unique):
     yield make
     for manager in started:
         await manager.stop()
-    for name in management.queues():
-        if unique in name:
-            management.destroy_queue(name)
+    await asyncio.to_thread(management.destroy_queues, unique)
 
 
 @pytest.fixture

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from aspyx_event.testing import ArtemisBroker, Management, ManagementError
+from aspyx_event.testing import ArtemisBroker, Management
 
 
 @pytest.fixture
@@ -16,11 +15,7 @@ def sweep(management: Management) -> Callable[[str], None]:
     """Remove the queues, and with them the addresses, whose names contain a prefix."""
 
     def remove(prefix: str) -> None:
-        for queue in management.queues():
-            if prefix in queue:
-                # One that vanishes with its consumers may do so meanwhile.
-                with contextlib.suppress(ManagementError):
-                    management.destroy_queue(queue)
+        management.destroy_queues(prefix)
         assert not [queue for queue in management.queues() if prefix in queue]
 
     return remove

@@ -56,9 +56,7 @@ def new_provider(request: pytest.FixtureRequest, unique: str) -> Iterator[Callab
     }
     management = request.getfixturevalue("management")
     yield kinds[request.param]
-    for queue in management.queues():
-        if unique in queue:
-            management.destroy_queue(queue)
+    management.destroy_queues(unique)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from support_core import Recorder, eventually
+from support_weak_points import Base, Checked, One, Two
 
 from aspyx_event import (
     DeclarationError,
@@ -29,30 +30,6 @@ from aspyx_event import (
     event_handler,
     want,
 )
-
-
-@dataclass
-class Base:
-    number: int = 0
-
-
-@event(name="weak.one")
-@dataclass
-class One(Base):
-    pass
-
-
-@event(name="weak.two")
-@dataclass
-class Two(Base):
-    pass
-
-
-@event(name="weak.schema", schema={"properties": {"name": {"minLength": 1}}})
-@dataclass
-class Checked:
-    name: str
-
 
 # Baroque
 

@@ -15,6 +15,7 @@ from uuid import UUID
 
 import pytest
 from support_core import Recorder, eventually, settle
+from support_weak_points import Base, One
 
 from aspyx_event import (
     AMQPProvider,
@@ -27,30 +28,6 @@ from aspyx_event import (
     UnregisteredEventTypeError,
     event,
 )
-
-
-@dataclass
-class Base:
-    number: int = 0
-
-
-@event(name="weak.one")
-@dataclass
-class One(Base):
-    pass
-
-
-@event(name="weak.two")
-@dataclass
-class Two(Base):
-    pass
-
-
-@event(name="weak.schema", schema={"properties": {"name": {"minLength": 1}}})
-@dataclass
-class Checked:
-    name: str
-
 
 # aspyx-event
 
@@ -80,7 +57,7 @@ async def test_aspyx_event_headers_travel_and_vireo_no_connection_is_made_for_ea
         assert [one.headers["session"] for one in seen.contexts] == [f"s-{number}" for number in range(20)]
         assert len(management.connections()) == connected, "a connection for each send"
     for queue in management.queues_of(unique):
-        management.destroy_queue(queue)
+        management.destroy_queue(queue, missing_ok=True)
 
 
 async def test_aspyx_event_each_of_n_listeners_is_called_once():

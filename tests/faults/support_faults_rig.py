@@ -276,9 +276,7 @@ class Rig(Account):
 
     def remove_queues(self) -> None:
         """Leave nothing on the broker that is shared by the tests."""
-        for queue in self.management.queues():
-            if self.event in queue:
-                self.management.destroy_queue(queue)
+        self.management.destroy_queues(self.event)
 
 
 def restore(broker: ArtemisBroker) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,7 +14,6 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from aspyx_event import AMQPProvider, LocalProvider, Provider, StompProvider
 from aspyx_event.observability import OpenTelemetry
-from aspyx_event.testing import ManagementError
 
 
 class Told:
@@ -92,7 +90,4 @@ def make_provider(request: pytest.FixtureRequest, unique: str) -> Iterator[Calla
         return kind(server_name=f"{unique}-server", **{**given, **options})
 
     yield make
-    for queue in management.queues():
-        if unique in queue:
-            with contextlib.suppress(ManagementError):
-                management.destroy_queue(queue)
+    management.destroy_queues(unique)

@@ -12,7 +12,6 @@ from support_core import Recorder, eventually
 
 import stomp
 from aspyx_event import AMQPProvider, EventManager, StompProvider
-from aspyx_event.testing import ManagementError
 from aspyx_event.testing.conformance.processes import numbered_event
 
 pytestmark = pytest.mark.broker
@@ -74,16 +73,7 @@ async def managers(told, broker, management, unique):
     yield made
     for manager in made.values():
         await manager.stop()
-    await asyncio.to_thread(_sweep, management, unique)
-
-
-def _sweep(management, unique):
-    for queue in management.queues():
-        if unique in queue:
-            try:
-                management.destroy_queue(queue)
-            except ManagementError:  # it vanished meanwhile
-                continue
+    await asyncio.to_thread(management.destroy_queues, unique)
 
 
 @pytest.mark.parametrize("names", [HEADERS, EXTENSION], ids=["plain", "cloudevents extension"])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from aspyx_event.testing import ArtemisBroker, BrokerConfig, Management, ManagementError
@@ -74,11 +77,35 @@ def test_a_refusal_of_the_broker_is_an_error_that_names_the_call(management, uni
         management.destroy_queue(unique)
 
 
+def test_queues_are_removed_by_a_part_of_their_names_also_while_others_remove_them(broker, management, unique):
+    names = [f"{unique}.{number}" for number in range(30)]
+    for name in [*names, f"other-{unique[::-1]}"]:
+        management.create_queue(name)
+    with Management(broker) as second, ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(one.destroy_queues, unique) for one in (management, second)]:
+            done.result(timeout=60)
+    assert not [name for name in management.queues() if unique in name]
+    assert f"other-{unique[::-1]}" in management.queues()
+    management.destroy_queue(f"other-{unique[::-1]}")
+
+
 def test_closing_all_connections_of_the_administrator_spares_nobody_and_is_survived(own_broker):
     own = own_broker()
     with Management(own) as management:
         management.close_user_connections(own.user)
         assert "DLQ" in management.queues()
+
+
+def test_closing_a_connection_that_the_broker_has_closed_leaves_no_thread_behind(own_broker):
+    broker = own_broker()
+    with Management(broker) as observer, Management(broker) as management:
+        known = {row["connectionID"] for row in observer.connections()}
+        management.queues()
+        (mine,) = {row["connectionID"] for row in observer.connections()} - known
+        observer.op("broker", "closeConnectionWithID", mine)
+        management.close()
+        left = [thread for thread in threading.enumerate() if thread.name == "close management connection"]
+        assert not left, "it turns idly"
 
 
 def test_a_frozen_broker_does_not_hold_up_the_close(own_broker):

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
 
+from ..asgi import Receive, Send, answer, live
 from .page import page_of
-
-Message = MutableMapping[str, Any]
 
 
 class DocumentApp:
@@ -27,27 +26,20 @@ class DocumentApp:
             "/asyncapi.yaml": ("application/yaml", as_yaml(document).encode()),
         }
 
-    async def __call__(
-        self,
-        scope: Mapping[str, Any],
-        receive: Callable[[], Awaitable[Message]],
-        send: Callable[[Message], Awaitable[None]],
-    ) -> None:
+    async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await _live(receive, send)
+            await live(receive, send)
             return
         if scope["type"] != "http":
             raise RuntimeError(f"DocumentApp answers HTTP, not {scope['type']!r}")
         path = scope["path"].removeprefix(scope.get("root_path", "")).rstrip("/")
         kind, body = self._answers.get(path, ("text/plain; charset=utf-8", b"not here\n"))
         status = 200 if path in self._answers else 404
-        headers = [(b"content-type", kind.encode()), (b"x-content-type-options", b"nosniff")]
+        headers = [("content-type", kind), ("x-content-type-options", "nosniff")]
         if scope["method"] not in ("GET", "HEAD"):
             status, body = 405, b"GET and HEAD are allowed\n"
-            headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"allow", b"GET, HEAD")]
-        headers.append((b"content-length", str(len(body)).encode()))
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+            headers = [("content-type", "text/plain; charset=utf-8"), ("allow", "GET, HEAD")]
+        await answer(send, status, headers, body, head=scope["method"] == "HEAD")
 
 
 def as_json(document: Mapping[str, Any]) -> str:
@@ -60,11 +52,3 @@ def as_yaml(document: Mapping[str, Any]) -> str:
     # By way of JSON, so that equal parts do not become references to each other.
     plain = json.loads(json.dumps(document))
     return str(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=120))
-
-
-async def _live(receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]) -> None:
-    while True:
-        message = await receive()
-        await send({"type": f"{message['type']}.complete"})
-        if message["type"] == "lifespan.shutdown":
-            return

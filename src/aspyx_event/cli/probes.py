@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from urllib.parse import unquote
 
-from ..observability.health_app import Message
+from ..asgi import Message, Receive, Send
 
 #: An ASGI application.
-App = Callable[[Message, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]]
+App = Callable[[Message, Receive, Send], Awaitable[None]]
 logger = logging.getLogger("aspyx.event")
 _SECONDS, _HEAD_LIMIT = 10.0, 16 * 1024
 _REASONS = {200: "OK", 404: "Not Found", 405: "Method Not Allowed", 503: "Service Unavailable"}

@@ -31,6 +31,11 @@ class Reaction:
     type: Any
     resolve: Callable[[], Callable[..., Any]]
 
+    @staticmethod
+    def built(declaration: Declaration, type_: Any, function: Callable[..., Any]) -> Reaction:
+        """Return that of a *function* which is there already."""
+        return Reaction(declaration, type_, partial(_itself, function))
+
 
 def reactions_of(environment: Environment) -> list[Reaction]:
     """Return what reacts in *environment*: its own classes only, not those of a parent or of another environment."""
@@ -40,7 +45,8 @@ def reactions_of(environment: Environment) -> list[Reaction]:
         found += [Reaction(declaration, cls, resolve) for declaration in listener_declarations(cls)]
         for name, function in _marked_methods(cls):
             resolve = partial(_method_of, environment, cls, name)
-            found += [Reaction(one, function, resolve) for one in _named(function, f"{cls.__name__}.{name}")]
+            declarations = named_declarations(function, f"{cls.__name__}.{name}")
+            found += [Reaction(one, function, resolve) for one in declarations]
     return found
 
 
@@ -54,14 +60,12 @@ def reactions_in(objects: Iterable[Any]) -> list[Reaction]:
     found = []
     for one in objects:
         if inspect.isfunction(one) or inspect.ismethod(one):
-            marked = [Reaction(each, one, partial(_itself, one)) for each in _named(one, one.__name__)]
+            marked = [Reaction.built(each, one, one) for each in named_declarations(one, one.__name__)]
         else:
-            marked = [Reaction(each, type(one), partial(_itself, one.on)) for each in listener_declarations(type(one))]
+            marked = [Reaction.built(each, type(one), one.on) for each in listener_declarations(type(one))]
             for name, function in _marked_methods(type(one)):
-                resolve = partial(_itself, getattr(one, name))
-                marked += [
-                    Reaction(each, function, resolve) for each in _named(function, f"{type(one).__name__}.{name}")
-                ]
+                declarations = named_declarations(function, f"{type(one).__name__}.{name}")
+                marked += [Reaction.built(each, function, getattr(one, name)) for each in declarations]
         if not marked:
             raise DeclarationError(
                 f"{one!r} reacts to nothing: hand over functions marked with @event_handler, or instances of classes "
@@ -69,6 +73,14 @@ def reactions_in(objects: Iterable[Any]) -> list[Reaction]:
             )
         found += marked
     return found
+
+
+def named_declarations(function: Any, default: str) -> list[Declaration]:
+    """Return what ``@event_handler`` left on *function*; declarations without a name get the *default*."""
+    return [
+        one if one.options.name else replace(one, options=replace(one.options, name=default))
+        for one in handler_declarations(function)
+    ]
 
 
 def senders_of(environment: Environment) -> list[type]:
@@ -114,13 +126,6 @@ def _marked_methods(cls: type) -> list[tuple[str, Any]]:
         (name, function)
         for name, function in inspect.getmembers(cls, inspect.isfunction)
         if handler_declarations(function)
-    ]
-
-
-def _named(function: Any, default: str) -> list[Declaration]:
-    return [
-        one if one.options.name else replace(one, options=replace(one.options, name=default))
-        for one in handler_declarations(function)
     ]
 
 

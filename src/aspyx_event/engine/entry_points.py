@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable
 from functools import partial
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -13,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from aspyx.di import Environment
 
 from ..exceptions import EntryPointError
-from ..listeners import Declaration, handler_declarations, listener_declarations
+from ..listeners import Declaration, listener_declarations
 from ..options import SubscriptionOptions
 from ..targets import ANY
-from .discovery import Reaction, reactions_in
+from .discovery import Reaction, named_declarations, reactions_in
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -66,7 +65,7 @@ def _reactions_of(entry: EntryPoint, found: Any, environment: Environment | None
         reactions = _reactions_in(found, entry.name, environment)
         if not reactions and inspect.isfunction(found):
             declaration = Declaration(ANY, SubscriptionOptions(name=entry.name))
-            reactions = [Reaction(declaration, found, partial(_itself, found))]
+            reactions = [Reaction.built(declaration, found, found)]
         elif not reactions and not isinstance(found, type):
             reactions = reactions_in([found])
     if not reactions:
@@ -79,22 +78,11 @@ def _reactions_of(entry: EntryPoint, found: Any, environment: Environment | None
 def _reactions_in(one: Any, name: str, environment: Environment | None) -> list[Reaction]:
     """Return what *one* is marked with; nothing for what is no function and no class."""
     if inspect.isfunction(one):
-        marked: Iterable[Declaration] = handler_declarations(one)
-        return [Reaction(_named(each, name or one.__name__), one, partial(_itself, one)) for each in marked]
+        return [Reaction.built(each, one, one) for each in named_declarations(one, name or one.__name__)]
     if isinstance(one, type):
         resolve = partial(_built, one, environment)
         return [Reaction(each, one, resolve) for each in listener_declarations(one)]
     return []
-
-
-def _named(declaration: Declaration, name: str) -> Declaration:
-    if declaration.options.name:
-        return declaration
-    return replace(declaration, options=replace(declaration.options, name=name))
-
-
-def _itself(function: Callable[..., Any]) -> Callable[..., Any]:
-    return function
 
 
 def _built(cls: type, environment: Environment | None) -> Callable[..., Any]:

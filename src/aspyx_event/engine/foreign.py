@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
 from typing import Any
 
+from ..clock import Clock
 from ..cloudevents.event import CloudEvent
 from ..cloudevents.messaging import to_stomp
 from ..context import lineage
 from ..envelope import CE_CAUSATION, CE_CORRELATION, CE_EXPIRY, CE_KEY, Envelope, SendOptions, check_headers
 from ..events import EventDescriptor
 from .reader import Reader
+from .stamps import timestamp
 
 
 def cloudevent_envelope(
@@ -21,6 +22,7 @@ def cloudevent_envelope(
     headers: Mapping[str, str] | None,
     options: SendOptions,
     reader: Reader,
+    clock: Clock,
 ) -> Envelope:
     """Return the envelope of a CloudEvent: its own attributes and data.
 
@@ -30,6 +32,7 @@ def cloudevent_envelope(
         headers: Of the caller.
         options: How it is to travel; its attribute `partitionkey` is a key.
         reader: Makes the object of a known class, so that the sender learns if there is none in the data.
+        clock: Tells when it expires.
 
     Raises:
         EncodeError: its data cannot be written.
@@ -53,8 +56,7 @@ def cloudevent_envelope(
         all_headers[CE_KEY] = key
         options = replace(options, key=key)
     if options.ttl is not None:
-        end = datetime.now(timezone.utc) + timedelta(seconds=options.ttl)
-        all_headers[CE_EXPIRY] = end.isoformat().replace("+00:00", "Z")
+        all_headers[CE_EXPIRY] = timestamp(round((clock.time() + options.ttl) * 1e9))
     if headers:
         check_headers(headers)
         all_headers.update(headers)

@@ -11,17 +11,16 @@ from typing import Any
 from ..context import EventContext, _current
 from ..envelope import NO_OPTIONS
 from ..events import EventDescriptor
-from ..exceptions import RequirementError, StateError, StopProcessing
+from ..exceptions import StateError, StopProcessing
 from ..filters import Filter
 from ..names import is_pattern
-from ..options import unmet_requirement
 from ..ordering import predecessors, sequence
 from ..registry import EventRegistry
 from ..shared import Shared
 from .host import running_loop
 from .invocation import returned_events
 from .sending import EnvelopeFactory
-from .steps import incompatible
+from .steps import check_requirements
 from .subscriptions import Control, Subscription, SubscriptionBag
 
 logger = logging.getLogger("aspyx.event")
@@ -142,18 +141,14 @@ class Processor:
         ]
         meant.sort(key=lambda one: not any(is_pattern(source.address) for source in one.descriptor.sources))
         wanted = [one for one in meant if _wants(one, event, descriptor, headers)]
-        for one in wanted:
-            self._check(one, meant, wanted)
+        bound = [one.step for one in wanted if one.descriptor.requires]
+        if bound:
+            steps = tuple(one.step for one in meant)
+            skipped = {one.name for one in meant} - {one.name for one in wanted}
+            for step in bound:
+                check_requirements(step, steps, skipped)
         descriptors = [one.descriptor for one in wanted]
         return [wanted[index] for index in sequence(descriptors, predecessors(descriptors)[0])]
-
-    def _check(self, subscription: Subscription, meant: list[Subscription], wanted: list[Subscription]) -> None:
-        for required in subscription.descriptor.requires:
-            if required.optional or any(required.names(one.descriptor) for one in wanted):
-                continue
-            if any(required.names(one.descriptor) for one in meant):
-                raise RequirementError(incompatible(subscription.name, required))
-            raise RequirementError(unmet_requirement(required, subscription.name))
 
 
 def _wants(subscription: Subscription, event: Any, descriptor: EventDescriptor, headers: dict[str, str]) -> bool:

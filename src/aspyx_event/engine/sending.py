@@ -181,7 +181,8 @@ class EnvelopeFactory:
         if isinstance(event, SelfDescribed):
             from .foreign import cloudevent_envelope
 
-            event = cloudevent_envelope(cast("CloudEvent", event), descriptor, None, NO_OPTIONS, self._reader).event
+            found = cast("CloudEvent", event)
+            event = cloudevent_envelope(found, descriptor, None, NO_OPTIONS, self._reader, self._clock).event
         else:
             self._codec.encode(event, descriptor)
         if descriptor.declared_schema is not None:
@@ -192,7 +193,8 @@ class EnvelopeFactory:
     ) -> Envelope:
         from .foreign import cloudevent_envelope
 
-        envelope = cloudevent_envelope(cast("CloudEvent", event), descriptor, headers, options, self._reader)
+        found = cast("CloudEvent", event)
+        envelope = cloudevent_envelope(found, descriptor, headers, options, self._reader, self._clock)
         if descriptor.declared_schema is not None:
             self.schemas.check(envelope.event, descriptor)
         return envelope

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any, Protocol
 
+from ..asgi import Message, Receive, Send, answer
 from ..cloudevents.event import CloudEvent
 from ..cloudevents.formats import is_batch
 from ..cloudevents.http import from_http, from_http_batch
@@ -29,19 +30,7 @@ from ..exceptions import (
     UnknownFormatError,
 )
 from ..providers.base import Provider
-from .messages import (
-    ClientGoneError,
-    Interceptor,
-    Message,
-    Post,
-    Receive,
-    Refusal,
-    Send,
-    answer,
-    headers_of,
-    read_body,
-    refuse,
-)
+from .messages import ClientGoneError, Interceptor, Post, Refusal, headers_of, read_body, refuse
 
 logger = logging.getLogger("aspyx.event.http")
 

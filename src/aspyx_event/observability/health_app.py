@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Callable
 from typing import Any
 
+from ..asgi import Message, Receive, Send, answer, live
 from ..engine.health import Health
 from ..engine.receipts import Operation
 
-Message = MutableMapping[str, Any]
 Check = Callable[[], Operation[Health]]
 
 
@@ -26,21 +26,14 @@ class HealthApp:
     def __init__(self, check: Check) -> None:
         self._check = check
 
-    async def __call__(
-        self,
-        scope: Message,
-        receive: Callable[[], Awaitable[Message]],
-        send: Callable[[Message], Awaitable[None]],
-    ) -> None:
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve one request, or the lifespan of a server; see the ASGI specification."""
         if scope["type"] == "lifespan":
-            await _lifespan(receive, send)
+            await live(receive, send)
         elif scope["type"] == "http":
             status, content = await self._answer(scope["method"], scope["path"])
-            body = json.dumps(content).encode()
-            headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-            await send({"type": "http.response.start", "status": status, "headers": headers})
-            await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+            headers = (("content-type", "application/json"),)
+            await answer(send, status, headers, json.dumps(content).encode(), head=scope["method"] == "HEAD")
 
     async def _answer(self, method: str, path: str) -> tuple[int, dict[str, Any]]:
         probe = path.rstrip("/").rpartition("/")[2]
@@ -51,11 +44,3 @@ class HealthApp:
         health = await self._check()
         good = health.live if probe == "livez" else health.live and health.ready
         return 200 if good else 503, health.as_dict()
-
-
-async def _lifespan(receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]) -> None:
-    while True:
-        message = await receive()
-        await send({"type": f"{message['type']}.complete"})
-        if message["type"] == "lifespan.shutdown":
-            return

@@ -7,6 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Mapping
+from functools import partial
 from types import TracebackType
 from typing import Any, cast
 
@@ -98,9 +99,23 @@ class Management:
         values |= {"auto-delete": False, **{key.replace("_", "-"): value for key, value in options.items()}}
         self.op("broker", "createQueue", json.dumps(values), True)
 
-    def destroy_queue(self, queue: str) -> None:
-        """Remove *queue*, its messages and consumers, and the address if it was the last one there."""
-        self.op("broker", "destroyQueue", queue, True, True)
+    def destroy_queue(self, queue: str, *, missing_ok: bool = False) -> None:
+        """Remove *queue*, its messages and consumers, and the address if it was the last one there.
+
+        Args:
+            missing_ok: A queue that is not there, because it vanished with its consumers for example, is no error.
+        """
+        try:
+            self.op("broker", "destroyQueue", queue, True, True)
+        except ManagementError:
+            if not missing_ok or queue in self.queues():
+                raise
+
+    def destroy_queues(self, part: str) -> None:
+        """Remove every queue that has *part* in its name; one that vanishes meanwhile is no error."""
+        for queue in self.queues():
+            if part in queue:
+                self.destroy_queue(queue, missing_ok=True)
 
     def connections(self, user: str | None = None) -> list[dict[str, Any]]:
         """What `listConnections` tells of every client, this one included."""
@@ -185,15 +200,24 @@ class Management:
             timeout=CALL_TIMEOUT,
             **(credentials if broker.user else {"allowed_mechs": "ANONYMOUS"}),
         )
+        # Proton overlooks the end of a connection that is being closed, and would turn idly until its time is up where
+        # the broker, which hears nothing of an idle one, has closed it before.
+        self._connection.on_transport_closed = partial(_note_end, self._connection)
         self._requests = SyncRequestResponse(self._connection, "activemq.management")
 
     def _discard(self) -> None:
         connection, self._connection, self._requests = self._connection, None, None
         if connection is not None:
             # A frozen broker would block proton's close for ever; the thread then goes with the process.
-            closing = threading.Thread(target=_close_quietly, args=(connection,), daemon=True)
+            closing = threading.Thread(
+                target=_close_quietly, args=(connection,), name="close management connection", daemon=True
+            )
             closing.start()
             closing.join(_CLOSE_LIMIT)
+
+
+def _note_end(connection: Any, event: Any) -> None:
+    connection.disconnected = event.transport.condition or "closed"
 
 
 def _close_quietly(connection: Any) -> None:
