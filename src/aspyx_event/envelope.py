@@ -156,9 +156,10 @@ class Envelope:
         headers: str to str. CloudEvents attributes under their wire names, user headers beside them.
         event: The event object. On the receiving side None until the body was decoded, after all interceptors.
         options: How the event is to travel; the defaults on the receiving side.
+        encoded_body: The body, None while a lazy envelope was not read. To be looked at; `body` is to be used.
     """
 
-    __slots__ = ("_body", "_encode", "dedup_id", "event", "headers", "options", "pending")
+    __slots__ = ("_encode", "dedup_id", "encoded_body", "event", "headers", "options", "pending")
 
     def __init__(self, body: bytes | None = b"", headers: dict[str, str] | None = None, event: Any = None) -> None:
         self.headers = {} if headers is None else headers
@@ -166,7 +167,7 @@ class Envelope:
         self.options = NO_OPTIONS
         #: By what a broker recognises a second copy; "" is the event id.
         self.dedup_id = ""
-        self._body = body
+        self.encoded_body = body
         self._encode: Callable[[Any], bytes] | None = None
         #: The latest continuation that an interceptor started; owned by the pipeline.
         self.pending: Any = None
@@ -185,29 +186,24 @@ class Envelope:
         Raises:
             EncodeError: the event cannot be written; only on the first read of a lazy envelope.
         """
-        if self._body is None:
-            self._body = self._encode(self.event) if self._encode is not None else b""
-        return self._body
+        if self.encoded_body is None:
+            self.encoded_body = self._encode(self.event) if self._encode is not None else b""
+        return self.encoded_body
 
     @body.setter
     def body(self, body: bytes) -> None:
-        self._body = body
+        self.encoded_body = body
 
     def fork(self) -> Envelope:
         """Return an envelope with the same content that can be changed without changing this one."""
-        copy = Envelope(self._body, dict(self.headers), self.event)
+        copy = Envelope(self.encoded_body, dict(self.headers), self.event)
         copy.options, copy._encode, copy.dedup_id = self.options, self._encode, self.dedup_id
         return copy
 
     @property
     def encoded(self) -> bool:
         """True once there are bytes; False while a lazy envelope was not read."""
-        return self._body is not None
-
-    @property
-    def length(self) -> int:
-        """Bytes of the body; 0 while a lazy envelope was not read."""
-        return 0 if self._body is None else len(self._body)
+        return self.encoded_body is not None
 
     def get_body(self) -> str:
         """Return the body as text, undecodable bytes replaced."""

@@ -70,14 +70,16 @@ class AbstractEnvelopePipeline(EnvelopePipeline):
 
     def proceed_send(self, envelope: Envelope, event_descriptor: EventDescriptor) -> Awaitable[None]:
         """Go on with sending. Awaited, it returns when the provider has taken the message; it need not be awaited."""
-        return _continue(self.next.send(envelope, event_descriptor), envelope, type(self).send)
+        work = self.next.send(envelope, event_descriptor)
+        return _DONE if work is None else _continue(work, envelope, type(self).send)
 
     def proceed_handle(self, envelope: Envelope, event_listener_descriptor: EventListenerDescriptor) -> Awaitable[None]:
         """Go on to the listener. Awaited, it returns when the listener is done and raises what the listener raises.
 
         In an async method await it: what follows an un-awaited call runs before the listener does.
         """
-        return _continue(self.next.handle(envelope, event_listener_descriptor), envelope, type(self).handle)
+        work = self.next.handle(envelope, event_listener_descriptor)
+        return _DONE if work is None else _continue(work, envelope, type(self).handle)
 
 
 def _hide_parameters(function: Any) -> None:
@@ -154,9 +156,7 @@ _DONE = _Done()
 _is_async = lru_cache(maxsize=1024)(inspect.iscoroutinefunction)
 
 
-def _continue(work: Awaitable[Any] | None, envelope: Envelope, caller: Callable[..., Any]) -> Awaitable[None]:
-    if work is None:
-        return _DONE
+def _continue(work: Awaitable[Any], envelope: Envelope, caller: Callable[..., Any]) -> Awaitable[None]:
     # A sync method cannot await: what it started runs when it has returned, with the context variables of now.
     continuation = Continuation(work, envelope.pending, None if _is_async(caller) else copy_context())
     envelope.pending = continuation

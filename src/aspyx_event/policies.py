@@ -63,9 +63,9 @@ class Limits:
 
     def exceeded(self, envelope: Envelope) -> str:
         """Return what exceeds a limit, "" where nothing does. An object that travels as it is has no size."""
-        headers, length = envelope.headers, envelope.length
-        if length > self.body:
-            return f"its body has {length:,} bytes, {self.body:,} are the limit (Limits.body)"
+        headers, body = envelope.headers, envelope.encoded_body
+        if body is not None and len(body) > self.body:
+            return f"its body has {len(body):,} bytes, {self.body:,} are the limit (Limits.body)"
         if len(headers) > self.headers:
             return f"it has {len(headers)} headers, {self.headers} are the limit (Limits.headers)"
         # Twice for every event, so the quickest way to add them up: half the time of adding up lengths.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from ..context import EventContext
@@ -54,17 +55,21 @@ class Decoder:
             DecodeError: the body is not what its class says, or the message says that it is an event of another name.
         """
         if self._only is not None:
-            return self._reader.decode(envelope, self._only)
+            return self._reader.decode(self._only, envelope)
         envelope = self._reader.binary(envelope)
         name = self.name_of(envelope)
         descriptor = self._known.get(name)
         if descriptor is not None:
-            return self._reader.decode(envelope, descriptor)
+            return self._reader.decode(descriptor, envelope)
         source = next((one for one in self._open if name and one.takes(name)), None)
         if source is None:
             raise self._foreign(name)
         known: EventDescriptor | None = self._registry.find(name)
-        return _free(name, envelope, source.free_form) if known is None else self._reader.decode(envelope, known)
+        return _free(name, envelope, source.free_form) if known is None else self._reader.decode(known, envelope)
+
+    def decoding(self) -> Callable[[Envelope], Any]:
+        """Return the quickest way to `decode`."""
+        return self.decode if self._only is None else partial(self._reader.decode, self._only)
 
     def _foreign(self, name: str) -> DecodeError:
         if not name:
@@ -98,7 +103,7 @@ class Handling:
 
     def __init__(self, decoder: Decoder, filter: Filter | None, call: Call) -> None:  # noqa: A002
         self._decoder, self._filter, self._call = decoder, filter, call
-        self._decode = decoder.decode
+        self._decode = decoder.decoding()
         self._plain = filter is None and not decoder.skips_nameless
 
     def __call__(self, envelope: Envelope, context: EventContext) -> Awaitable[Any] | None:
@@ -118,6 +123,6 @@ class Handling:
         if self._filter is not None:
             left = self._filter.before_decoding(name, envelope.headers)
             if left is not None and envelope.event is None:
-                envelope.event = self._decoder.decode(envelope)
+                envelope.event = self._decode(envelope)
             context.skipped = left is None or not self._filter.after_decoding(envelope.event, left)
         return not context.skipped

@@ -138,8 +138,16 @@ class Dispatcher:
                     if recovered is None:
                         return
                     context = recovered
-                if not self._passed(step, passage, context):
-                    return
+                if context.skipped:
+                    step.stats.skipped += 1
+                    passage.skipped.add(step.name)
+                    continue
+                headers = context.envelope.headers
+                step.stats.succeeded(headers.get(CE_ID, ""), headers.get(CE_TYPE) or step.descriptor.event.name)
+                if context.stopped:
+                    break
+                if len(steps) > 1:
+                    passage.finished.append(step.name)
             if passage.settle is None:
                 delivery.ack()
         except BaseException:  # cancelled by a stop, or the process ends: the event must come again
@@ -190,21 +198,6 @@ class Dispatcher:
             headers = {**with_finished(received.headers, passage.kept), FAILED_HANDLER: step.name}
             received = Envelope(received.body, headers)
         return retry_copy(received, passage.binding, attempt, delay, self._clock.time())
-
-    def _passed(self, step: Step, passage: Passage, context: EventContext) -> bool:
-        if context.skipped:
-            step.stats.skipped += 1
-            passage.skipped.add(step.name)
-            return True
-        headers = context.envelope.headers
-        step.stats.succeeded(headers.get(CE_ID, ""), headers.get(CE_TYPE) or step.descriptor.event.name)
-        if len(passage.steps) > 1:
-            passage.finished.append(step.name)
-        if context.stopped:
-            if passage.settle is None:
-                passage.delivery.ack()
-            return False
-        return True
 
     async def _note(self, step: Step, error: Exception, context: EventContext) -> None:
         step.stats.failures += 1

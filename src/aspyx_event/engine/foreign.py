@@ -50,7 +50,7 @@ def cloudevent_envelope(
     envelope.dedup_id = f"{event.source}|{event.id}"
     found: Any = event
     if descriptor.type is not CloudEvent and not issubclass(descriptor.type, CloudEvent):
-        found = envelope.event = reader.decode(envelope, descriptor)
+        found = envelope.event = reader.decode(descriptor, envelope)
     key = options.key or all_headers.get(CE_KEY) or descriptor.key_of(found)
     if key is not None:
         all_headers[CE_KEY] = key

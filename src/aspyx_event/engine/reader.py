@@ -47,8 +47,8 @@ class Reader:
         headers, body = to_stomp(from_envelope(envelope, raw=True))
         return Envelope(body, headers)
 
-    def decode(self, envelope: Envelope, descriptor: EventDescriptor) -> Any:
-        """Return the event of *envelope*.
+    def decode(self, descriptor: EventDescriptor, envelope: Envelope) -> Any:
+        """Return the event of *envelope*, which is of the class that *descriptor* describes.
 
         Raises:
             DecodeError: the body is not of the described class, or the message says that it is another event.

@@ -73,6 +73,7 @@ class Publish:
             raise LimitExceededError(f"event {descriptor.name!r} (id {envelope.id}): too large: {exceeded}")
 
     def send(self, envelope: Envelope, descriptor: EventDescriptor, /) -> asyncio.Future[None]:
+        """Hand *envelope* over; the future is done when the provider has confirmed it."""
         self.check(envelope, descriptor)  # here, because interceptors may have made it larger
         options = envelope.options
         message = Outgoing(

@@ -41,9 +41,9 @@ class Underway:
         self._future: asyncio.Future[None] | None = None
 
     def __await__(self) -> Generator[Any, Any, None]:
-        if self._run is not None and self._departures.is_next(self):
-            self._departures.depart(self)
-            run, self._run = self._run, None
+        departures, run = self._departures, self._run
+        if run is not None and departures.depart(self):
+            self._run = None
             steps = run(self._envelope, self._descriptor)
             try:
                 # Most sends are over with their first step: those of which only the confirmation is still to come are not.
@@ -113,7 +113,7 @@ class Underway:
 
     def _end(self, error: BaseException | None) -> None:
         self._done, self._error = True, error
-        self._departures.arrived(self)
+        self._departures.running.discard(self)
         if self._future is not None and not self._future.done():
             self._tell(self._future)
 
@@ -137,7 +137,7 @@ class Departures:
         self._waiting: deque[Underway] = deque()
         #: Those that have a task which did not begin yet: nobody may overtake them.
         self._beginning: set[Underway] = set()
-        self._running: set[Underway] = set()
+        self.running: set[Underway] = set()
         self._scheduled = False
         self.loop: asyncio.AbstractEventLoop = None  # type: ignore[assignment]  # from the first send on
 
@@ -151,35 +151,31 @@ class Departures:
             self.loop.call_soon(self._next_turn)
         return underway
 
-    def is_next(self, underway: Underway) -> bool:
-        """True if no send that was made before has yet to begin."""
-        return not self._beginning and bool(self._waiting) and self._waiting[0] is underway
-
-    def depart(self, underway: Underway) -> None:
-        """The first of those that wait begins."""
+    def depart(self, underway: Underway) -> bool:
+        """Let one begin, if no send that was made before has yet to; False if it has to wait for its turn."""
+        if self._beginning or not self._waiting or self._waiting[0] is not underway:
+            return False
         self._waiting.popleft()
-        self._running.add(underway)
+        self.running.add(underway)
+        return True
 
     def departed(self, underway: Underway) -> None:
         """The task of one has begun, or will not."""
         self._beginning.discard(underway)
-
-    def arrived(self, underway: Underway) -> None:
-        self._running.discard(underway)
 
     def begin_all(self) -> None:
         """Give those that wait a task."""
         while self._waiting:
             underway = self._waiting.popleft()
             self._beginning.add(underway)
-            self._running.add(underway)
+            self.running.add(underway)
             underway.begin()
 
     async def flush(self, timeout: float) -> None:
         """Wait for all, *timeout* seconds at most."""
         self.begin_all()
-        if self._running:
-            await asyncio.wait([underway.future() for underway in self._running], timeout=timeout)
+        if self.running:
+            await asyncio.wait([underway.future() for underway in self.running], timeout=timeout)
 
     def _next_turn(self) -> None:
         self._scheduled = False

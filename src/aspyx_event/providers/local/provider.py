@@ -81,12 +81,12 @@ class LocalProvider(Provider):
     def publish(self, message: Outgoing) -> asyncio.Future[None]:
         if not self._running:
             return _failed(ConnectionLostError(f"publish to {message.address!r}: the local provider is not started"))
-        envelope = message.envelope
-        if not self.passes_objects or envelope.encoded:
-            # The receiving side sees what a broker would show it: bytes and headers.
-            envelope = Envelope(envelope.body, dict(envelope.headers))
-        else:
+        envelope, body = message.envelope, message.envelope.encoded_body
+        if body is None and self.passes_objects:
             envelope = envelope.fork()
+        else:
+            # The receiving side sees what a broker would show it: bytes and headers.
+            envelope = Envelope(envelope.body if body is None else body, envelope.headers.copy())
         done = self._loop.create_future() if message.wait_handled else None
         try:
             self.broker.publish(message, envelope, done)

@@ -199,7 +199,7 @@ class LocalQueue:
         is_new = not others or (bool(new) and new[0] < others[0])
         message = new[0] if is_new else others[0]
         if message.expires is not None and self.expired(message):
-            self._take(is_new)
+            self._drop_first(is_new)
             return
         if message.key is not None and message.key in self._owners:
             consumer, count = self._owners[message.key]
@@ -209,7 +209,10 @@ class LocalQueue:
                 self._full = True
                 return
             consumer, count = free, 0
-        self._take(is_new)
+        if is_new:
+            new.popleft()
+        else:
+            heapq.heappop(others)
         if message.key is not None:
             self._owners[message.key] = (consumer, count + 1)
             if not consumer.free:
@@ -223,17 +226,17 @@ class LocalQueue:
             consumer.deliver(message)
             self._full = len(consumer.held) >= consumer.prefetch
 
+    def _drop_first(self, is_new: bool) -> None:
+        if is_new:
+            self._new.popleft()
+        else:
+            heapq.heappop(self._others)
+
     def _free_consumer(self) -> LocalConsumer | None:
         for consumer in self._consumers:
             if not consumer.paused and len(consumer.held) < consumer.prefetch:
                 return consumer
         return None
-
-    def _take(self, is_new: bool) -> None:
-        if is_new:
-            self._new.popleft()
-        else:
-            heapq.heappop(self._others)
 
 
 class LocalConsumer(Consumer):
