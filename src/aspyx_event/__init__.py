@@ -5,20 +5,6 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .clock import Clock, ManualClock, SystemClock
-from .codecs.base import Codec, UpcastingCodec
-from .codecs.json import JsonCodec
-from .configuration import EventConfiguration
-from .context import EventContext, correlated, current_context
-from .contracts.senders import sends
-from .contracts.upcasters import upcaster
-from .di import EventModule
-from .engine.receipts import Operation, Receipt
-from .engine.statistics import ManagerStats
-from .engine.steps import SubscriptionStats
-from .engine.subscriptions import Subscription
-from .envelope import Envelope, SendOptions
-from .events import EventDescriptor, event
 from .exceptions import (
     AuthenticationError,
     BufferFullError,
@@ -67,76 +53,122 @@ from .exceptions import (
     WebhookError,
     WebhookRefusedError,
 )
-from .filters import header, want
-from .free_form import FreeFormEvent, GenericEvent
-from .listeners import EventListener, EventListenerDescriptor, event_handler, event_listener
-from .manager import EventManager
-from .observing import Observer, Settlement
-from .options import SubscriptionHooks, SubscriptionOptions
-from .ordering import Requirement
-from .pipeline import AbstractEnvelopePipeline, EnvelopePipeline, envelope_pipeline
-from .policies import AckPolicy, Backoff, Limits, QueueNaming, Retry, RetryMode
-from .providers.base import (
-    AddressKind,
-    Binding,
-    Capabilities,
-    ConnectionHooks,
-    Consumer,
-    Delivery,
-    Outgoing,
-    Provider,
-    ServerDescription,
-)
-from .store.base import EventStore, FoundEvents, InboxStore
-from .store.records import EventQuery, EventStatus, StoredEvent
-from .targets import ANY
-from .topics import Topic
 
 if TYPE_CHECKING:
     from .asyncapi.app import DocumentApp
+    from .clock import Clock, ManualClock, SystemClock
+    from .codecs.base import Codec, UpcastingCodec
+    from .codecs.json import JsonCodec
+    from .configuration import EventConfiguration
+    from .context import EventContext, correlated, current_context
     from .contracts.check import Compatibility, ContractFinding, ContractReport, Contracts, FindingKind
+    from .contracts.senders import sends
+    from .contracts.upcasters import upcaster
+    from .di import EventModule
     from .engine.dead_letters import Cause, DeadLetter, DeadLetters
     from .engine.health import Health, SubscriptionHealth
+    from .engine.receipts import Operation, Receipt
+    from .engine.statistics import ManagerStats
+    from .engine.steps import SubscriptionStats
+    from .engine.subscriptions import Subscription
+    from .envelope import Envelope, SendOptions
+    from .events import EventDescriptor, event
+    from .filters import header, want
+    from .free_form import FreeFormEvent, GenericEvent
     from .inbox import Deduplicate
+    from .listeners import EventListener, EventListenerDescriptor, event_handler, event_listener
+    from .manager import EventManager
     from .observability.health_app import HealthApp
+    from .observing import Observer, Settlement
+    from .options import SubscriptionHooks, SubscriptionOptions
+    from .ordering import Requirement
+    from .pipeline import AbstractEnvelopePipeline, EnvelopePipeline, envelope_pipeline
+    from .policies import AckPolicy, Backoff, Limits, QueueNaming, Retry, RetryMode
     from .providers.amqp import AMQPProvider
     from .providers.amqp import AMQPProvider as AMQProvider
+    from .providers.base import (
+        AddressKind,
+        Binding,
+        Capabilities,
+        ConnectionHooks,
+        Consumer,
+        Delivery,
+        Outgoing,
+        Provider,
+        ServerDescription,
+    )
     from .providers.local import LocalBroker, LocalProvider
     from .providers.stomp import StompProvider
     from .standard_events import DataOperation, Metric, StateTransition
+    from .store.base import EventStore, FoundEvents, InboxStore
     from .store.memory import MemoryEventStore, MemoryInboxStore
+    from .store.records import EventQuery, EventStatus, StoredEvent
     from .store.sql import SqlEventStore, SqlInboxStore
+    from .targets import ANY
+    from .topics import Topic
 
 __version__: str
 
-# Loaded when first asked for: what a program uses one of, or what most programs do without.
+# Where each name is that is loaded when it is first asked for: a module that declares events loads neither the engine
+# nor asyncio, and no program loads what it does without. The imports above say the same to type checkers.
 _LAZY = {
-    "AMQPProvider": (".providers.amqp", "AMQPProvider"),
-    "AMQProvider": (".providers.amqp", "AMQPProvider"),
-    "Cause": (".engine.dead_letters", "Cause"),
-    "Compatibility": (".contracts.check", "Compatibility"),
-    "ContractFinding": (".contracts.check", "ContractFinding"),
-    "ContractReport": (".contracts.check", "ContractReport"),
-    "Contracts": (".contracts.check", "Contracts"),
-    "DataOperation": (".standard_events", "DataOperation"),
-    "DeadLetter": (".engine.dead_letters", "DeadLetter"),
-    "DeadLetters": (".engine.dead_letters", "DeadLetters"),
-    "Deduplicate": (".inbox", "Deduplicate"),
-    "DocumentApp": (".asyncapi.app", "DocumentApp"),
-    "FindingKind": (".contracts.check", "FindingKind"),
-    "Health": (".engine.health", "Health"),
-    "HealthApp": (".observability.health_app", "HealthApp"),
-    "LocalBroker": (".providers.local", "LocalBroker"),
-    "LocalProvider": (".providers.local", "LocalProvider"),
-    "MemoryEventStore": (".store.memory", "MemoryEventStore"),
-    "MemoryInboxStore": (".store.memory", "MemoryInboxStore"),
-    "Metric": (".standard_events", "Metric"),
-    "SqlEventStore": (".store.sql", "SqlEventStore"),
-    "SqlInboxStore": (".store.sql", "SqlInboxStore"),
-    "StateTransition": (".standard_events", "StateTransition"),
-    "StompProvider": (".providers.stomp", "StompProvider"),
-    "SubscriptionHealth": (".engine.health", "SubscriptionHealth"),
+    name: module
+    for module, names in {
+        ".asyncapi.app": ("DocumentApp",),
+        ".clock": ("Clock", "ManualClock", "SystemClock"),
+        ".codecs.base": ("Codec", "UpcastingCodec"),
+        ".codecs.json": ("JsonCodec",),
+        ".configuration": ("EventConfiguration",),
+        ".context": ("EventContext", "correlated", "current_context"),
+        ".contracts.check": ("Compatibility", "ContractFinding", "ContractReport", "Contracts", "FindingKind"),
+        ".contracts.senders": ("sends",),
+        ".contracts.upcasters": ("upcaster",),
+        ".di": ("EventModule",),
+        ".engine.dead_letters": ("Cause", "DeadLetter", "DeadLetters"),
+        ".engine.health": ("Health", "SubscriptionHealth"),
+        ".engine.receipts": ("Operation", "Receipt"),
+        ".engine.statistics": ("ManagerStats",),
+        ".engine.steps": ("SubscriptionStats",),
+        ".engine.subscriptions": ("Subscription",),
+        ".envelope": ("Envelope", "SendOptions"),
+        ".events": ("EventDescriptor", "event"),
+        ".filters": ("header", "want"),
+        ".free_form": ("FreeFormEvent", "GenericEvent"),
+        ".inbox": ("Deduplicate",),
+        ".listeners": ("EventListener", "EventListenerDescriptor", "event_handler", "event_listener"),
+        ".manager": ("EventManager",),
+        ".observability.health_app": ("HealthApp",),
+        ".observing": ("Observer", "Settlement"),
+        ".options": ("SubscriptionHooks", "SubscriptionOptions"),
+        ".ordering": ("Requirement",),
+        ".pipeline": ("AbstractEnvelopePipeline", "EnvelopePipeline", "envelope_pipeline"),
+        ".policies": ("AckPolicy", "Backoff", "Limits", "QueueNaming", "Retry", "RetryMode"),
+        ".providers.amqp": ("AMQPProvider", "AMQProvider"),
+        ".providers.base": (
+            "AddressKind",
+            "Binding",
+            "Capabilities",
+            "ConnectionHooks",
+            "Consumer",
+            "Delivery",
+            "Outgoing",
+            "Provider",
+            "ServerDescription",
+        ),
+        ".providers.local": ("LocalBroker", "LocalProvider"),
+        ".providers.stomp": ("StompProvider",),
+        ".standard_events": ("DataOperation", "Metric", "StateTransition"),
+        ".store.base": ("EventStore", "FoundEvents", "InboxStore"),
+        ".store.memory": ("MemoryEventStore", "MemoryInboxStore"),
+        ".store.records": ("EventQuery", "EventStatus", "StoredEvent"),
+        ".store.sql": ("SqlEventStore", "SqlInboxStore"),
+        ".targets": ("ANY",),
+        ".topics": ("Topic",),
+    }.items()
+    for name in names
 }
+# As the documentation of earlier versions has it.
+_ALIASES = {"AMQProvider": "AMQPProvider"}
 
 __all__ = [
     "AMQPProvider",
@@ -284,6 +316,9 @@ def __getattr__(name: str) -> Any:
         return version("aspyx-event")
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module, attribute = _LAZY[name]
-    found = globals()[name] = getattr(import_module(module, __name__), attribute)
+    found = globals()[name] = getattr(import_module(_LAZY[name], __name__), _ALIASES.get(name, name))
     return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -5,16 +5,22 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from .envelope import CE_CAUSATION, CE_CORRELATION, CE_KEY, CE_SOURCE, CE_TIME, CE_TYPE, Envelope
 from .exceptions import DeclarationError, StateError
 from .shared import Shared
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
-
     from .listeners import EventListenerDescriptor
+
+
+class Running(Protocol):
+    """Something under way that tells its end on the loop: a call in a worker thread, or a task."""
+
+    def done(self) -> bool: ...
+
+    def add_done_callback(self, told: Callable[[Any], None], /) -> None: ...
 
 
 class EventContext:
@@ -68,8 +74,8 @@ class EventContext:
         #: The handler raised `StopProcessing`.
         self.stopped = False
         self._shared: Shared | None = None
-        #: The worker thread of a sync handler, while it is called; used by the engine for time limits.
-        self.thread: Future[Any] | None = None
+        #: The call of a sync handler in its worker thread; used by the engine for time limits.
+        self.thread: Running | None = None
         self._ack: Callable[[], None] | None = None
         self._release: Callable[[], None] | None = None
         if settle is not None:

@@ -91,60 +91,6 @@ def test_importing_loads_nothing_but_the_declared_dependencies(statement):
     assert output == ""
 
 
-LOADED = "import json, sys; {}; print(json.dumps(sorted(sys.modules)))"
-# What a program pays for when it uses it: drivers and extras, and parts that most programs do without.
-LOADED_WHEN_USED = {
-    "asyncpg",
-    "concurrent.futures.thread",
-    "httpx",
-    "importlib.metadata",
-    "jsonschema",
-    "opentelemetry",
-    "proton",
-    "pydantic.json_schema",
-    "pydantic.networks",
-    "rich",
-    "sqlalchemy",
-    "starlette",
-    "stomp",
-    "typer",
-    "aspyx_event.asyncapi",
-    "aspyx_event.cloudevents",
-    "aspyx_event.contracts.check",
-    "aspyx_event.engine.dead_letters",
-    "aspyx_event.engine.health",
-    "aspyx_event.inbox",
-    "aspyx_event.observability",
-    "aspyx_event.providers.amqp",
-    "aspyx_event.providers.local",
-    "aspyx_event.providers.stomp",
-    "aspyx_event.standard_events",
-    "aspyx_event.store.memory",
-    "aspyx_event.store.sql",
-    "aspyx_event.testing",
-}
-
-
-def test_importing_the_package_loads_only_what_every_program_needs():
-    def modules_after(statement):
-        command = [sys.executable, "-c", LOADED.format(statement)]
-        return set(json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
-
-    # aspyx reads its configuration with yaml, and other versions of either may load more than these do.
-    before = modules_after("import aspyx.di; from pydantic import BaseModel, TypeAdapter")
-    found = modules_after("import aspyx_event") - before
-    assert "aspyx_event.manager" in found
-    assert not found & LOADED_WHEN_USED
-
-
-def test_a_name_of_the_root_is_the_one_of_its_module_and_looked_up_once():
-    package = importlib.import_module("aspyx_event")
-    for name, (module, attribute) in package._LAZY.items():
-        there = getattr(importlib.import_module(module, "aspyx_event"), attribute)
-        assert getattr(package, name) is there
-        assert vars(package)[name] is there
-
-
 def test_a_cloudevent_is_known_by_its_class_without_its_package():
     cloudevents = importlib.import_module("aspyx_event.cloudevents")
     free_form = importlib.import_module("aspyx_event.free_form")

@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack
 
 from aspyx.di import Environment
 
+from ..engine.threads import Worker
 from ..manager import EventManager
 from ..observability.health_app import HealthApp
 from .probes import ProbeServer
@@ -102,7 +103,8 @@ class Service:
 def threads_left() -> list[str]:
     """Return the names of threads that would keep the process from ending: sync handlers that never come back."""
     end = time.monotonic() + _THREADS_END
-    others = [one for one in threading.enumerate() if not one.daemon and one is not threading.current_thread()]
+    lasting = [one for one in threading.enumerate() if not one.daemon or isinstance(one, Worker)]
+    others = [one for one in lasting if one is not threading.current_thread()]
     for thread in others:
         thread.join(max(0.0, end - time.monotonic()))
     return [thread.name for thread in others if thread.is_alive()]

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Future
 from typing import Any
 
-from ..context import EventContext, _current
+from ..context import EventContext, Running, _current
 from ..exceptions import EventException, HandlerTimeoutError, StopProcessing
 from ..log_fields import log_fields
 from ..observing import Observer
@@ -88,14 +87,12 @@ class Attempts:
         work.cancel()
         await asyncio.wait({work}, timeout=_CANCEL_GRACE)
         # A thread cannot be cancelled: the wait for it ended, it itself goes on.
-        running: Future[Any] | asyncio.Future[Any] = context.thread or work
+        running: Running = context.thread or work
         if not running.done():
             # Its slot comes back all the same; otherwise one hanging handler stops its subscription for ever.
             self._running.add(running)
             self._left_behind(1)
-            loop = asyncio.get_running_loop()
-            # A thread ends in a thread.
-            running.add_done_callback(lambda ended: loop.call_soon_threadsafe(self._ended, ended))
+            running.add_done_callback(self._ended)
             logger.error(
                 "listener %r ignores its time limit of %g s and was left behind",
                 context.listener.name,

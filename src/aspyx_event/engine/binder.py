@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from concurrent.futures import Executor
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aspyx.di import Environment
 
@@ -36,6 +35,9 @@ from .reader import Reader
 from .steps import Step
 from .subscriptions import Control, Subscription, SubscriptionBag
 
+if TYPE_CHECKING:
+    from .threads import Threads
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ground:
@@ -57,7 +59,7 @@ class Ground:
     control: Control
     #: Sends what handlers return.
     pass_on: Callable[[EventContext], Awaitable[None]]
-    threads: Callable[[], Executor]
+    threads: Callable[[], Threads]
     remove: Callable[[Subscription], Coroutine[Any, Any, bool]]
 
 
@@ -122,7 +124,7 @@ class Binder:
             ground.reader.prepare(event)
         handler = Handler(function, label)
         wanted = Filter.of(_when(options), wants_of(descriptor.type))
-        call = handler.compile(inline=options.inline, executor=ground.threads)
+        call = handler.compile(inline=options.inline, threads=ground.threads)
         handling = Handling(self._decoder(descriptor), wanted, call)
         retry = options.retry or ground.retry
         step = Step(descriptor, handler, wanted, handling, ground.chain, retry, ground.pass_on, ground.observer)

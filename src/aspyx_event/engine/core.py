@@ -39,10 +39,9 @@ from .statistics import ManagerStats
 from .subscriptions import Control, Subscription, SubscriptionBag, detach_all
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor, ThreadPoolExecutor
-
     from .dead_letters import DeadLetterBox
     from .health import Health
+    from .threads import Threads
 
 logger = logging.getLogger("aspyx.event")
 # As many as there are sync handlers at work at one moment; their number is bounded by each listener's concurrency.
@@ -117,7 +116,7 @@ class Engine:
         self._pipeline_types: list[type] = []
         self._pipelines: list[EnvelopePipeline] = []
         self._environment: Environment | None = None
-        self._executor: ThreadPoolExecutor | None = None
+        self._workers: Threads | None = None
         self._prepared = False
 
     def adopt(self, environment: Environment) -> None:
@@ -186,9 +185,9 @@ class Engine:
         if self._observer is not None:
             self._observer.stopped()
         self._chain.release()
-        executor, self._executor = self._executor, None
-        if executor is not None:
-            executor.shutdown(wait=False)
+        workers, self._workers = self._workers, None
+        if workers is not None:
+            workers.close()
 
     def hurry(self) -> None:
         """Let a stop under way wait no longer for handlers."""
@@ -300,9 +299,9 @@ class Engine:
             remove=self.remove,
         )
 
-    def _threads(self) -> Executor:
-        if self._executor is None:
-            from concurrent.futures import ThreadPoolExecutor
+    def _threads(self) -> Threads:
+        if self._workers is None:
+            from .threads import Threads
 
-            self._executor = ThreadPoolExecutor(_MAX_THREADS, thread_name_prefix="aspyx-event")
-        return self._executor
+            self._workers = Threads(_MAX_THREADS, "aspyx-event")
+        return self._workers

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Executor
-from contextvars import copy_context
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..context import EventContext, _current
 from ..envelope import Envelope
@@ -15,6 +12,9 @@ from ..events import is_event
 from ..exceptions import ListenerError
 from ..free_form import FreeFormEvent, SelfDescribed
 from ..listeners import EventListenerDescriptor
+
+if TYPE_CHECKING:
+    from .threads import Threads
 
 #: Calls a handler; what it returns or yields is left in `EventContext.returned`.
 Call = Callable[[Any, EventContext], "Awaitable[Any] | None"]
@@ -47,12 +47,12 @@ class Handler:
         """Call it here and now; an async one gives its coroutine."""
         return self.function(event, context) if self._takes_context else self.function(event)
 
-    def compile(self, *, inline: bool, executor: Callable[[], Executor]) -> Call:
+    def compile(self, *, inline: bool, threads: Callable[[], Threads]) -> Call:
         """Return a function that calls it the way a delivery does.
 
         Args:
             inline: Call a sync function on the loop instead of in a worker thread.
-            executor: Gives the worker threads when the first call needs one.
+            threads: Gives the worker threads when the first call needs one.
         """
         function, call = self.function, self.call
         if self.is_async and self._takes_context:
@@ -84,9 +84,8 @@ class Handler:
 
         async def call_in_thread(event: Any, context: EventContext) -> None:
             # The thread sees the context variables that interceptors set around this delivery.
-            variables = copy_context()
-            context.thread = executor().submit(variables.run, call, event, context)
-            result = await asyncio.wrap_future(context.thread)
+            context.thread = job = threads().call(call, event, context)
+            result = await job.future
             context.returned = await result if inspect.isawaitable(result) else result
 
         return call_in_thread
