@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from operator import attrgetter
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 from pydantic import BaseModel
 
@@ -19,8 +19,7 @@ _DECLARATION = "__aspyx_event__"
 _DESCRIPTOR = "__aspyx_event_descriptor__"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EventDeclaration:
+class EventDeclaration(NamedTuple):
     """What ``@event`` was given. Kept on the class; says nothing yet about the class itself."""
 
     name: str

@@ -6,7 +6,7 @@ import inspect
 from abc import ABC
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from aspyx.di import ClassInstanceProvider, Providers, injectable
 from aspyx.reflection import Decorators
@@ -77,8 +77,7 @@ class EventListenerDescriptor:
         return self.options.required_by or ()
 
 
-@dataclass(frozen=True, slots=True)
-class Declaration:
+class Declaration(NamedTuple):
     """One use of a decorator on a class, a function or a method."""
 
     target: Target

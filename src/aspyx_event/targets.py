@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from .events import EventDescriptor, is_event
 from .exceptions import DeclarationError, UnregisteredEventTypeError
@@ -21,8 +20,7 @@ OneTarget = type | str | Topic
 Target = OneTarget | tuple[OneTarget, ...] | list[OneTarget]
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """One address that a subscription consumes, and which events may come from it.
 
     Attributes:

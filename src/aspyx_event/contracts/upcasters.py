@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 from ..codecs.base import Codec, UpcastingCodec
 from ..events import EventDescriptor, is_event
@@ -16,8 +15,7 @@ F = TypeVar("F", bound=Callable[[Payload], Payload])
 _STEPS = "__aspyx_event_upcasters__"
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """One use of ``@upcaster``."""
 
     from_version: int

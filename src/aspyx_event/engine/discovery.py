@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from aspyx.di import Environment
 from aspyx.reflection import Decorators
@@ -17,8 +17,7 @@ from ..listeners import Declaration, event_listener, handler_declarations, liste
 from ..pipeline import EnvelopePipeline, envelope_pipeline, pipeline_rank
 
 
-@dataclass(frozen=True, slots=True)
-class Reaction:
+class Reaction(NamedTuple):
     """A declared listener or handler.
 
     Attributes:
@@ -78,7 +77,7 @@ def reactions_in(objects: Iterable[Any]) -> list[Reaction]:
 def named_declarations(function: Any, default: str) -> list[Declaration]:
     """Return what ``@event_handler`` left on *function*; declarations without a name get the *default*."""
     return [
-        one if one.options.name else replace(one, options=replace(one.options, name=default))
+        one if one.options.name else one._replace(options=replace(one.options, name=default))
         for one in handler_declarations(function)
     ]
 
