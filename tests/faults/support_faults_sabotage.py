@@ -128,10 +128,11 @@ def nack() -> None:
 
 def no_duplicate_id() -> None:
     """Every message has an id of its own each time it is sent: the broker cannot tell what it has."""
-    from aspyx_event.providers.amqp import sections
+    from aspyx_event.providers.amqp import heads, sections
     from aspyx_event.providers.stomp import provider
 
-    sections._DEDUP_KEY = sections._string("some-other-property")
+    heads.DEDUP_PROPERTY = "some-other-property"
+    sections._DEDUP_KEY = sections._string(heads.DEDUP_PROPERTY)
 
     def without(original):
         def headers(message):

@@ -12,9 +12,10 @@ from ...exceptions import EventException
 from ..base import Consume, Consumer, Delivery
 from ..content_mode import received as incoming
 from .errors import Condition, Stage, error_for
+from .heads import Heads, Received
 from .links import LinkOwner, SupervisedLink, logger, unique_name
 from .seat import VANISHING, Seat
-from .sections import Received, decode
+from .sections import decode
 from .wire import Wire
 
 # What Artemis says to who joins a queue whose address is just being deleted with it: trying again helps.
@@ -90,6 +91,7 @@ class Receiver(SupervisedLink, Consumer):
         #: The wire grants before its next write.
         self._granting = False
         self._parts = bytearray()
+        self._heads = Heads()
 
     def _create(self, session: Any) -> Any:
         # Artemis cuts the name of a shared subscription at the first "|", so several links may share it, and a link
@@ -200,7 +202,7 @@ class Receiver(SupervisedLink, Consumer):
 
     def _hand_over(self, data: bytes, handle: Any) -> None:
         try:
-            received = decode(data)
+            received = decode(data, self._heads)
             delivery = AMQPDelivery(received, self._is_redelivered(received), self, self._link, handle)
         except Exception:  # noqa: BLE001  unanswered, it would be withheld from all for as long as this link lives
             logger.exception("%s: a message could not be read; handing it back", self._subject)

@@ -10,15 +10,13 @@ from __future__ import annotations
 
 import struct
 import time
-from typing import NamedTuple
 
 from ...envelope import CE_ID, CONTENT_TYPE, header_name, wire_name
 from ...exceptions import HeaderError
 from ..base import Outgoing
+from .heads import DEDUP_PROPERTY, Heads, Received, write_head
 from .values import UncommonError, content_start, first_item, plain_body, plain_text, value_end, value_text
 
-#: Artemis, "Duplicate Message Detection": the application property, a string, that it compares.
-DEDUP_PROPERTY = "_AMQ_DUPL_ID"
 # Where Artemis puts the content type of a message that came in by another protocol.
 _CONTENT_TYPE_PROPERTIES = ("_AMQ_CONTENT_TYPE", CONTENT_TYPE, "JMS_AMQP_ContentType")
 
@@ -29,25 +27,11 @@ _MAX_TTL = 0xFFFFFFFF  # header ttl is a uint of milliseconds: 49.7 days
 
 #: What a text of so many bytes begins with.
 _SHORT = [bytes((0xA1, size)) for size in range(256)]
+#: What a body of so many bytes begins with.
+_SHORT_DATA = [bytes((0x00, 0x53, 0x75, 0xA0, size)) for size in range(256)]
 _HEADER_DURABLE = b"\x00\x53\x70\xc0\x02\x01\x41"
 _DELAY_KEY = b"\xa3\x14x-opt-delivery-delay"
 _NULL = b"\x40"
-
-
-class Received(NamedTuple):
-    """A decoded message.
-
-    Attributes:
-        body: Bytes of a data section; text as UTF-8; other values as JSON text.
-        headers: Application properties as text, under the names of the sender's headers.
-        delivery_count: Deliveries before this one that failed.
-        dedup_id: Of the message, or "".
-    """
-
-    body: bytes
-    headers: dict[str, str]
-    delivery_count: int
-    dedup_id: str = ""
 
 
 def encode(message: Outgoing) -> bytes:
@@ -57,27 +41,41 @@ def encode(message: Outgoing) -> bytes:
         EncodeError: the envelope is lazy and its event cannot be written.
         HeaderError: a header is no Unicode text (it has lone surrogates).
     """
+    start, expiry = b"", None
+    if message.ttl is not None or message.priority is not None or message.delay > 0:
+        start, expiry = _start(message)
+    elif message.durable:
+        start = _HEADER_DURABLE
+    envelope = message.envelope
     try:
-        return _encode(message)
+        head = write_head(envelope.headers, message.dedup_id, message.key) if expiry is None else None
+        if head is None:
+            head = _head(envelope.headers, message, expiry)
     except UnicodeEncodeError as error:
         raise HeaderError(f"a header of a message for {message.address!r} cannot be sent: {error.reason}") from error
+    body = envelope.body
+    size = len(body)
+    return b"".join((start, head, _SHORT_DATA[size] if size < 256 else b"\x00\x53\x75\xb0" + _u32(size), body))
 
 
-def _encode(message: Outgoing) -> bytes:
-    headers = message.envelope.headers
-    parts: list[bytes] = []
-    expiry: int | None = None
+def _start(message: Outgoing) -> tuple[bytes, int | None]:
+    """Return header and annotations, and the moment of expiry if it is too far away for the header."""
+    expiry, ttl = None, None if message.ttl is None else max(1, round(message.ttl * 1000))
+    if ttl is not None and ttl > _MAX_TTL:
+        expiry, ttl = round(time.time() * 1000) + ttl, None
+    start = b""
     if message.ttl is not None or message.priority is not None:
-        ttl = None if message.ttl is None else max(1, round(message.ttl * 1000))
-        if ttl is not None and ttl > _MAX_TTL:
-            expiry, ttl = round(time.time() * 1000) + ttl, None
-        parts.append(_header(message.durable, message.priority, ttl))
+        start = _header(message.durable, message.priority, ttl)
     elif message.durable:
-        parts.append(_HEADER_DURABLE)
+        start = _HEADER_DURABLE
     if message.delay > 0:
         pair = _DELAY_KEY + b"\x81" + _i64(max(1, round(message.delay * 1000)))
-        parts.append(b"\x00\x53\x72\xc1" + bytes((len(pair) + 1, 2)) + pair)
-    parts.append(_properties(headers.get(CE_ID), headers.get(CONTENT_TYPE), expiry, message.key))
+        start += b"\x00\x53\x72\xc1" + bytes((len(pair) + 1, 2)) + pair
+    return start, expiry
+
+
+def _head(headers: dict[str, str], message: Outgoing, expiry: int | None) -> bytes:
+    properties = _properties(headers.get(CE_ID), headers.get(CONTENT_TYPE), expiry, message.key)
     items = [_DEDUP_KEY + _string(message.dedup_id)]
     for name, value in headers.items():
         if name != CONTENT_TYPE:
@@ -85,13 +83,7 @@ def _encode(message: Outgoing) -> bytes:
             size = len(text)
             items.append(b"%b%b%b" % (key, _SHORT[size] if size < 256 else b"\xb1" + _u32(size), text))
     pairs = b"".join(items)
-    parts.append(b"\x00\x53\x74\xd1" + _two_u32(len(pairs) + 4, 2 * len(items)))
-    parts.append(pairs)
-    body = message.envelope.body
-    size = len(body)
-    parts.append(b"\x00\x53\x75\xa0" + bytes((size,)) if size < 256 else b"\x00\x53\x75\xb0" + _u32(size))
-    parts.append(body)
-    return b"".join(parts)
+    return properties + b"\x00\x53\x74\xd1" + _two_u32(len(pairs) + 4, 2 * len(items)) + pairs
 
 
 def _header(durable: bool, priority: int | None, ttl: int | None) -> bytes:
@@ -156,12 +148,24 @@ def _decoded_name(data: bytes) -> tuple[str, str | None]:
     return names
 
 
-def decode(data: bytes) -> Received:
-    """Return what *data* says. Never raises: bytes that are no AMQP message become the body of one without headers."""
+def decode(data: bytes, heads: Heads | None = None) -> Received:
+    """Return what *data* says. Never raises: bytes that are no AMQP message become the body of one without headers.
+
+    Args:
+        data: The sections of one message.
+        heads: Those that came before from the same place.
+    """
     try:
-        return _decode(data)
+        if heads is None:
+            return _decode(data)
+        known = heads.read(data)
+        if known is not None:
+            return known
+        received = _decode(data)
     except (UncommonError, IndexError, UnicodeDecodeError, struct.error):
         return _decode_by_driver(data)
+    heads.learn(data, received)
+    return received
 
 
 def _decode(data: bytes) -> Received:
