@@ -18,7 +18,7 @@ from .rounds import Outcome, Plan
 from .settings import CONSUME, CONTENDERS, END_TO_END, IMPORT, PUBLISH, Order
 
 SECONDS = 35.0
-_KEYS = ("proton", "ours-amqp", "stomp.py", "ours-stomp", "codec", "ours-local", "import-base", "import-ours")
+_KEYS = ("proton", "ours-amqp", "stomp.py", "ours-stomp", "codec", "ours-local", "import-base", "import-program")
 CHOSEN = [one for one in CONTENDERS if one.key in _KEYS]
 PLAN = Plan(CHOSEN, 2, Order(contender="", messages=1_500, confirms=30, paced=20), SECONDS)
 
@@ -63,7 +63,7 @@ GUARDS = (
     Guard("AMQP end to end, CPU to the reactor's", "ours-amqp", "proton", END_TO_END, 0.8),
     Guard("STOMP end to end, CPU to stomp.py's", "ours-stomp", "stomp.py", END_TO_END, 1.2),
     Guard("Local, CPU to that of the codec", "ours-local", "codec", END_TO_END, 40),
-    Guard("import, time to pydantic and aspyx", "import-ours", "import-base", IMPORT, 2.5, _p50),
+    Guard("import, time to pydantic and aspyx", "import-program", "import-base", IMPORT, 2.5, _p50),
 )
 #: CPU of an event may be at most this many times what it is with one listener, when there are a thousand for others.
 _MOST_GROWTH = 2.0

@@ -110,7 +110,9 @@ CONTENDERS = (
     ),
     Contender("import-base", "pydantic and aspyx", "import", "imports", raw=True, kinds=(IMPORT,)),
     Contender("import-asyncio", "pydantic, aspyx and asyncio", "import", "imports", kinds=(IMPORT,)),
-    Contender("import-ours", "aspyx_event", "import", "imports", kinds=(IMPORT,)),
+    Contender("import-ours", "aspyx_event, nothing named", "import", "imports", kinds=(IMPORT,)),
+    Contender("import-declarations", "aspyx_event, declarations", "import", "imports", kinds=(IMPORT,)),
+    Contender("import-program", "aspyx_event, a program's names", "import", "imports", kinds=(IMPORT,)),
 )
 GROUPS = tuple(dict.fromkeys(one.group for one in CONTENDERS))
 

@@ -13,11 +13,16 @@ from ..settings import IMPORT, Order
 _REPEATS = 5
 _CODE = "import time; started = time.perf_counter()\n{}\nprint(time.perf_counter() - started)"
 # pydantic loads what it has when it is asked for: a model class is what everybody asks for.
+_BASE = "import aspyx.di\nfrom pydantic import BaseModel, TypeAdapter"
+_DECLARATIONS = "event, event_listener, EventListener, EventContext, EventModule, Retry"
 _IMPORTS = {
-    "import-base": "import aspyx.di\nfrom pydantic import BaseModel, TypeAdapter",
+    "import-base": _BASE,
     # What remains where the framework has no say: it is made of coroutines.
-    "import-asyncio": "import asyncio\nimport aspyx.di\nfrom pydantic import BaseModel, TypeAdapter",
-    "import-ours": "import aspyx_event",
+    "import-asyncio": f"import asyncio\n{_BASE}",
+    # The package loads what it has when it is asked for, too: alone it would load neither of the two.
+    "import-ours": f"{_BASE}\nimport aspyx_event",
+    "import-declarations": f"{_BASE}\nfrom aspyx_event import {_DECLARATIONS}",
+    "import-program": f"{_BASE}\nfrom aspyx_event import {_DECLARATIONS}, EventManager, LocalProvider",
 }
 
 

@@ -44,6 +44,12 @@ def test_a_target_without_its_peer_is_neither_met_nor_missed():
     assert faster.verdict(None) == "not measured"
 
 
+def test_a_figure_without_a_goal_is_neither_met_nor_missed():
+    beside = Target("beside", "ours", "peer", END_TO_END, RATE, None)
+    assert beside.verdict(beside.measured(of(END_TO_END, rates(1), rates(2)))) == "no goal"
+    assert beside.aim(beside.goal) == ""
+
+
 def test_a_target_of_times_is_met_from_below():
     calm = Target("calm", "ours", "peer", "confirm", P99, 1.0)
     quick, slow = Sample(10, 1.0, 0.1, 0.001, 0.002), Sample(10, 1.0, 0.1, 0.001, 0.004)
