@@ -123,7 +123,7 @@ class Dispatcher:
     async def _handle(self, delivery: Delivery, binding: Binding) -> None:
         steps = self.steps
         passage = Passage(delivery, binding, steps, self._policy is AckPolicy.MANUAL)
-        exceeded = self._limits.exceeded(delivery.received)
+        exceeded = self._limits.exceeded(passage.received)
         if exceeded:
             await self._refuse(passage, exceeded)
             return
@@ -131,7 +131,7 @@ class Dispatcher:
             for step in steps:
                 if passage.finished and step.name in passage.finished:
                     continue
-                context = passage.context(step, passage.attempt_of(step))
+                context = passage.context(step)
                 error = await step.attempts.run(context)
                 if error is not None:
                     recovered = await self._again(step, passage, context, error)
@@ -193,7 +193,7 @@ class Dispatcher:
             error = again
 
     def _next_try(self, step: Step, passage: Passage, attempt: int, delay: float) -> Outgoing:
-        received = passage.delivery.received
+        received = passage.received
         if len(passage.steps) > 1:
             headers = {**with_finished(received.headers, passage.kept), FAILED_HANDLER: step.name}
             received = Envelope(received.body, headers)
@@ -247,7 +247,7 @@ class Dispatcher:
             step.stats.dead_letters += 1
         if step.given_up is not None:
             await step.given_up(error)
-        delivery, received = passage.delivery, passage.delivery.received
+        delivery, received = passage.delivery, passage.received
         observed = delivery if isinstance(delivery, ObservedDelivery) else None
         if self._policy is AckPolicy.BEFORE:
             if observed is not None:
