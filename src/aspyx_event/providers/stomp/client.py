@@ -10,13 +10,13 @@ import itertools
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import Any
 
 from ...exceptions import ConfirmTimeoutError, ConnectionLostError, EventException
 from ..buffer import SendBuffer
 from ..connection import ConnectionSettings, Supervisor
 from .errors import broker_error, may_be_of_a_subscribe, publish_error, reason_of
-from .frames import encode
+from .frames import Frame, encode
+from .reading import wanted
 from .wire import StompWire, open_wire
 
 logger = logging.getLogger("aspyx.event.stomp")
@@ -69,7 +69,7 @@ class StompClient:
         self._buffer = SendBuffer(settings)
         #: Receipt ids of what was not given to the connection, because it takes nothing now.
         self._unsent: deque[str] = deque()
-        self._routes: dict[str, Callable[[StompWire, Any], None]] = {}
+        self._routes: dict[str, Callable[[StompWire, Frame], None]] = {}
         self._control: _Control | None = None
         self._control_lock = asyncio.Lock()
         self._watcher: asyncio.Task[None] | None = None
@@ -142,7 +142,7 @@ class StompClient:
         """Return an id that no subscription of this client has had."""
         return str(next(self._numbers))
 
-    def route(self, subscription: str, receive: Callable[[StompWire, Any], None] | None) -> None:
+    def route(self, subscription: str, receive: Callable[[StompWire, Frame], None] | None) -> None:
         """Hand the messages of a subscription to *receive*; None drops them."""
         if receive is None:
             self._routes.pop(subscription, None)
@@ -164,11 +164,10 @@ class StompClient:
         except EventException as error:
             future.set_exception(error)
             return future
-        refusal = self._buffer.refusal(address, len(data))
+        refusal = self._buffer.take(address, len(data))
         if refusal is not None:
             future.set_exception(refusal)
             return future
-        self._buffer.add(len(data))
         self._ledger[receipt] = _Unconfirmed(address, data, future, loop.time() + self.settings.confirm_timeout)
         if (wire := self.wire) is not None:
             if self._unsent or wire.full:
@@ -231,7 +230,7 @@ class StompClient:
         if self._useless:
             # A broker that drops us again and again before it confirms anything must not be called in a tight loop.
             await asyncio.sleep(min(0.05 * 2**self._useless, 1.0, settings.connect_timeout / 2))
-        return await open_wire(settings, self._vhost, self._receive)
+        return await open_wire(settings, self._vhost, self._receive, wanted)
 
     def _up(self, wire: StompWire) -> None:
         self._latest = wire
@@ -245,15 +244,15 @@ class StompClient:
             self._useless += 1
         self._on_down()
 
-    def _receive(self, wire: StompWire, frame: Any) -> None:
-        command, headers = frame.cmd, frame.headers
+    def _receive(self, wire: StompWire, frame: Frame) -> None:
+        command = frame.cmd
         if command == "MESSAGE":
-            route = self._routes.get(headers.get("subscription", ""))
+            route = self._routes.get(frame.get("subscription"))
             if route is not None:
                 route(wire, frame)
         elif command == "RECEIPT":
             wire.confirmed, self._useless = True, 0
-            receipt = headers.get("receipt-id", "")
+            receipt = frame.get("receipt-id")
             control = self._control
             if control is not None and control.receipt == receipt:
                 if not control.future.done():
@@ -261,7 +260,7 @@ class StompClient:
             else:
                 self._settle(receipt, None)
         elif command == "ERROR":
-            self._refused(wire, reason_of(headers, frame.body), headers.get("receipt-id"))
+            self._refused(wire, reason_of(frame.headers, frame.body), frame.headers.get("receipt-id"))
 
     def _refused(self, wire: StompWire, reason: str, receipt: str | None) -> None:
         """An ERROR ends the connection. What caused it fails, whatever else is under way goes over the next one."""

@@ -9,15 +9,16 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
-from ...envelope import CONTENT_TYPE, header_name
 from ...exceptions import ConnectionLostError, ProviderError
 from ..base import AddressKind, Binding, Consume, Consumer, Delivery
 from ..content_mode import received
-from .frames import encode
+from .frames import acknowledgement
 from .queues import clash, is_own, is_shared_volatile, subscribe_headers
+from .reading import read_headers
 
 if TYPE_CHECKING:
     from .client import StompClient
+    from .frames import Frame
     from .queues import QueueKeeper
     from .wire import StompWire
 
@@ -30,10 +31,6 @@ _MESSAGE_SIZE = 1024
 _NOTHING = "-2"
 # Seconds before a message that was handed back is handed out again; a consumer that refuses all must not spin.
 _RELEASE_PAUSE = 0.1
-# Under these names Artemis passes on the content type of an AMQP message.
-_FOREIGN_CONTENT_TYPES = ("JMS_AMQP_ContentType", "_AMQ_CONTENT_TYPE")
-
-_header_names: dict[str, str | None] = {}
 
 
 def window(prefetch: int) -> int:
@@ -45,26 +42,6 @@ def window(prefetch: int) -> int:
     dies count as delivered, and after ten deliveries Artemis takes a message for poison.
     """
     return 1 + max(prefetch - 1, 0) * _MESSAGE_SIZE
-
-
-def read_headers(frame_headers: dict[str, str]) -> dict[str, str]:
-    """Return the headers of an envelope: what belongs to the protocol or the broker is left out."""
-    headers: dict[str, str] = {}
-    for wire, value in frame_headers.items():
-        try:
-            name = _header_names[wire]
-        except KeyError:
-            name = header_name(wire)
-            if len(_header_names) < 4096:  # header names are few; a hostile sender's must not fill the memory
-                _header_names[wire] = name
-        if name is not None:
-            headers[name] = value
-    if CONTENT_TYPE not in headers:
-        for foreign in _FOREIGN_CONTENT_TYPES:
-            if foreign in frame_headers:
-                headers[CONTENT_TYPE] = frame_headers[foreign]
-                break
-    return headers
 
 
 class _Attachment:
@@ -81,9 +58,9 @@ class _Attachment:
         self.live = True
         self.held: set[StompDelivery] = set()
         #: Frames that came and were not handed over, with their number.
-        self.waiting: deque[tuple[int, Any]] = deque()
+        self.waiting: deque[tuple[int, Frame]] = deque()
         #: Frames that were handed back, the oldest first.
-        self.returned: list[tuple[int, Any]] = []
+        self.returned: list[tuple[int, Frame]] = []
 
     def end(self) -> None:
         self.live = False
@@ -98,11 +75,10 @@ class StompDelivery(Delivery):
     __slots__ = ("_attachment", "_consumer", "_frame", "_number", "_open")
 
     def __init__(
-        self, consumer: StompConsumer, attachment: _Attachment, number: int, frame: Any, returned: bool
+        self, consumer: StompConsumer, attachment: _Attachment, number: int, frame: Frame, returned: bool
     ) -> None:
-        headers = frame.headers
-        self.envelope = received(frame.body, read_headers(headers))
-        self.redelivered = returned or headers.get("redelivered") == "true"
+        self.envelope = received(frame.body, read_headers(frame))
+        self.redelivered = returned or frame.get("redelivered") == "true"
         self._consumer, self._attachment, self._number, self._frame = consumer, attachment, number, frame
         self._open = True
 
@@ -112,7 +88,7 @@ class StompDelivery(Delivery):
             attachment = self._attachment
             if attachment.live and attachment.wire is not None:
                 attachment.held.discard(self)
-                attachment.wire.put(encode("ACK", {"id": self._frame.headers["ack"]}))
+                attachment.wire.put(acknowledgement(self._frame.get("ack")))
                 self._consumer.settled(attachment)
 
     def release(self) -> None:
@@ -249,7 +225,7 @@ class StompConsumer(Consumer):
         finally:
             self._pumping = False
 
-    def _arrived(self, attachment: _Attachment, wire: StompWire, frame: Any) -> None:
+    def _arrived(self, attachment: _Attachment, wire: StompWire, frame: Frame) -> None:
         attachment.wire = wire
         if not self._verified and self._is_foreign(frame):
             return
@@ -257,9 +233,9 @@ class StompConsumer(Consumer):
         attachment.waiting.append((self._numbers, frame))
         self._pump()
 
-    def _is_foreign(self, frame: Any) -> bool:
+    def _is_foreign(self, frame: Frame) -> bool:
         """Leave a queue that turns out to serve another address: its messages are not ours to take."""
-        address, owner = self.binding.address, frame.headers.get("destination", "").partition("::")[0]
+        address, owner = self.binding.address, frame.get("destination").partition("::")[0]
         # Queues get what was moved to them too, and the addresses of wildcards are many.
         if self.binding.kind is AddressKind.QUEUE or owner == address or "*" in address or "#" in address:
             return False

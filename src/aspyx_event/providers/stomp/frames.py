@@ -6,12 +6,13 @@ They are most of a message's cost, so they are written by hand, and tested again
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from ...exceptions import HeaderError
 from .errors import ProtocolError
+from .layouts import Layout, Layouts
 
-__all__ = ["MAX_BODY", "MAX_HEADER", "MAX_SENT_HEADER", "Frame", "FrameParser", "encode"]
+__all__ = ["MAX_BODY", "MAX_HEADER", "MAX_SENT_HEADER", "Frame", "FrameParser", "acknowledgement", "encode"]
 
 #: Bytes of headers in a frame that we send. Artemis drops the connection without an ERROR somewhere between 200 and
 #: 300 KB, and whoever resends such a frame would never come to an end.
@@ -25,6 +26,10 @@ _UNESCAPE = {"\\\\": "\\", "\\n": "\n", "\\c": ":", "\\r": "\r"}
 _replace_escapes = re.compile(r"\\.?", re.DOTALL).sub
 _COMMANDS = frozenset({"CONNECTED", "MESSAGE", "RECEIPT", "ERROR"})
 _FIRST_BYTES = frozenset(command[0].encode()[0] for command in _COMMANDS)
+_R = b"R"[0]
+_receipt = re.compile(rb"RECEIPT\nreceipt-id:([0-9]{1,20})\n\n\0").match
+# Bytes above which what was received is not looked at as a text as well.
+_LARGE = 1 << 20
 
 
 # A frame is cut into its lines: how they are joined again, by command and names. Names are few and come again, in the
@@ -37,13 +42,36 @@ class Frame:
     """A frame that was received.
 
     Attributes:
-        cmd, headers, body: As in stomp.py's class of this name.
+        cmd, body: As in stomp.py's class of this name.
+        layout: The one it was read by, or None.
+        values: Of the layout's headers.
     """
 
-    __slots__ = ("body", "cmd", "headers")
+    __slots__ = ("_headers", "body", "cmd", "layout", "values")
 
-    def __init__(self, cmd: str, headers: dict[str, str], body: bytes) -> None:
-        self.cmd, self.headers, self.body = cmd, headers, body
+    def __init__(
+        self,
+        cmd: str,
+        headers: dict[str, str] | None,
+        body: bytes,
+        layout: Layout | None = None,
+        values: Sequence[str] = (),
+    ) -> None:
+        self.cmd, self._headers, self.body, self.layout, self.values = cmd, headers, body, layout, values
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """As in stomp.py's class; of a MESSAGE, those that nobody wants may be missing."""
+        if self._headers is None:
+            self._headers = {} if self.layout is None else dict(zip(self.layout.names, self.values, strict=True))
+        return self._headers
+
+    def get(self, name: str) -> str:
+        """Return a header that somebody wants, or "" where there is none."""
+        if self.layout is None:
+            return self.headers.get(name, "")
+        place = self.layout.places.get(name)
+        return "" if place is None else self.values[place]
 
 
 def _escape(text: str) -> str:
@@ -96,6 +124,15 @@ def encode(command: str, headers: Mapping[str, str], body: bytes | None = None) 
     return b"%b%b\0" % (head, body or b"")
 
 
+def acknowledgement(message: str) -> bytes:
+    """Return the frame that acknowledges a message.
+
+    Args:
+        message: The header "ack" of its frame.
+    """
+    return f"ACK\nid:{_escape(message)}\n\n\0".encode()
+
+
 def _layout(names: tuple[str, ...]) -> str:
     """Return the lines of a frame as a format for its values.
 
@@ -113,10 +150,18 @@ def _layout(names: tuple[str, ...]) -> str:
 
 
 class FrameParser:
-    """Cuts a stream of bytes into frames, about five times as fast as `stomp.utils.parse_frame` and stricter."""
+    """Cuts a stream of bytes into frames: `stomp.utils.parse_frame`, stricter and several times as fast.
 
-    def __init__(self, max_header: int = MAX_HEADER, max_body: int = MAX_BODY) -> None:
+    Args:
+        max_header, max_body: Bytes of a frame's headers and of its body, at most.
+        wanted: Tells of a header's name whether anybody needs its value in a MESSAGE.
+    """
+
+    def __init__(
+        self, max_header: int = MAX_HEADER, max_body: int = MAX_BODY, wanted: Callable[[str], bool] = lambda _: True
+    ) -> None:
         self._max_header, self._max_body = max_header, max_body
+        self._layouts = Layouts(wanted)
         self._rest = bytearray()
         # Bytes that the frame at the start of _rest needs to be whole; 0 where that is not known.
         self._need = 0
@@ -141,16 +186,46 @@ class FrameParser:
         self._need, self._until_nul = 0, False
         frames: list[Frame] = []
         at, size = 0, len(data)
+        # One character for each byte, so that positions are the same in both. Layouts know no carriage returns.
+        text = "" if size > _LARGE or b"\r" in data else data.decode("latin-1")
         while at < size:
             if data[at] in b"\r\n":  # a heart-beat, or the line end that may follow a frame
                 at += 1
                 continue
-            after = self._frame(data, at, frames)
+            after = self._usual(data, text, at, frames) or self._frame(data, at, frames)
             if after == at:
                 self._rest += data[at:]
                 break
             at = after
         return frames
+
+    def _usual(self, data: bytes, text: str, at: int, frames: list[Frame]) -> int:
+        """Append the frame that starts at *at* if it is whole and looks like earlier ones; return where it ends, or 0."""
+        if data[at] == _R:
+            receipt = _receipt(data, at)
+            if receipt is None:
+                return 0
+            frames.append(Frame("RECEIPT", {"receipt-id": receipt[1].decode()}, b""))
+            return receipt.end()
+        for layout in self._layouts.of(data[at : data.find(b"\n", at + 8)]):
+            match = layout.match(text, at)
+            if match is not None:
+                break
+        else:
+            return 0
+        values: Sequence[str] = match.groups()
+        start = match.end()
+        end = start + int(values[layout.length])
+        if end >= len(data) or data[end] or start - at > self._max_header or end - start > self._max_body:
+            return 0  # for `_frame` to say what is the matter
+        joined = "\n".join(values)
+        if not joined.isascii():
+            joined = joined.encode("latin-1").decode("utf-8", "replace")
+            values = joined.split("\n")
+        if "\\" in joined:
+            values = [_unescaped(value) if "\\" in value else value for value in values]
+        frames.append(Frame("MESSAGE", None, data[start:end], layout, values))
+        return end + 1
 
     def _frame(self, data: bytes, at: int, frames: list[Frame]) -> int:
         """Append the frame that starts at *at* and return where it ends, or *at* while it is not whole."""
@@ -183,6 +258,8 @@ class FrameParser:
             if data[end]:
                 raise ProtocolError("a frame does not end with NUL")
         frames.append(Frame(command, headers, data[start:end]))
+        if command == "MESSAGE":
+            self._layouts.learn(data[at : data.find(b"\n", at + 8)], data[at:head])
         return end + 1
 
     def _check_body(self, size: int) -> None:

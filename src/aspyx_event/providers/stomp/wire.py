@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any, cast
+from typing import cast
 
 from stomp.utils import calculate_heartbeats
 
 from ...exceptions import ConnectError, ConnectionLostError, EventException
 from ..connection import ConnectionSettings
 from .errors import ProtocolError, connect_error, reason_of
-from .frames import FrameParser, encode
+from .frames import Frame, FrameParser, encode
 
 logger = logging.getLogger("aspyx.event.stomp")
 
-Receive = Callable[["StompWire", Any], None]
+Receive = Callable[["StompWire", Frame], None]
 
 # Bytes that may wait here for the next write; what is more waits with the sender.
 _ROOM = 256 * 1024
@@ -36,10 +36,10 @@ class StompWire(asyncio.Protocol):
 
     transport: asyncio.Transport
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, receive: Receive, wanted: Callable[[str], bool]) -> None:
         self._loop = asyncio.get_running_loop()
         self._receive = receive
-        self._parser = FrameParser()
+        self._parser = FrameParser(wanted=wanted)
         self._out: list[bytes] = []
         self._waiting = 0
         self.on_room: Callable[[], None] = _nothing
@@ -174,13 +174,16 @@ def _nothing() -> None:
     """Nobody waits for room."""
 
 
-async def open_wire(settings: ConnectionSettings, vhost: str | None, receive: Receive) -> StompWire:
+async def open_wire(
+    settings: ConnectionSettings, vhost: str | None, receive: Receive, wanted: Callable[[str], bool] = lambda _: True
+) -> StompWire:
     """Connect up to the broker's CONNECTED, with heart-beats running. The caller sets the time limit.
 
     Args:
         settings: Where.
         vhost: The `host` header; None sends the host's name.
         receive: Called with each later frame.
+        wanted: Tells of a header's name whether *receive* looks at it in a MESSAGE.
 
     Raises:
         ConnectError: the peer is no STOMP 1.2 broker, or it refused.
@@ -188,9 +191,9 @@ async def open_wire(settings: ConnectionSettings, vhost: str | None, receive: Re
         OSError: there is no connection.
     """
     loop = asyncio.get_running_loop()
-    greeting: asyncio.Future[Any] = loop.create_future()
+    greeting: asyncio.Future[Frame] = loop.create_future()
 
-    def greet(wire: StompWire, frame: Any) -> None:
+    def greet(wire: StompWire, frame: Frame) -> None:
         if greeting.done():
             receive(wire, frame)
         else:
@@ -202,7 +205,9 @@ async def open_wire(settings: ConnectionSettings, vhost: str | None, receive: Re
         hello.update(login=settings.user, passcode=settings.password)
     try:
         data = encode("CONNECT", hello)
-        _, wire = await loop.create_connection(lambda: StompWire(greet), settings.host, settings.port, ssl=settings.ssl)
+        _, wire = await loop.create_connection(
+            lambda: StompWire(greet, wanted), settings.host, settings.port, ssl=settings.ssl
+        )
     except (EventException, UnicodeError) as error:
         raise ConnectError(f"{settings.where}: {error}") from error
     try:
@@ -217,7 +222,7 @@ async def open_wire(settings: ConnectionSettings, vhost: str | None, receive: Re
     return wire
 
 
-def _greeted(settings: ConnectionSettings, wire: StompWire, greeting: asyncio.Future[Any]) -> tuple[float, float]:
+def _greeted(settings: ConnectionSettings, wire: StompWire, greeting: asyncio.Future[Frame]) -> tuple[float, float]:
     """Check the broker's greeting; return the seconds between heart-beats to send and to expect."""
     if not greeting.done():
         reason = wire.closed.result()
