@@ -58,8 +58,8 @@ def _compare(options: argparse.Namespace) -> int:
         order=Order(
             contender="",
             messages=options.messages,
-            confirms=min(options.messages, 500),
-            paced=min(options.messages, 400),
+            confirms=min(options.messages, 2_000),
+            paced=min(options.messages, 1_000),
             in_flight=options.in_flight,
             prefetch=options.prefetch,
         ),

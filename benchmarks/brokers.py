@@ -26,10 +26,17 @@ class BenchmarkError(Exception):
 class Server(Protocol):
     """Where a broker listens."""
 
-    host: str
-    port: int
-    user: str
-    password: str
+    @property
+    def host(self) -> str: ...
+
+    @property
+    def port(self) -> int: ...
+
+    @property
+    def user(self) -> str: ...
+
+    @property
+    def password(self) -> str: ...
 
 
 class Queues(Protocol):

@@ -32,7 +32,7 @@ def _rate(sample: Sample) -> float:
 
 
 def _p50(sample: Sample) -> float:
-    return sample.p50 or 0.0
+    return sample.percentile(50) or 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,13 +16,14 @@ from .targets import TARGETS
 
 def targets(outcome: Outcome) -> str:
     """Return the figures to reach, what was measured, and the verdicts."""
-    lines = ["| work | measured (range) | goal | moonshot | |", "| --- | --- | --- | --- | --- |"]
+    lines = ["| work | measured (range) | CPU | goal | moonshot | |", "| --- | --- | --- | --- | --- | --- |"]
     for one in TARGETS:
         found = one.measured(outcome.results)
         shown, spread = one.cells(found)
         measured = f"**{shown}** ({spread})" if spread else "–"
         aims = f"{_typeset(one.aim(one.goal))} | {_typeset(one.aim(one.moonshot))}"
-        lines.append(f"| {one.work} | {_typeset(measured)} | {aims} | {one.verdict(found)} |")
+        cpu = _typeset(one.cpu(outcome.results))
+        lines.append(f"| {one.work} | {_typeset(measured)} | {cpu} | {aims} | {one.verdict(found)} |")
     missed = [one for one in TARGETS if one.verdict(one.measured(outcome.results)) == "not met"]
     return "\n".join([*lines, "", *(f"- {one.work}: {one.reason or 'not understood yet'}." for one in missed)]).strip()
 
@@ -66,7 +67,7 @@ def insert(path: Path, name: str, text: str) -> None:
 
 def _rows(rows: Sequence[Contender], kind: str, outcome: Outcome) -> Iterator[str]:
     cpu = kind != IMPORT  # imports are made in processes of their own, whose CPU is not counted
-    yield f"| | {'p50 ms (range) | p99 ms' if kind in TIMED else 'per second (range) | to the first'} |" + (
+    yield f"| | {'p50 ms (range) | p99 ms (range)' if kind in TIMED else 'per second (range) | to the first'} |" + (
         " CPU µs |" if cpu else ""
     )
     yield "| --- | --- | --- |" + (" --- |" if cpu else "")
@@ -74,14 +75,13 @@ def _rows(rows: Sequence[Contender], kind: str, outcome: Outcome) -> Iterator[st
         samples = outcome.results[one.key][kind]
         raw = raw_samples(rows, one, kind, outcome)
         if kind in TIMED:
-            spread, worst = Spread.of(times(samples, "p50")), Spread.of(times(samples, "p99"))
-            cells = f"{spread.median:.2f} ({spread.low:.2f}–{spread.high:.2f}) | {worst.median:.2f}"
+            cells = " | ".join(f"{one.middle:.2f} ({one.low:.2f}–{one.high:.2f})" for one in times(samples))
         else:
             rates = [sample.rate for sample in samples]
             spread = Spread.of(rates)
-            ratio = "1" if raw is None else figure(paired_ratios(rates, [sample.rate for sample in raw]).median)
-            cells = f"{spread.median:,.0f} ({spread.low:,.0f}–{spread.high:,.0f}) | {ratio} ×"
-        micros = Spread.of([sample.cpu_micros for sample in samples]).median
+            ratio = "1" if raw is None else figure(paired_ratios(rates, [sample.rate for sample in raw]).middle)
+            cells = f"{spread.middle:,.0f} ({spread.low:,.0f}–{spread.high:,.0f}) | {ratio} ×"
+        micros = Spread.of([sample.cpu_micros for sample in samples]).middle
         yield f"| {one.label} | {cells} |" + (f" {micros:,.1f} |" if cpu else "")
 
 

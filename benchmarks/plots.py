@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .measure import Spread
+from .report import times
 from .rounds import Outcome, Plan
 from .settings import CONFIRM, END_TO_END, PACED, Contender
 
@@ -73,15 +74,14 @@ def _latency(plan: Plan, outcome: Outcome, path: Path) -> Path | None:
     for panel, (kind, title) in zip(panels, titles.items(), strict=True):
         rows = _rows(plan, outcome, _WIRE, kind)
         for at, one in enumerate(rows):
-            samples = outcome.results[one.key][kind]
-            p50, p99 = (Spread.of([1000 * (getattr(each, name) or 0) for each in samples]) for name in ("p50", "p99"))
+            p50, p99 = times(outcome.results[one.key][kind])
             color = _color(one)
-            panel.plot([p50.median, p99.median], [at, at], color=color, linewidth=2, alpha=0.4, zorder=1)
-            panel.scatter([p50.median], [at], color=color, s=45, zorder=2, label="p50" if not at else None)
-            panel.scatter([p99.median], [at], color=color, s=45, marker="|", linewidth=3, zorder=2)
+            panel.plot([p50.middle, p99.middle], [at, at], color=color, linewidth=2, alpha=0.4, zorder=1)
+            panel.scatter([p50.middle], [at], color=color, s=45, zorder=2, label="p50" if not at else None)
+            panel.scatter([p99.middle], [at], color=color, s=45, marker="|", linewidth=3, zorder=2)
             panel.annotate(
-                f"{p50.median:.2f} / {p99.median:.1f}",
-                (p99.median, at),
+                f"{p50.middle:.2f} / {p99.middle:.2f}",
+                (p99.middle, at),
                 (7, -4),
                 textcoords="offset points",
                 fontsize=8,
@@ -120,12 +120,12 @@ def _rows(plan: Plan, outcome: Outcome, groups: Sequence[str], kind: str) -> lis
 
 
 def _bars(panel: Any, rows: Sequence[Contender], spreads: Sequence[Spread], form: str) -> None:
-    middle = [one.median for one in spreads]
-    reach = [[one.median - one.low for one in spreads], [one.high - one.median for one in spreads]]
+    middle = [one.middle for one in spreads]
+    reach = [[one.middle - one.low for one in spreads], [one.high - one.middle for one in spreads]]
     panel.barh(range(len(rows)), middle, color=[_color(one) for one in rows], height=0.62)
     panel.errorbar(middle, range(len(rows)), xerr=reach, fmt="none", ecolor="#0f172a", elinewidth=1, capsize=3)
     for at, one in enumerate(spreads):
-        panel.annotate(form.format(one.median), (one.high, at), (6, -4), textcoords="offset points", fontsize=9)
+        panel.annotate(form.format(one.middle), (one.high, at), (6, -4), textcoords="offset points", fontsize=9)
     panel.set_xlim(right=max(one.high for one in spreads) * 1.2)
     _names(panel, rows)
 

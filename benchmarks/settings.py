@@ -88,6 +88,7 @@ CONTENDERS = (
     Contender("evproc", "evproc", "objects", "in_process", scale=20, needs=("evproc",)),
     Contender("ours-objects", "aspyx_event, Local, no copy", "objects", "ours_local", scale=5),
     Contender("ours-inline", "sync listener, inline", "threads", "ours_local", raw=True, scale=2),
+    Contender("executor", "bare run_in_executor", "threads", "executor", scale=2),
     Contender("ours-thread", "sync listener, worker thread", "threads", "ours_local", scale=2),
     Contender(
         "http-bare",
@@ -114,6 +115,8 @@ CONTENDERS = (
     Contender("import-declarations", "aspyx_event, declarations", "import", "imports", kinds=(IMPORT,)),
     Contender("import-program", "aspyx_event, a program's names", "import", "imports", kinds=(IMPORT,)),
 )
+#: Groups that are measured more than once per round: it is chance on which cores the threads of a process meet.
+REPEATED = {"threads": 4}
 GROUPS = tuple(dict.fromkeys(one.group for one in CONTENDERS))
 
 
@@ -124,8 +127,8 @@ class Order:
     Attributes:
         contender: Key of the contender.
         messages: Messages of each kind of work but the timed ones.
-        confirms: Messages sent one at a time.
-        paced: Messages sent at a steady pace.
+        confirms: Messages sent one at a time; with those that do not count, see `turns`.
+        paced: Messages sent at a steady pace, likewise.
         pace: How many of these per second.
         in_flight: Sends that may wait for their confirmation.
         prefetch: Deliveries that may wait for their acknowledgement.
@@ -138,7 +141,7 @@ class Order:
     contender: str
     messages: int
     confirms: int
-    paced: int = 400
+    paced: int = 1_000
     pace: float = 200.0
     in_flight: int = 500
     prefetch: int = 100

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from .measure import Sample, Spread, paired_ratios
+from .measure import Sample, Spread, paired_ratios, pooled_ratio
 from .settings import CONFIRM, CONSUME, END_TO_END, IMPORT, PACED, PUBLISH
 
 RATE, TIME, P50, P99, EXTRA_MICROS, EXTRA_MILLIS = "rate", "time", "p50", "p99", "extra us", "extra ms"
@@ -63,16 +63,27 @@ class Target:
         return self.figure == RATE
 
     def measured(self, results: Mapping[str, Mapping[str, Sequence[Sample]]]) -> Spread | None:
-        """Return the figure of each round as a spread; None if one of the two did not take part."""
-        ours = results.get(self.ours, {}).get(self.kind)
-        peer = results.get(self.peer, {}).get(self.kind)
-        if not ours or not peer:
+        """Return what the rounds gave; None if one of the two did not take part."""
+        found = self._both(results)
+        if found is None:
             return None
-        mine, others = [self._of(sample) for sample in ours], [self._of(sample) for sample in peer]
+        if self.figure == P99:
+            return pooled_ratio(*found, 99)
+        mine, others = ([self._of(sample) for sample in samples] for samples in found)
         factor = _EXTRA.get(self.figure)
         if factor is None:
             return paired_ratios(mine, others)
         return Spread.of([(value - other) * factor for value, other in zip(mine, others, strict=True)])
+
+    def cpu(self, results: Mapping[str, Mapping[str, Sequence[Sample]]]) -> str:
+        """Return the CPU of one event beside that of the peer, as it stands in the table; "" where it is not counted."""
+        found = self._both(results)
+        if found is None or self.kind == IMPORT:
+            return ""
+        mine, others = ([sample.cpu_micros for sample in samples] for samples in found)
+        if self.figure == EXTRA_MICROS:
+            return self.shown(Spread.of([value - other for value, other in zip(mine, others, strict=True)]).middle)
+        return f"{paired_ratios(mine, others).middle:.2f}x"
 
     def verdict(self, found: Spread | None) -> str:
         """Return what the figure says, in a few words."""
@@ -80,9 +91,9 @@ class Target:
             return "not measured"
         if self.goal is None:
             return "no goal"
-        if self.moonshot is not None and self.reached(found.median, self.moonshot):
+        if self.moonshot is not None and self.reached(found.middle, self.moonshot):
             return "met, moonshot too"
-        return "met" if self.reached(found.median, self.goal) else "not met"
+        return "met" if self.reached(found.middle, self.goal) else "not met"
 
     def reached(self, value: float, goal: float) -> bool:
         return value >= goal if self.at_least else value <= goal
@@ -98,19 +109,23 @@ class Target:
         return "" if goal is None else f"{'>=' if self.at_least else '<='} {self.shown(goal)}"
 
     def cells(self, found: Spread | None) -> tuple[str, str]:
-        """Return median and range as they stand in the table."""
+        """Return figure and range as they stand in the table."""
         if found is None:
             return "-", ""
-        return self.shown(found.median), f"{self.shown(found.low)} to {self.shown(found.high)}"
+        return self.shown(found.middle), f"{self.shown(found.low)} to {self.shown(found.high)}"
 
     def _of(self, sample: Sample) -> float:
         if self.figure == RATE:
             return sample.rate
-        if self.figure == P99:
-            return sample.p99 or 0.0
         if self.figure in (P50, EXTRA_MILLIS):
-            return sample.p50 or 0.0
+            return sample.percentile(50) or 0.0
         return 1 / sample.rate
+
+    def _both(
+        self, results: Mapping[str, Mapping[str, Sequence[Sample]]]
+    ) -> tuple[Sequence[Sample], Sequence[Sample]] | None:
+        ours, peer = (results.get(key, {}).get(self.kind) for key in (self.ours, self.peer))
+        return (ours, peer) if ours and peer else None
 
 
 TARGETS = (

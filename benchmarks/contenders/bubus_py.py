@@ -14,7 +14,7 @@ from ..message import order as make
 from ..settings import END_TO_END, Order
 
 
-class OrderPlacedEvent(BaseEvent[None]):
+class OrderPlacedEvent(BaseEvent[None]):  # type: ignore[misc]
     order_id: int
     customer: str
     total: float

@@ -14,7 +14,8 @@ from typing import Any
 import cproton as pn
 from proton import Collector, Connection, Transport, symbol
 
-from ..measure import Sample, Stopwatch
+from .. import turns
+from ..measure import Sample, Stopwatch, joined
 from ..message import CONTENT_TYPE, Latencies, Tally, at_pace, raw_body, raw_headers
 from ..settings import CONFIRM, CONSUME, END_TO_END, PACED, PUBLISH, Order
 from .engine_sections import decode, encode
@@ -196,38 +197,57 @@ class _Client:
         order, results = self._order, {}
         await self.connect()
 
-        watch, single = Stopwatch(), []
-        for number in range(order.confirms):
-            self._expect(1, 1)
-            started = time.perf_counter()
-            self._send(number)
-            await self._finished()
-            single.append(time.perf_counter() - started)
-        results[CONFIRM] = watch.stop(order.confirms, single)
+        results[CONFIRM] = await self._confirm()
 
+        await turns.waiting()
         watch = Stopwatch()
         await self._send_all()
         results[PUBLISH] = watch.stop(order.messages)
 
         self._expect(0, 0, order.confirms, order.messages)
+        await turns.waiting()
         watch = Stopwatch()
         self._wire.receive()
         await self._finished()
         results[CONSUME] = watch.stop(order.waiting)
 
+        await turns.waiting()
         watch = Stopwatch()
         await self._send_all(order.messages)
         results[END_TO_END] = watch.stop(order.messages)
 
-        self._expect(order.paced, 0, order.paced)
-        times = Latencies()
-        self._arrived = times.arrived
-        watch = Stopwatch()
-        await at_pace(order.paced, order.pace, lambda number: (times.sending(number), self._send(number))[0])
-        await self._finished()
-        results[PACED] = watch.stop(order.paced, times.seconds)
+        results[PACED] = joined([await self._paced(len(numbers)) for numbers in turns.portions(order.paced)])
         self._wire.close()
         return results
+
+    async def _confirm(self) -> Sample:
+        done = []
+        for numbers in turns.portions(self._order.confirms):
+            await turns.waiting()
+            watch, single = Stopwatch(), []
+            for number in numbers:
+                self._expect(1, 1)
+                started = time.perf_counter()
+                self._send(number)
+                await self._finished()
+                single.append(time.perf_counter() - started)
+            done.append(watch.stop(len(numbers), single))
+        return joined(done)
+
+    async def _paced(self, count: int) -> Sample:
+        self._expect(count, 0, count)
+        times = Latencies()
+        self._arrived = times.arrived
+
+        def send(number: int) -> None:
+            times.sending(number)
+            self._send(number)
+
+        await turns.waiting()
+        watch = Stopwatch()
+        await at_pace(count, self._order.pace, send)
+        await self._finished()
+        return watch.stop(count, times.seconds)
 
     def fill(self) -> None:
         while self._sent < self._to_send and self._sent - self._confirmed < self._window and self._wire.credit > 0:

@@ -41,7 +41,8 @@ def decode(data: bytes) -> tuple[bytes, dict[str, Any]]:
     Raises:
         ValueError: it is not the message of the benchmark.
     """
-    at, body, properties = 0, None, {}
+    at, body = 0, None
+    properties: dict[str, Any] = {}
     while at < len(data):
         if data[at] != 0 or data[at + 1] != 0x53:
             raise ValueError(f"no section at {at}")

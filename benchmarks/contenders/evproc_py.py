@@ -21,9 +21,8 @@ def sender(on: Callable[[OrderPlaced], object]) -> Callable[[OrderPlaced], objec
     """Return what sends an order to *on* through a processor."""
     processor = Processor()
 
-    @want("order-placed")
     def receive(_: Processor, event: _Placed) -> None:
         on(event.order)
 
-    processor.register(receive)
+    processor.register(want("order-placed")(receive))
     return lambda order: processor.process(_Placed(order))

@@ -8,11 +8,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
+from typing import Any
 
 from faststream import AckPolicy
 from faststream.rabbit import Channel, RabbitBroker, RabbitMessage, RabbitQueue
 
-from ..measure import Sample, Stopwatch
+from .. import turns
+from ..measure import Sample, Stopwatch, joined
 from ..message import Latencies, OrderPlaced, Tally, at_pace, raw_headers
 from ..message import order as make
 from ..settings import CONFIRM, CONSUME, END_TO_END, PACED, PUBLISH, Order
@@ -42,7 +44,7 @@ class Application:
         self.received.clear()
 
     async def send(self, number: int) -> None:
-        headers = raw_headers(self.order.address)
+        headers: dict[str, Any] = raw_headers(self.order.address)
         await self.broker.publish(
             make(number), self.queue, headers=headers, persist=True, message_id=headers["cloudEvents_id"]
         )
@@ -50,17 +52,17 @@ class Application:
 
 class _Client(Application):
     async def run(self) -> dict[str, Sample]:
-        order, results = self.order, {}
+        order = self.order
         await self.broker.connect()
+        results = {CONFIRM: await self._confirm()}
 
-        watch, single = Stopwatch(), [await self._send_one(number) for number in range(order.confirms)]
-        results[CONFIRM] = watch.stop(order.confirms, single)
-
+        await turns.waiting()
         watch = Stopwatch()
         await self._send_all()
         results[PUBLISH] = watch.stop(order.messages)
 
         self.expect(order.confirms, order.messages)
+        await turns.waiting()
         watch = Stopwatch()
         await self.broker.start()
         await self.received.wait()
@@ -68,30 +70,41 @@ class _Client(Application):
         self.tally.verify()
 
         self.expect(order.messages)
+        await turns.waiting()
         watch = Stopwatch()
         await self._send_all()
         await self.received.wait()
         results[END_TO_END] = watch.stop(order.messages)
         self.tally.verify()
 
-        results[PACED] = await self._paced()
+        results[PACED] = joined([await self._paced(len(numbers)) for numbers in turns.portions(order.paced)])
         await self.broker.stop()
         return results
 
-    async def _paced(self) -> Sample:
-        order, sends = self.order, []
-        self.expect(order.paced)
+    async def _confirm(self) -> Sample:
+        done = []
+        for numbers in turns.portions(self.order.confirms):
+            await turns.waiting()
+            watch = Stopwatch()
+            single = [await self._send_one(number) for number in numbers]
+            done.append(watch.stop(len(numbers), single))
+        return joined(done)
+
+    async def _paced(self, count: int) -> Sample:
+        sends: list[asyncio.Future[None]] = []
+        self.expect(count)
         self.times = times = Latencies()
 
         def send(number: int) -> None:
             times.sending(number)
             sends.append(asyncio.ensure_future(self.send(number)))
 
+        await turns.waiting()
         watch = Stopwatch()
-        await at_pace(order.paced, order.pace, send)
+        await at_pace(count, self.order.pace, send)
         await asyncio.gather(*sends)
         await self.received.wait()
-        sample = watch.stop(order.paced, times.seconds)
+        sample = watch.stop(count, times.seconds)
         self.tally.verify()
         return sample
 

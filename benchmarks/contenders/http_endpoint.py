@@ -20,7 +20,8 @@ from aspyx_event import EventManager, LocalProvider, event
 from aspyx_event.cloudevents import CloudEvent, to_http
 from aspyx_event.http import cloudevents_endpoint, lifespan_of
 
-from ..measure import Sample, Stopwatch
+from .. import turns
+from ..measure import Sample, Stopwatch, joined
 from ..message import OrderPlaced, Tally
 from ..message import order as make
 from ..settings import CONFIRM, PUBLISH, Order
@@ -83,13 +84,18 @@ async def _measure(order: Order, application: Any, done: asyncio.Event | None = 
     await _many(port, [_request(-number) for number in range(1, 101)], _CONNECTIONS)
     samples = {}
     requests = [_request(number) for number in range(order.messages)]
+    await turns.waiting()
     watch = Stopwatch()
     await _many(port, requests, _CONNECTIONS)
     samples[PUBLISH] = watch.stop(order.messages)
-    requests = [_request(order.messages + number) for number in range(order.confirms)]
-    watch = Stopwatch()
-    times = await _many(port, requests, 1)
-    samples[CONFIRM] = watch.stop(order.confirms, times)
+    done_in_turns = []
+    for numbers in turns.portions(order.confirms):
+        requests = [_request(order.messages + number) for number in numbers]
+        await turns.waiting()
+        watch = Stopwatch()
+        times = await _many(port, requests, 1)
+        done_in_turns.append(watch.stop(len(numbers), times))
+    samples[CONFIRM] = joined(done_in_turns)
     if done is not None:
         await asyncio.wait_for(done.wait(), order.deadline)
     server.should_exit = True

@@ -25,7 +25,8 @@ def _blinker(on: Send) -> Send:
         on(event)
 
     signal.connect(receive, weak=False)
-    return signal.send
+    send: Send = signal.send
+    return send
 
 
 def _pyee(on: Send) -> Send:

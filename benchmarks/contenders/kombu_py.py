@@ -12,7 +12,8 @@ from typing import Any
 
 from kombu import Connection, Consumer, Queue
 
-from ..measure import Sample, Stopwatch
+from .. import turns
+from ..measure import Sample, Stopwatch, joined
 from ..message import CONTENT_TYPE, Tally, raw_body, raw_headers
 from ..settings import CONFIRM, CONSUME, END_TO_END, PUBLISH, Order
 
@@ -26,18 +27,18 @@ class _Client:
         self._producer: Any = None
 
     def run(self) -> dict[str, Sample]:
-        order, results = self._order, {}
+        order = self._order
         with self._connect() as connection:
             self._producer = connection.Producer()
+            results = {CONFIRM: self._confirm()}
 
-            watch, single = Stopwatch(), [self._send(number) for number in range(order.confirms)]
-            results[CONFIRM] = watch.stop(order.confirms, single)
-
+            turns.wait()
             watch = Stopwatch()
             self._send_all()
             results[PUBLISH] = watch.stop(order.messages)
 
             self._expect(order.confirms, order.messages)
+            turns.wait()
             watch = Stopwatch()
             consumer = threading.Thread(target=self._consume, daemon=True)
             consumer.start()
@@ -45,6 +46,7 @@ class _Client:
             results[CONSUME] = watch.stop(order.waiting)
 
             self._expect(order.messages)
+            turns.wait()
             watch = Stopwatch()
             self._send_all()
             self._wait()
@@ -52,6 +54,15 @@ class _Client:
             self._stop.set()
             consumer.join(order.deadline)
         return results
+
+    def _confirm(self) -> Sample:
+        done = []
+        for numbers in turns.portions(self._order.confirms):
+            turns.wait()
+            watch = Stopwatch()
+            single = [self._send(number) for number in numbers]
+            done.append(watch.stop(len(numbers), single))
+        return joined(done)
 
     def _connect(self) -> Any:
         order = self._order

@@ -21,7 +21,8 @@ from aspyx_event import (
     event,
 )
 
-from ..measure import Sample, Stopwatch
+from .. import turns
+from ..measure import Sample, Stopwatch, joined
 from ..message import SESSION, TENANT, Latencies, OrderPlaced, Tally, at_pace
 from ..message import order as make
 from ..settings import CONFIRM, CONSUME, END_TO_END, PACED, PUBLISH, Order
@@ -59,17 +60,15 @@ class _Application:
 
     async def run(self) -> dict[str, Sample]:
         order = self._order
-        results: dict[str, Sample] = {}
+        results = {CONFIRM: await self._confirm()}
 
-        watch = Stopwatch()
-        single = [await self._send_one(number) for number in range(order.confirms)]
-        results[CONFIRM] = watch.stop(order.confirms, single)
-
+        await turns.waiting()
         watch = Stopwatch()
         await self._send_all()
         results[PUBLISH] = watch.stop(order.messages)
 
         self._expect(order.confirms, order.messages)
+        await turns.waiting()
         watch = Stopwatch()
         await self._subscribe()
         await self._received.wait()
@@ -77,13 +76,27 @@ class _Application:
         self._tally.verify()
 
         self._expect(order.messages)
+        await turns.waiting()
         watch = Stopwatch()
         await self._send_all()
         await self._received.wait()
         results[END_TO_END] = watch.stop(order.messages)
         self._tally.verify()
 
-        self._expect(order.paced)
+        results[PACED] = joined([await self._paced(len(numbers)) for numbers in turns.portions(order.paced)])
+        return results
+
+    async def _confirm(self) -> Sample:
+        done = []
+        for numbers in turns.portions(self._order.confirms):
+            await turns.waiting()
+            watch = Stopwatch()
+            single = [await self._send_one(number) for number in numbers]
+            done.append(watch.stop(len(numbers), single))
+        return joined(done)
+
+    async def _paced(self, count: int) -> Sample:
+        self._expect(count)
         self._times = times = Latencies()
         receipts: list[Receipt] = []
 
@@ -91,14 +104,15 @@ class _Application:
             times.sending(number)
             receipts.append(self._manager.send_event(make(number), headers=TENANT))
 
+        await turns.waiting()
         watch = Stopwatch()
-        await at_pace(order.paced, order.pace, send)
+        await at_pace(count, self._order.pace, send)
         for receipt in receipts:
             await receipt
         await self._received.wait()
-        results[PACED] = watch.stop(order.paced, times.seconds)
+        sample = watch.stop(count, times.seconds)
         self._tally.verify()
-        return results
+        return sample
 
     async def _subscribe(self) -> None:
         await self._manager.subscribe(OrderPlaced, self.on, name=self._order.queue, prefetch=self._order.prefetch)

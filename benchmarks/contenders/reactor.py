@@ -10,9 +10,13 @@ from proton import Data, Message, symbol
 from proton.handlers import MessagingHandler
 from proton.reactor import Container, LinkOption
 
-from ..measure import Sample, Stopwatch
+from .. import turns
+from ..measure import Sample, Stopwatch, joined
 from ..message import CONTENT_TYPE, Latencies, Tally, raw_body, raw_headers
 from ..settings import CONFIRM, CONSUME, END_TO_END, PACED, PUBLISH, Order
+
+# Seconds; the reactor stands still in the turns of others.
+_HEARTBEAT = 60
 
 
 class _Topic(LinkOption):  # type: ignore[misc]
@@ -31,15 +35,16 @@ class _Client(MessagingHandler):  # type: ignore[misc]
 
     def __init__(self, order: Order) -> None:
         super().__init__(prefetch=order.prefetch, auto_accept=False)
-        self.results: dict[str, Sample] = {}
+        self.done: dict[str, list[Sample]] = {}
         self._order = order
+        # What is sent, with how many unconfirmed, and what is received.
         self._works = iter(
             (
-                (CONFIRM, order.confirms, 1, 0),
+                *((CONFIRM, len(part), 1, 0) for part in turns.portions(order.confirms)),
                 (PUBLISH, order.messages, order.in_flight, 0),
                 (CONSUME, 0, 0, order.waiting),
                 (END_TO_END, order.messages, order.in_flight, order.messages),
-                (PACED, order.paced, 0, order.paced),
+                *((PACED, len(part), 0, len(part)) for part in turns.portions(order.paced)),
             )
         )
         self._kind = ""
@@ -61,7 +66,7 @@ class _Client(MessagingHandler):  # type: ignore[misc]
         if order.user:
             credentials = {"user": order.user, "password": order.password, "allowed_mechs": "PLAIN"}
         url = f"amqp://{order.host}:{order.port}"
-        self._connection = event.container.connect(url, reconnect=False, heartbeat=10, **credentials)
+        self._connection = event.container.connect(url, reconnect=False, heartbeat=_HEARTBEAT, **credentials)
         self._sender = event.container.create_sender(
             self._connection, order.address, name="benchmark-send", options=_Topic()
         )
@@ -120,9 +125,12 @@ class _Client(MessagingHandler):  # type: ignore[misc]
             return
         self._kind, self._to_send, self._window, expected = work
         self._sent = self._confirmed = 0
-        # What waits in the queue is of two kinds of work, and both count from 0.
-        parts = (self._order.confirms, self._order.messages) if self._kind == CONSUME else (expected,)
+        # What waits in the queue is of several turns, and each counts from 0.
+        confirms = map(len, turns.portions(self._order.confirms))
+        parts = (*confirms, self._order.messages) if self._kind == CONSUME else (expected,)
         self._tally, self._all_received = Tally(*parts), not expected
+        self._single, self._times = [], Latencies()
+        turns.wait()
         self._watch, self._started = Stopwatch(), time.perf_counter()
         self._schedule(event)
         if expected and self._receiver is None:
@@ -165,7 +173,7 @@ class _Client(MessagingHandler):  # type: ignore[misc]
             return
         messages = self._to_send or self._order.waiting
         single = {CONFIRM: self._single, PACED: self._times.seconds}.get(self._kind, ())
-        self.results[self._kind] = self._watch.stop(messages, single)
+        self.done.setdefault(self._kind, []).append(self._watch.stop(messages, single))
         self._tally.verify()
         self._next(event)
         self._fill()
@@ -174,4 +182,4 @@ class _Client(MessagingHandler):  # type: ignore[misc]
 def run(order: Order) -> dict[str, Sample]:
     client = _Client(order)
     Container(client).run()
-    return client.results
+    return {kind: joined(samples) for kind, samples in client.done.items()}

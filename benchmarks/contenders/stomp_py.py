@@ -9,7 +9,8 @@ from typing import Any
 
 import stomp
 
-from ..measure import Sample, Stopwatch
+from .. import turns
+from ..measure import Sample, Stopwatch, joined
 from ..message import CONTENT_TYPE, Latencies, Tally, raw_body, raw_headers
 from ..settings import CONFIRM, CONSUME, END_TO_END, PACED, PUBLISH, Order
 
@@ -30,17 +31,15 @@ class _Client(stomp.ConnectionListener):  # type: ignore[misc]
         order = self._order
         credentials = {"username": order.user, "passcode": order.password} if order.user else {}
         self._connection.connect(wait=True, **credentials)
-        results: dict[str, Sample] = {}
+        results = {CONFIRM: self._confirm()}
 
-        watch = Stopwatch()
-        single = [self._send_one(number) for number in range(order.confirms)]
-        results[CONFIRM] = watch.stop(order.confirms, single)
-
+        turns.wait()
         watch = Stopwatch()
         self._send_all()
         results[PUBLISH] = watch.stop(order.messages)
 
         self._expect(order.confirms, order.messages)
+        turns.wait()
         watch = Stopwatch()
         self._subscribe()
         self._wait(self._all_received)
@@ -48,22 +47,36 @@ class _Client(stomp.ConnectionListener):  # type: ignore[misc]
         self._tally.verify()
 
         self._expect(order.messages)
+        turns.wait()
         watch = Stopwatch()
         self._send_all()
         self._wait(self._all_received)
         results[END_TO_END] = watch.stop(order.messages)
         self._tally.verify()
 
-        self._expect(order.paced)
-        self._times = times = Latencies()
-        watch = Stopwatch()
-        self._send_paced(times)
-        self._wait(self._all_received)
-        results[PACED] = watch.stop(order.paced, times.seconds)
-        self._tally.verify()
-
+        results[PACED] = joined([self._paced(len(numbers)) for numbers in turns.portions(order.paced)])
         self._connection.disconnect()
         return results
+
+    def _confirm(self) -> Sample:
+        done = []
+        for numbers in turns.portions(self._order.confirms):
+            turns.wait()
+            watch = Stopwatch()
+            single = [self._send_one(number) for number in numbers]
+            done.append(watch.stop(len(numbers), single))
+        return joined(done)
+
+    def _paced(self, count: int) -> Sample:
+        self._expect(count)
+        self._times = times = Latencies()
+        turns.wait()
+        watch = Stopwatch()
+        self._send_paced(count, times)
+        self._wait(self._all_received)
+        sample = watch.stop(count, times.seconds)
+        self._tally.verify()
+        return sample
 
     def on_receipt(self, frame: Any) -> None:  # noqa: ARG002
         self._confirmed += 1
@@ -123,10 +136,10 @@ class _Client(stomp.ConnectionListener):  # type: ignore[misc]
             self._send(number, self._headers())
         self._wait(self._all_confirmed)
 
-    def _send_paced(self, times: Latencies) -> None:
-        self._begin_sending(self._order.paced)
+    def _send_paced(self, count: int, times: Latencies) -> None:
+        self._begin_sending(count)
         start = time.perf_counter()
-        for number in range(self._order.paced):
+        for number in range(count):
             time.sleep(max(0.0, start + number / self._order.pace - time.perf_counter()))
             times.sending(number)
             self._send(number, self._headers())

@@ -40,7 +40,7 @@ def manager_of(job: Job, interceptors: int = 1) -> EventManager:
 
 def event_classes(job: Job, count: int, **options: Any) -> list[type[OrderPlaced]]:
     """Return so many durable event classes of the same shape, with names of their own."""
-    made = []
+    made: list[type[OrderPlaced]] = []
     for number in range(count):
         cls = type(f"Order{number}", (OrderPlaced,), {"__annotations__": {}})
         made.append(event(name=f"{job.prefix}.{number}", durable=True, **options)(dataclass(cls)))

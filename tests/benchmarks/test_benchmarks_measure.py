@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from benchmarks.contenders.ours import SessionPipeline
 from benchmarks.hotspots import part
-from benchmarks.measure import Sample, Spread, Stopwatch, paired_ratios, percentile
+from benchmarks.measure import Sample, Spread, Stopwatch, joined, paired_ratios, percentile, pooled, pooled_ratio
 from benchmarks.message import TENANT, OrderPlaced, Tally, order, raw_body, raw_headers
-from benchmarks.rounds import rotated
-from benchmarks.settings import CONTENDERS, GROUPS, KINDS
+from benchmarks.rounds import groups
+from benchmarks.settings import CONTENDERS, GROUPS, KINDS, REPEATED
+from benchmarks.turns import SENDS, UNCOUNTED, portions
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -74,7 +77,51 @@ def test_a_stopwatch_counts_the_time_and_the_cpu_that_passed():
     assert sample.messages == 7
     assert sample.seconds > 0
     assert sample.cpu_seconds > 0
-    assert (sample.p50, sample.p99) == (0.2, 0.3)
+    assert (sample.percentile(50), sample.percentile(99)) == (0.2, 0.3)
+
+
+def test_a_sample_is_the_same_after_its_way_through_json():
+    sample = Sample(3, 0.5, 0.1, (0.000531, 0.0125, 0.000498))
+    assert Sample.from_json(json.loads(json.dumps(sample.as_json()))) == sample
+    plain = Sample(3, 0.5, 0.1)
+    assert Sample.from_json(plain.as_json()) == plain
+
+
+def test_results_that_kept_no_single_times_are_refused():
+    with pytest.raises(ValueError, match="before the time of every single send was kept"):
+        Sample.from_json({"messages": 1, "seconds": 1.0, "cpu_seconds": 1.0, "p50": 0.1, "p99": 0.2})
+
+
+def test_a_high_percentile_is_that_of_all_rounds_together():
+    calm = Sample(100, 1.0, 0.1, (0.001,) * 100)
+    disturbed = Sample(100, 1.0, 0.1, (0.001,) * 97 + (0.009,) * 3)
+    assert pooled([calm, disturbed], 99) == Spread(0.009, 0.001, 0.009)
+    assert pooled([calm, calm, disturbed], 99) == Spread(0.001, 0.001, 0.009)
+
+
+def test_one_disturbed_round_does_not_decide_about_a_ratio_of_percentiles():
+    calm = Sample(100, 1.0, 0.1, (0.001,) * 100)
+    disturbed = Sample(100, 1.0, 0.1, (0.001,) * 98 + (0.009,) * 2)
+    found = pooled_ratio([calm, disturbed, calm], [calm, calm, calm], 99)
+    assert (found.middle, found.low, found.high) == (pytest.approx(1), pytest.approx(1), pytest.approx(9))
+
+
+def test_sends_at_the_beginning_of_a_turn_are_not_counted():
+    single = tuple(float(number) for number in range(1, UNCOUNTED + 3))
+    sample = joined([Sample(7, 1.0, 0.1, single), Sample(7, 2.0, 0.3, single)])
+    assert sample.single == (*single[-2:], *single[-2:])
+    assert (sample.messages, sample.seconds, sample.cpu_seconds) == (14, 3.0, pytest.approx(0.4))
+
+
+def test_a_turn_too_short_for_that_counts_all_of_them():
+    assert joined([Sample(1, 1.0, 0.1, (0.001,))]).single == (0.001,)
+
+
+@given(st.integers(0, 5_000))
+def test_portions_are_every_number_once_and_none_is_longer_than_a_turn(count):
+    parts = list(portions(count))
+    assert [number for part in parts for number in part] == list(range(count))
+    assert all(0 < len(part) <= SENDS for part in parts)
 
 
 def test_a_tally_is_complete_with_the_last_event():
@@ -100,10 +147,20 @@ def test_a_tally_notices_that_an_event_is_missing():
     tally.verify()
 
 
-def test_every_contender_comes_once_per_round_and_is_first_in_turn():
-    rounds = [rotated(CONTENDERS, number) for number in range(len(CONTENDERS))]
-    assert all(set(one) == set(CONTENDERS) for one in rounds)
-    assert {one[0] for one in rounds} == set(CONTENDERS)
+def test_every_contender_comes_in_every_round_and_is_the_first_of_its_group_in_turn():
+    rounds = [groups(CONTENDERS, number) for number in range(len(CONTENDERS))]
+    for one in rounds:
+        assert {contender for group in one for contender in group} == set(CONTENDERS)
+    assert {group[0] for one in rounds for group in one} == set(CONTENDERS)
+
+
+def test_a_group_works_together_and_some_are_repeated_but_not_to_warm_up():
+    for group in groups(CONTENDERS, 1):
+        assert len({one.group for one in group}) == 1
+    for number in (0, 3):
+        names = [group[0].group for group in groups(CONTENDERS, number)]
+        assert names.count("amqp") == 1
+        assert names.count("threads") == (REPEATED["threads"] if number else 1)
 
 
 def test_every_group_has_one_contender_to_compare_with():

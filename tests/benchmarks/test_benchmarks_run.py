@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 
 import pytest
 from benchmarks.brokers import BenchmarkError, Brokers, prepared
 from benchmarks.rabbit import Rabbit, RabbitUnavailable
-from benchmarks.rounds import Plan, run, work
-from benchmarks.settings import ARTEMIS, CONTENDERS, GROUPS, KINDS, RABBITMQ, TITLES, Order
+from benchmarks.rounds import Plan, run, together, work
+from benchmarks.settings import ARTEMIS, CONTENDERS, GROUPS, KINDS, RABBITMQ, REPEATED, TITLES, Order
 
 from benchmarks import brokers as places
 
@@ -27,11 +28,13 @@ def assert_measured(found: dict, key: str) -> None:
     contender, measured = BY_KEY[key], found["contenders"][key]
     assert set(measured["work"]) == set(contender.kinds)
     for kind, result in measured["work"].items():
-        (sample,) = result["samples"]
+        sample = result["samples"][0]
+        assert len(result["samples"]) == REPEATED.get(contender.group, 1)
         assert sample["messages"] >= 1
         assert sample["seconds"] > 0
-        assert result["rate"]["median"] > 0
-        assert (sample["p50"] is not None) == (kind in ("confirm", "paced", "import"))
+        timed = kind in ("confirm", "paced", "import")
+        assert (sample["p50"] is not None) == bool(sample["single_us"]) == timed
+        assert result["p99_ms" if timed else "rate"]["middle"] > 0
 
 
 @pytest.mark.broker
@@ -46,7 +49,7 @@ def test_every_contender_of_a_broker_is_measured(benchmarks, broker, tmp_path):
         assert BY_KEY[key].label in done.stdout
     for kind in set(KINDS) - {"import"}:
         assert TITLES[kind] in done.stdout
-        assert found["contenders"]["ours-amqp"]["work"][kind]["cpu_to_raw"]["median"] > 0
+        assert found["contenders"]["ours-amqp"]["work"][kind]["cpu_to_raw"]["middle"] > 0
     assert any("Artemis" in name for name in found["machine"]["brokers"])
     assert "password" not in target.read_text()
 
@@ -83,7 +86,7 @@ def test_local_contenders_need_no_broker(benchmarks, tmp_path):
     done = benchmarks(*TINY, "--only", "objects", "--only", "threads", "--json", str(target), url=NOBODY)
     assert done.returncode == 0, done.stderr
     found = json.loads(target.read_text())
-    assert {"calls", "ours-objects", "ours-inline", "ours-thread"} <= set(found["contenders"])
+    assert {"calls", "ours-objects", "ours-inline", "ours-thread", "executor"} <= set(found["contenders"])
     assert set(found["contenders"]) | set(found["left_out"]) == of_group("objects", "threads")
     for key in found["contenders"]:
         assert_measured(found, key)
@@ -130,6 +133,29 @@ def test_a_contender_that_cannot_connect_is_a_failure(contender):
     order = Order(contender=contender, messages=5, confirms=5, deadline=5.0, host="127.0.0.1", port=1)
     with pytest.raises(BenchmarkError, match=f"{contender} ended with code 1"):
         work(order)
+
+
+def test_of_those_who_work_together_only_one_works_at_a_time():
+    orders = [Order(contender=key, messages=40_000, confirms=1) for key in ("calls", "codec", "calls")]
+    began = time.perf_counter()
+    found = together(orders)
+    worked = sum(sample.seconds for samples, _ in found for sample in samples.values())
+    assert [list(samples) for samples, _ in found] == [["end_to_end"]] * 3
+    assert worked < time.perf_counter() - began
+
+
+def test_who_fails_ends_the_work_of_all():
+    orders = [
+        Order(contender="calls", messages=5, confirms=1),
+        Order(contender="engine", messages=5, confirms=1, port=1),
+    ]
+    with pytest.raises(BenchmarkError, match="engine ended with code 1"):
+        together(orders)
+
+
+def test_who_does_not_end_is_ended():
+    with pytest.raises(BenchmarkError, match="calls did not end within"):
+        work(Order(contender="calls", messages=10**12, confirms=1, deadline=0.1))
 
 
 def test_no_round_begins_that_would_not_end_in_time():

@@ -52,14 +52,14 @@ def test_a_figure_without_a_goal_is_neither_met_nor_missed():
 
 def test_a_target_of_times_is_met_from_below():
     calm = Target("calm", "ours", "peer", "confirm", P99, 1.0)
-    quick, slow = Sample(10, 1.0, 0.1, 0.001, 0.002), Sample(10, 1.0, 0.1, 0.001, 0.004)
+    quick, slow = Sample(2, 1.0, 0.1, (0.001, 0.002)), Sample(2, 1.0, 0.1, (0.001, 0.004))
     assert calm.verdict(calm.measured(of("confirm", [quick], [slow]))) == "met"
     assert calm.verdict(calm.measured(of("confirm", [slow], [quick]))) == "not met"
 
 
 def test_a_target_of_a_difference_is_told_in_its_unit():
     extra = Target("import", "ours", "peer", IMPORT, EXTRA_MILLIS, 20)
-    found = extra.measured(of(IMPORT, [Sample(5, 1.0, 0.1, 0.050, 0.06)], [Sample(5, 1.0, 0.1, 0.035, 0.04)]))
+    found = extra.measured(of(IMPORT, [Sample(1, 1.0, 0.1, (0.050,))], [Sample(1, 1.0, 0.1, (0.035,))]))
     assert found is not None
     assert extra.cells(found)[0] == "15 ms"
     assert extra.aim(extra.goal) == "<= 20 ms"
