@@ -183,6 +183,16 @@ def test_a_partial_and_an_aborted_delivery_are_told_apart(pair):
     (same,) = arrived(pair)
     assert same == part
     assert pn.pn_delivery_aborted(part) == Delivery(part).aborted is True
+    assert pn.pn_delivery_pending(part) == Delivery(part).pending == 1
+
+
+def test_the_end_of_the_events_is_false(pair):
+    collector = pair.collectors[0]._impl
+    pair.connections[0].session().open()
+    assert pn.pn_collector_peek(collector)
+    pair.events(0)
+    assert not pn.pn_collector_peek(collector)
+    assert pn.isnull(pn.pn_collector_peek(collector))
 
 
 def test_a_handle_is_the_same_key_however_it_is_obtained(pair):

@@ -23,8 +23,8 @@ class SendBuffer:
         self._settings = settings
         self.count = self.size = 0
 
-    def refusal(self, address: str, size: int) -> BufferFullError | None:
-        """Return the error for a message of *size* bytes for which there is no room, None where there is.
+    def take(self, address: str, size: int) -> BufferFullError | None:
+        """Count a message of *size* bytes in; return the error where there is no room for it.
 
         A message that is alone always has room, or one beyond the limit could never be sent.
         """
@@ -32,6 +32,8 @@ class SendBuffer:
         if self.count < settings.max_unconfirmed and (
             self.size + size <= settings.max_unconfirmed_bytes or not self.count
         ):
+            self.count += 1
+            self.size += size
             return None
         return BufferFullError(
             f"publish to {address!r}: {self.count} messages of {self.size:,} bytes wait for the confirmation of the "
@@ -40,6 +42,7 @@ class SendBuffer:
         )
 
     def add(self, size: int) -> None:
+        """Count a message in, whether there is room or not."""
         self.count += 1
         self.size += size
 

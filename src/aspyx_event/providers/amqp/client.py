@@ -20,6 +20,7 @@ from .wire import Wire
 #: Seconds that `stop` waits for confirmations, and at most for the broker's farewell.
 FLUSH_TIMEOUT = 5.0
 _CLOSE_TIMEOUT = 2.0
+_TOPIC = AddressKind.TOPIC
 
 
 class Client:
@@ -39,7 +40,8 @@ class Client:
         self._starting = asyncio.Lock()
         self._started = self._stopped = False
         self._links: dict[SupervisedLink, None] = {}  # in the order they came
-        self._senders: dict[tuple[str, str], Sender] = {}
+        #: By address; those that are not topics by address and kind.
+        self._senders: dict[str | tuple[str, AddressKind | None], Sender] = {}
         self._management = Management(self._send_question, self._attach_replies)
         self._limits = BrokerLimits(self._management.address_settings, settings.connect_timeout)
         self._routing: set[asyncio.Task[None]] = set()
@@ -121,12 +123,11 @@ class Client:
         """Send *data*, an encoded message; see `Provider.publish`."""
         if self._stopped:
             return self._failed(ConnectionLostError(f"{self.settings.where}: the provider is stopped"))
-        refusal = self._buffer.refusal(address, len(data))
+        refusal = self._buffer.take(address, len(data))
         if refusal is not None:
             return self._failed(refusal)
-        self._buffer.add(len(data))
         if not require_route or kind is AddressKind.QUEUE:  # a queue takes what is sent to it
-            return self._send(address, kind.value, data)
+            return self._send(address, kind, data)
         task = self._loop.create_task(self._publish_routed(address, kind, data))
         self._routing.add(task)
         task.add_done_callback(self._routing.discard)
@@ -146,7 +147,7 @@ class Client:
                     )
                 if before is not None:
                     await asyncio.wait([before])
-                sent = self._send(address, kind.value, data)
+                sent = self._send(address, kind, data)
             finally:
                 turn.set_result(None)
                 if self._turns.get(address) is turn:
@@ -166,18 +167,19 @@ class Client:
 
     async def _send_question(self, data: bytes) -> None:
         self._buffer.add(len(data))
-        await self._send(ADDRESS, "", data)
+        await self._send(ADDRESS, None, data)
 
     async def _attach_replies(self) -> Replies:
         replies = Replies(self, _CLOSE_TIMEOUT)
         await self._attach(replies, "the management's answers")
         return replies
 
-    def _send(self, address: str, capability: str, data: bytes) -> asyncio.Future[None]:
-        sender = self._senders.get((address, capability))
+    def _send(self, address: str, kind: AddressKind | None, data: bytes) -> asyncio.Future[None]:
+        key = address if kind is _TOPIC else (address, kind)
+        sender = self._senders.get(key)
         if sender is None:
-            sender = Sender(self, address, capability, self.settings.confirm_timeout)
-            self._senders[address, capability] = sender
+            sender = Sender(self, address, kind.value if kind is not None else "", self.settings.confirm_timeout)
+            self._senders[key] = sender
             self._links[sender] = None
         future = sender.send(data)
         if not sender.is_attached and sender not in self._timers and self._supervisor.wire is not None:
@@ -244,8 +246,9 @@ class Client:
             self._timers[link] = self._loop.call_later(self.settings.backoff[1], self._attach_again, link)
 
     def settled(self, size: int) -> None:
-        self._buffer.remove(size)
-        if not self._buffer.count:
+        buffer = self._buffer
+        buffer.remove(size)
+        if not buffer.count:
             self._flushed.set()
 
     def _attach_again(self, link: SupervisedLink) -> None:

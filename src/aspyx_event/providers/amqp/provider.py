@@ -166,13 +166,15 @@ class AMQPProvider(Provider):
 
     def publish(self, message: Outgoing) -> asyncio.Future[None]:
         """See `Provider.publish`; what the message itself cannot be (`EncodeError`, `HeaderError`) is raised at once."""
-        if self._client is None:
+        client = self._client
+        if client is None:
             future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             future.set_exception(ConnectionLostError(f"{self._settings.where}: the provider is not started"))
             return future
         if self._structured:
             message = structured(message)
-        return self._client.publish(target(message), message.kind, encode(message), require_route=message.require_route)
+        address = message.address if message.only is None else target(message)
+        return client.publish(address, message.kind, encode(message), require_route=message.require_route)
 
     async def subscribe(self, binding: Binding, consume: Consume) -> Consumer:
         if self._client is None:

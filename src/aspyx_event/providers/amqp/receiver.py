@@ -28,6 +28,7 @@ class AMQPDelivery(Delivery):
     """A message that the broker waits to hear of."""
 
     __slots__ = ("_handle", "_link", "_receiver", "dedup_id")
+    received = Delivery.envelope  # type: ignore[misc]  # the slot itself: nothing is called to read it
 
     def __init__(self, received: Received, redelivered: bool, receiver: Receiver, link: Any, handle: Any) -> None:
         self.envelope = incoming(received.body, received.headers)
@@ -37,7 +38,9 @@ class AMQPDelivery(Delivery):
         self._receiver, self._link, self._handle = receiver, link, handle
 
     def ack(self) -> None:
-        self._settle(pn.PN_ACCEPTED)
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            self._receiver.settle(self, self._link, handle, pn.PN_ACCEPTED)
 
     def release(self) -> None:
         self._settle(pn.PN_RELEASED)
@@ -172,14 +175,14 @@ class Receiver(SupervisedLink, Consumer):
         """The broker's view of the credit; ours is what counts."""
 
     def on_delivery(self, handle: Any) -> None:
-        if pn.pn_delivery_aborted(handle):  # the sender gave it up half way
+        size = pn.pn_delivery_pending(handle)
+        if size <= 1 and pn.pn_delivery_aborted(handle):  # the sender gave it up half way: 1 byte, says proton then
             self._parts = bytearray()
             pn.pn_delivery_settle(handle)
             self._grant_soon()
             return
         if not pn.pn_delivery_readable(handle):
             return
-        size = pn.pn_delivery_pending(handle)
         data = pn.pn_link_recv(self._handle, size)[1] if size else b""
         if pn.pn_delivery_partial(handle):
             self._parts += data
@@ -203,13 +206,15 @@ class Receiver(SupervisedLink, Consumer):
     def _hand_over(self, data: bytes, handle: Any) -> None:
         try:
             received = decode(data, self._heads)
-            delivery = AMQPDelivery(received, self._is_redelivered(received), self, self._link, handle)
+            again = self._is_redelivered(received) if self._returned else received.delivery_count > 0
+            delivery = AMQPDelivery(received, again, self, self._link, handle)
         except Exception:  # noqa: BLE001  unanswered, it would be withheld from all for as long as this link lives
             logger.exception("%s: a message could not be read; handing it back", self._subject)
             self._fail(handle)
             return
         self._held.add(delivery)
-        self._grant_soon()  # what a step held back is due when the credit is used up
+        if not self._granting:
+            self._grant_soon()  # what a step held back is due when the credit is used up
         self._consume(delivery)
 
     def settle(self, delivery: AMQPDelivery, link: Any, handle: Any, outcome: int) -> None:
@@ -220,7 +225,10 @@ class Receiver(SupervisedLink, Consumer):
             return
         if outcome != pn.PN_ACCEPTED:
             self._remember(delivery)
-        self._answer(handle, outcome)
+        pn.pn_delivery_update(handle, outcome)
+        pn.pn_delivery_settle(handle)
+        if not self._granting:  # else a write is due, which takes this along
+            self._grant_soon()
 
     def _fail(self, handle: Any) -> None:
         """Hand a message back as failed: after as many times as the broker allows it becomes its dead letter."""
@@ -231,8 +239,6 @@ class Receiver(SupervisedLink, Consumer):
         pn.pn_delivery_update(handle, outcome)
         pn.pn_delivery_settle(handle)
         self._grant_soon()
-        if self._wire is not None:
-            self._wire.wake()
 
     def _remember(self, delivery: AMQPDelivery) -> None:
         if delivery.dedup_id:
@@ -243,7 +249,7 @@ class Receiver(SupervisedLink, Consumer):
     def _is_redelivered(self, received: Received) -> bool:
         # Artemis counts a delivery only if its consumer says that it failed, and first-acquirer, the specification's
         # other mark, is false for most first deliveries as well. So what went back from here is remembered here.
-        if self._returned and received.dedup_id in self._returned:
+        if received.dedup_id in self._returned:
             del self._returned[received.dedup_id]
             return True
         return received.delivery_count > 0

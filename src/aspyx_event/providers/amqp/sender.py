@@ -53,12 +53,19 @@ class Sender(SupervisedLink):
 
     def send(self, data: bytes) -> asyncio.Future[None]:
         """Queue a message; see `Provider.publish` for the future."""
-        pending = _Pending(data, self._loop.create_future(), self._loop.time() + self._confirm_timeout)
-        self._queue.append(pending)
+        loop = self._loop
+        future: asyncio.Future[None] = asyncio.Future(loop=loop)
+        pending = _Pending(data, future, loop.time() + self._confirm_timeout)
         if self._timer is None:
-            self._timer = self._loop.call_at(pending.deadline, self._expire)
-        self.on_flow()
-        return pending.future
+            self._timer = loop.call_at(pending.deadline, self._expire)
+        link, wire = self._handle, self._wire
+        if link is None or wire is None or self._queue or pn.pn_link_credit(link) <= 0:
+            self._queue.append(pending)
+        else:
+            self._transmit(link, pending)
+            if not wire.flush_due:
+                wire.wake()
+        return future
 
     def fail(self, error: EventException) -> None:
         """Give up all that is unconfirmed."""
@@ -82,23 +89,24 @@ class Sender(SupervisedLink):
         if link is None or not queue:
             return
         while queue and pn.pn_link_credit(link) > 0:
-            pending = queue.popleft()
-            self._tag += 1
-            delivery = pn.pn_delivery(link, b"%d" % self._tag)
-            pn.pn_link_send(link, pending.data)
-            pn.pn_link_advance(link)
-            self._flying[delivery] = pending
+            self._transmit(link, queue.popleft())
         if self._wire is not None:
             self._wire.wake()
 
+    def _transmit(self, link: Any, pending: _Pending) -> None:
+        self._tag += 1
+        delivery = pn.pn_delivery(link, b"%d" % self._tag)
+        pn.pn_link_send(link, pending.data)
+        pn.pn_link_advance(link)
+        self._flying[delivery] = pending
+
     def on_delivery(self, handle: Any) -> None:
-        if not pn.pn_delivery_updated(handle):
-            return
-        state = pn.pn_delivery_remote_state(handle)
-        if not state and not pn.pn_delivery_settled(handle):
-            return
+        state, error = pn.pn_delivery_remote_state(handle), None
+        if state != pn.PN_ACCEPTED:
+            if not pn.pn_delivery_updated(handle) or not (state or pn.pn_delivery_settled(handle)):
+                return
+            error = self._refusal(Delivery(handle))
         pending = self._flying.pop(handle, None)  # before settle, after which the handle may be another delivery
-        error = None if state == pn.PN_ACCEPTED else self._refusal(Delivery(handle))
         pn.pn_delivery_settle(handle)
         if pending is not None:
             self._finish(pending, error)
@@ -116,12 +124,13 @@ class Sender(SupervisedLink):
         self._owner.settled(len(pending.data))
         # A message that was given up may wait here for its outcome for long.
         pending.data = b""
-        if pending.future.done():  # cancelled by its owner
+        future = pending.future
+        if future.done():  # cancelled by its owner
             return
         if error is None:
-            pending.future.set_result(None)
+            future.set_result(None)
         else:
-            pending.future.set_exception(error)
+            future.set_exception(error)
 
     def _requeue(self) -> None:
         unsure = [pending for pending in self._flying.values() if pending.open]

@@ -82,7 +82,9 @@ class Wire(asyncio.Protocol):
         self._links: dict[Any, tuple[Any, Endpoint]] = {}  # handle -> (wrapper, endpoint)
         self._io: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._paused = self._flush_due = self._dispatching = False
+        self._paused = self._dispatching = False
+        #: A write is due at the end of this turn of the loop.
+        self.flush_due = False
         self._before_write: list[Callable[[], None]] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -190,8 +192,8 @@ class Wire(asyncio.Protocol):
 
     def wake(self) -> None:
         """Write, and make the calls of `before_write`, once per turn of the loop."""
-        if not self._flush_due and self.alive:
-            self._flush_due = True
+        if not self.flush_due and self.alive:
+            self.flush_due = True
             self._loop.call_soon(self.flush)
 
     def before_write(self, call: Callable[[], None]) -> None:
@@ -201,7 +203,7 @@ class Wire(asyncio.Protocol):
 
     def flush(self) -> None:
         """Hand asyncio what the engine wants to send."""
-        self._flush_due = False
+        self.flush_due = False
         self._dispatch()
         while self._before_write:
             self._before_write.pop()()
@@ -232,7 +234,7 @@ class Wire(asyncio.Protocol):
         try:
             while self.alive:
                 event = pn.pn_collector_peek(collector)
-                if pn.isnull(event):
+                if not event:  # NULL is false
                     return
                 kind = pn.pn_event_type(event)
                 try:
