@@ -18,14 +18,18 @@ logger = logging.getLogger("aspyx.event.stomp")
 
 Receive = Callable[["StompWire", Frame], None]
 
+# Bytes that are read at once; what is more waits in the socket.
+_READ = 32 * 1024
 # Bytes that may wait here for the next write; what is more waits with the sender.
 _ROOM = 256 * 1024
 # Seconds that a closing connection may take to send what it holds before it is cut off.
 _LINGER = 2.0
 
 
-class StompWire(asyncio.Protocol):
+class StompWire(asyncio.BufferedProtocol):
     """Gathers the writes of one turn of the loop, beats, and notices silence.
+
+    It reads into one small buffer: what a broker sends in one go waits in the socket and not in memory.
 
     Attributes:
         closed: Done with the reason as soon as the connection is unusable. Never fails.
@@ -40,6 +44,7 @@ class StompWire(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._receive = receive
         self._parser = FrameParser(wanted=wanted)
+        self._in = memoryview(bytearray(_READ))
         self._out: list[bytes] = []
         self._waiting = 0
         self.on_room: Callable[[], None] = _nothing
@@ -103,15 +108,18 @@ class StompWire(asyncio.Protocol):
         self.fail(reason)
         await asyncio.shield(self.gone)
 
-    # asyncio.Protocol
+    # asyncio.BufferedProtocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002
+        return self._in
+
+    def buffer_updated(self, nbytes: int) -> None:
         self._last_in = self._loop.time()
         try:
-            for frame in self._parser.feed(data):
+            for frame in self._parser.feed(bytes(self._in[:nbytes])):
                 if self.closed.done():
                     return
                 self._receive(self, frame)
@@ -133,7 +141,7 @@ class StompWire(asyncio.Protocol):
         if not self.gone.done():
             self.gone.set_result(None)
 
-    # end of asyncio.Protocol
+    # end of asyncio.BufferedProtocol
 
     def _flush(self) -> None:
         self._scheduled = False
