@@ -34,13 +34,35 @@ async def _end_to_end(
     return usage.per(job.messages * per_event)
 
 
-async def listeners(job: Job) -> Figures:
-    """One listener for what is sent, and point - 1 for events that nobody sends."""
+async def _one_listener(
+    job: Job,
+    counter: Counter,
+    on: Callable[..., Awaitable[None]],
+    make_event: Callable[[type[OrderPlaced], int], OrderPlaced] = instance,
+    interceptors: int = 1,
+    concurrency: int = 1,
+) -> Figures:
+    """One event class and one listener, which is to count."""
+    (cls,) = event_classes(job, 1)
+    async with manager_of(job, interceptors) as manager:
+        await manager.subscribe(cls, on, name=f"{job.prefix}-listener", concurrency=concurrency)
+        return await _end_to_end(job, manager, counter, lambda number: make_event(cls, number))
+
+
+async def _listener_each(job: Job, sent: int, warm_up: int = 1) -> Figures:
+    """As many event classes as the point says, with a listener each; the first *sent* of them are sent in turn."""
     classes, counter = event_classes(job, job.point), Counter()
     async with manager_of(job) as manager:
         for cls in classes:
             await manager.subscribe(cls, counter.on, name=f"{job.prefix}-{cls.__name__}")
-        return await _end_to_end(job, manager, counter, lambda number: instance(classes[0], number))
+        return await _end_to_end(
+            job, manager, counter, lambda number: instance(classes[number % sent], number), warm_up=warm_up
+        )
+
+
+async def listeners(job: Job) -> Figures:
+    """One listener for what is sent, and point - 1 for events that nobody sends."""
+    return await _listener_each(job, 1)
 
 
 async def fanout(job: Job) -> Figures:
@@ -56,51 +78,34 @@ async def fanout(job: Job) -> Figures:
 
 async def types(job: Job) -> Figures:
     """As many event classes as listeners, sent in turn."""
-    classes, counter = event_classes(job, job.point), Counter()
-    async with manager_of(job) as manager:
-        for cls in classes:
-            await manager.subscribe(cls, counter.on, name=f"{job.prefix}-{cls.__name__}")
-        return await _end_to_end(
-            job,
-            manager,
-            counter,
-            lambda number: instance(classes[number % len(classes)], number),
-            warm_up=_NOTED * job.point,
-        )
+    return await _listener_each(job, job.point, _NOTED * job.point)
 
 
 async def interceptors(job: Job) -> Figures:
     """So many interceptors on both sides."""
-    (cls,), counter = event_classes(job, 1), Counter()
-    async with manager_of(job, job.point) as manager:
-        await manager.subscribe(cls, counter.on, name=f"{job.prefix}-listener")
-        return await _end_to_end(job, manager, counter, lambda number: instance(cls, number))
+    counter = Counter()
+    return await _one_listener(job, counter, counter.on, interceptors=job.point)
 
 
 async def bodies(job: Job) -> Figures:
     """A note as long as it takes to make the body of that size."""
-    (cls,), counter = event_classes(job, 1), Counter()
-    note = "x" * max(0, job.point - 136)
+    counter, note = Counter(), "x" * max(0, job.point - 136)
 
-    def make_event(number: int) -> OrderPlaced:
+    def make_event(cls: type[OrderPlaced], number: int) -> OrderPlaced:
         return cls(**{**vars(make(number)), "note": note or make(number).note})
 
-    async with manager_of(job) as manager:
-        await manager.subscribe(cls, counter.on, name=f"{job.prefix}-listener")
-        return await _end_to_end(job, manager, counter, make_event)
+    return await _one_listener(job, counter, counter.on, make_event)
 
 
 async def concurrency(job: Job) -> Figures:
     """So many handlers at once, each of which waits 5 ms."""
-    (cls,), counter = event_classes(job, 1), Counter()
+    counter = Counter()
 
     async def on(event: OrderPlaced) -> None:  # noqa: ARG001
         await asyncio.sleep(0.005)
         counter.count()
 
-    async with manager_of(job) as manager:
-        await manager.subscribe(cls, on, name=f"{job.prefix}-listener", concurrency=job.point)
-        return await _end_to_end(job, manager, counter, lambda number: instance(cls, number))
+    return await _one_listener(job, counter, on, concurrency=job.point)
 
 
 async def keys(job: Job) -> Figures:
