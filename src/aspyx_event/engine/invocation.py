@@ -86,6 +86,7 @@ class Handler:
             # The thread sees the context variables that interceptors set around this delivery.
             context.thread = job = threads().call(call, event, context)
             result = await job.future
+            context.thread = None  # what may come now is awaited here
             context.returned = await result if inspect.isawaitable(result) else result
 
         return call_in_thread

@@ -62,8 +62,6 @@ class Job:
             self.future.get_loop().call_soon_threadsafe(self._end, result, error)
         except RuntimeError:
             _unheard(error)  # the loop is closed, and with it ended whoever waited
-        finally:
-            del result, error  # its traceback has this frame, which would have it
 
     def _end(self, result: Any, error: BaseException | None) -> None:
         self._ended = True
