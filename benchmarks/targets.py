@@ -17,8 +17,8 @@ _WAITS = (
     "this one waits for the broker an eighth of it: both share two cores"
 )
 _TAIL = (
-    "five of the 500 sends decide, and a pause of the broker of some milliseconds hits one contender or another: from round to round "
-    "the bare engine's p99 wanders beside the reactor's in the same way"
+    "one send in a hundred waits for what else the machine and the broker do, for several times its own time, whoever sends: the bare "
+    "engine's p99 in the table tells how much of it is the client's"
 )
 _FLOOR = (
     "an envelope with id, time and headers, an interceptor on both sides, a queue, a worker that is woken, a context and "
@@ -30,8 +30,8 @@ _NO_CALL = (
 )
 _TEST_BROKER = "an event would have to cost five times what the codec alone costs, and does much beside that; the next line tells what"
 _THREADS = (
-    "that is what two threads cost in Python when each has a core: a bare run_in_executor takes 25 microseconds where both are held on one "
-    "core, and 28 or 101, from run to run, where they hand the interpreter's lock from core to core; about 20 are ours"
+    "most of it is what two threads cost in Python when each has a core and they hand the interpreter's lock to each other: the bare "
+    "run_in_executor of the same run stands in the table, between the two listeners"
 )
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +17,7 @@ from .. import turns
 from ..measure import Sample, Stopwatch, joined
 from ..message import CONTENT_TYPE, Latencies, Tally, at_pace, raw_body, raw_headers
 from ..settings import CONFIRM, CONSUME, END_TO_END, PACED, PUBLISH, Order
+from ..timed import confirmed
 from .engine_sections import decode, encode
 
 _MAX_FRAME = 32 * 1024
@@ -197,7 +197,7 @@ class _Client:
         order, results = self._order, {}
         await self.connect()
 
-        results[CONFIRM] = await self._confirm()
+        results[CONFIRM] = await confirmed(order.confirms, self._send_one)
 
         await turns.waiting()
         watch = Stopwatch()
@@ -220,19 +220,10 @@ class _Client:
         self._wire.close()
         return results
 
-    async def _confirm(self) -> Sample:
-        done = []
-        for numbers in turns.portions(self._order.confirms):
-            await turns.waiting()
-            watch, single = Stopwatch(), []
-            for number in numbers:
-                self._expect(1, 1)
-                started = time.perf_counter()
-                self._send(number)
-                await self._finished()
-                single.append(time.perf_counter() - started)
-            done.append(watch.stop(len(numbers), single))
-        return joined(done)
+    async def _send_one(self, number: int) -> None:
+        self._expect(1, 1)
+        self._send(number)
+        await self._finished()
 
     async def _paced(self, count: int) -> Sample:
         self._expect(count, 0, count)

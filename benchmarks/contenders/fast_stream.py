@@ -6,8 +6,6 @@ Its logger is off, which is on by default and writes two lines per message.
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Iterator
 from typing import Any
 
 from faststream import AckPolicy
@@ -18,6 +16,7 @@ from ..measure import Sample, Stopwatch, joined
 from ..message import Latencies, OrderPlaced, Tally, at_pace, raw_headers
 from ..message import order as make
 from ..settings import CONFIRM, CONSUME, END_TO_END, PACED, PUBLISH, Order
+from ..timed import confirmed, send_all
 
 
 class Application:
@@ -54,7 +53,7 @@ class _Client(Application):
     async def run(self) -> dict[str, Sample]:
         order = self.order
         await self.broker.connect()
-        results = {CONFIRM: await self._confirm()}
+        results = {CONFIRM: await confirmed(order.confirms, self.send)}
 
         await turns.waiting()
         watch = Stopwatch()
@@ -81,15 +80,6 @@ class _Client(Application):
         await self.broker.stop()
         return results
 
-    async def _confirm(self) -> Sample:
-        done = []
-        for numbers in turns.portions(self.order.confirms):
-            await turns.waiting()
-            watch = Stopwatch()
-            single = [await self._send_one(number) for number in numbers]
-            done.append(watch.stop(len(numbers), single))
-        return joined(done)
-
     async def _paced(self, count: int) -> Sample:
         sends: list[asyncio.Future[None]] = []
         self.expect(count)
@@ -108,18 +98,8 @@ class _Client(Application):
         self.tally.verify()
         return sample
 
-    async def _send_one(self, number: int) -> float:
-        started = time.perf_counter()
-        await self.send(number)
-        return time.perf_counter() - started
-
     async def _send_all(self) -> None:
-        numbers = iter(range(self.order.messages))
-        await asyncio.gather(*(self._send_from(numbers) for _ in range(self.order.in_flight)))
-
-    async def _send_from(self, numbers: Iterator[int]) -> None:
-        for number in numbers:
-            await self.send(number)
+        await send_all(self.order.messages, self.order.in_flight, self.send)
 
 
 async def _run(order: Order) -> dict[str, Sample]:

@@ -7,10 +7,11 @@ import subprocess
 import sys
 import tempfile
 
+from .. import turns
 from ..measure import Sample, Stopwatch
 from ..settings import IMPORT, Order
 
-_REPEATS = 5
+_REPEATS = 8
 _CODE = "import time; started = time.perf_counter()\n{}\nprint(time.perf_counter() - started)"
 # pydantic loads what it has when it is asked for: a model class is what everybody asks for.
 _BASE = "import aspyx.di\nfrom pydantic import BaseModel, TypeAdapter"
@@ -34,8 +35,13 @@ def run(order: Order) -> dict[str, Sample]:
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
         _seconds(command, environment, order)
         watch = Stopwatch()
-        single = [_seconds(command, environment, order) for _ in range(_REPEATS)]
+        single = [_in_turn(command, environment, order) for _ in range(_REPEATS)]
         return {IMPORT: watch.stop(_REPEATS, single)}
+
+
+def _in_turn(command: list[str], environment: dict[str, str], order: Order) -> float:
+    turns.wait()
+    return _seconds(command, environment, order)
 
 
 def _seconds(command: list[str], environment: dict[str, str], order: Order) -> float:

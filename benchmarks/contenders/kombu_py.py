@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from typing import Any
 
 from kombu import Connection, Consumer, Queue
 
 from .. import turns
-from ..measure import Sample, Stopwatch, joined
+from ..measure import Sample, Stopwatch
 from ..message import CONTENT_TYPE, Tally, raw_body, raw_headers
 from ..settings import CONFIRM, CONSUME, END_TO_END, PUBLISH, Order
+from ..timed import confirmed_blocking
 
 
 class _Client:
@@ -30,7 +30,7 @@ class _Client:
         order = self._order
         with self._connect() as connection:
             self._producer = connection.Producer()
-            results = {CONFIRM: self._confirm()}
+            results = {CONFIRM: confirmed_blocking(order.confirms, self._send)}
 
             turns.wait()
             watch = Stopwatch()
@@ -55,15 +55,6 @@ class _Client:
             consumer.join(order.deadline)
         return results
 
-    def _confirm(self) -> Sample:
-        done = []
-        for numbers in turns.portions(self._order.confirms):
-            turns.wait()
-            watch = Stopwatch()
-            single = [self._send(number) for number in numbers]
-            done.append(watch.stop(len(numbers), single))
-        return joined(done)
-
     def _connect(self) -> Any:
         order = self._order
         url = f"amqp://{order.user}:{order.password}@{order.host}:{order.port}//"
@@ -84,8 +75,7 @@ class _Client:
         for number in range(self._order.messages):
             self._send(number)
 
-    def _send(self, number: int) -> float:
-        started = time.perf_counter()
+    def _send(self, number: int) -> None:
         headers = raw_headers(self._order.address)
         self._producer.publish(
             raw_body(number),
@@ -96,7 +86,6 @@ class _Client:
             message_id=headers["cloudEvents_id"],
             delivery_mode=2,
         )
-        return time.perf_counter() - started
 
     def _consume(self) -> None:
         try:

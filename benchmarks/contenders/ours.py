@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Iterator
 from contextvars import ContextVar
 
 from aspyx_event import (
@@ -26,6 +24,7 @@ from ..measure import Sample, Stopwatch, joined
 from ..message import SESSION, TENANT, Latencies, OrderPlaced, Tally, at_pace
 from ..message import order as make
 from ..settings import CONFIRM, CONSUME, END_TO_END, PACED, PUBLISH, Order
+from ..timed import confirmed, send_all
 
 session: ContextVar[str] = ContextVar("session", default=SESSION)
 
@@ -60,7 +59,7 @@ class _Application:
 
     async def run(self) -> dict[str, Sample]:
         order = self._order
-        results = {CONFIRM: await self._confirm()}
+        results = {CONFIRM: await confirmed(order.confirms, self._send)}
 
         await turns.waiting()
         watch = Stopwatch()
@@ -86,15 +85,6 @@ class _Application:
         results[PACED] = joined([await self._paced(len(numbers)) for numbers in turns.portions(order.paced)])
         return results
 
-    async def _confirm(self) -> Sample:
-        done = []
-        for numbers in turns.portions(self._order.confirms):
-            await turns.waiting()
-            watch = Stopwatch()
-            single = [await self._send_one(number) for number in numbers]
-            done.append(watch.stop(len(numbers), single))
-        return joined(done)
-
     async def _paced(self, count: int) -> Sample:
         self._expect(count)
         self._times = times = Latencies()
@@ -102,7 +92,7 @@ class _Application:
 
         def send(number: int) -> None:
             times.sending(number)
-            receipts.append(self._manager.send_event(make(number), headers=TENANT))
+            receipts.append(self._send(number))
 
         await turns.waiting()
         watch = Stopwatch()
@@ -121,18 +111,11 @@ class _Application:
         self._tally = Tally(*parts)
         self._received.clear()
 
-    async def _send_one(self, number: int) -> float:
-        started = time.perf_counter()
-        await self._manager.send_event(make(number), headers=TENANT)
-        return time.perf_counter() - started
-
     async def _send_all(self) -> None:
-        numbers = iter(range(self._order.messages))
-        await asyncio.gather(*(self._send_from(numbers) for _ in range(self._order.in_flight)))
+        await send_all(self._order.messages, self._order.in_flight, self._send)
 
-    async def _send_from(self, numbers: Iterator[int]) -> None:
-        for number in numbers:
-            await self._manager.send_event(make(number), headers=TENANT)
+    def _send(self, number: int) -> Receipt:
+        return self._manager.send_event(make(number), headers=TENANT)
 
 
 def _provider(order: Order) -> Provider:

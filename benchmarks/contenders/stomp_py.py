@@ -13,6 +13,7 @@ from .. import turns
 from ..measure import Sample, Stopwatch, joined
 from ..message import CONTENT_TYPE, Latencies, Tally, raw_body, raw_headers
 from ..settings import CONFIRM, CONSUME, END_TO_END, PACED, PUBLISH, Order
+from ..timed import confirmed_blocking
 
 
 class _Client(stomp.ConnectionListener):  # type: ignore[misc]
@@ -31,7 +32,7 @@ class _Client(stomp.ConnectionListener):  # type: ignore[misc]
         order = self._order
         credentials = {"username": order.user, "passcode": order.password} if order.user else {}
         self._connection.connect(wait=True, **credentials)
-        results = {CONFIRM: self._confirm()}
+        results = {CONFIRM: confirmed_blocking(order.confirms, self._send_one)}
 
         turns.wait()
         watch = Stopwatch()
@@ -57,15 +58,6 @@ class _Client(stomp.ConnectionListener):  # type: ignore[misc]
         results[PACED] = joined([self._paced(len(numbers)) for numbers in turns.portions(order.paced)])
         self._connection.disconnect()
         return results
-
-    def _confirm(self) -> Sample:
-        done = []
-        for numbers in turns.portions(self._order.confirms):
-            turns.wait()
-            watch = Stopwatch()
-            single = [self._send_one(number) for number in numbers]
-            done.append(watch.stop(len(numbers), single))
-        return joined(done)
 
     def _paced(self, count: int) -> Sample:
         self._expect(count)
@@ -120,20 +112,17 @@ class _Client(stomp.ConnectionListener):  # type: ignore[misc]
         self._confirmed, self._to_confirm = 0, messages
         self._all_confirmed.clear()
 
-    def _send_one(self, number: int) -> float:
+    def _send_one(self, number: int) -> None:
         self._begin_sending(1)
-        headers = self._headers()
-        started = time.perf_counter()
-        self._send(number, headers)
+        self._send(number)
         self._wait(self._all_confirmed)
-        return time.perf_counter() - started
 
     def _send_all(self) -> None:
         self._begin_sending(self._order.messages)
         for number in range(self._order.messages):
             if not self._free.acquire(timeout=self._order.deadline):
                 raise TimeoutError(f"no receipt for {self._order.deadline:g} s")
-            self._send(number, self._headers())
+            self._send(number)
         self._wait(self._all_confirmed)
 
     def _send_paced(self, count: int, times: Latencies) -> None:
@@ -142,7 +131,7 @@ class _Client(stomp.ConnectionListener):  # type: ignore[misc]
         for number in range(count):
             time.sleep(max(0.0, start + number / self._order.pace - time.perf_counter()))
             times.sending(number)
-            self._send(number, self._headers())
+            self._send(number)
         self._wait(self._all_confirmed)
 
     def _headers(self) -> dict[str, str]:
@@ -152,7 +141,8 @@ class _Client(stomp.ConnectionListener):  # type: ignore[misc]
         headers["receipt"] = headers["cloudEvents_id"]
         return headers
 
-    def _send(self, number: int, headers: dict[str, str]) -> None:
+    def _send(self, number: int) -> None:
+        headers = self._headers()
         self._connection.send(self._order.address, raw_body(number), content_type=CONTENT_TYPE, headers=headers)
 
     def _subscribe(self) -> None:

@@ -6,13 +6,14 @@ import asyncio
 import gc
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from aspyx_event import AMQPProvider, EventContext, EventManager, LocalProvider, Provider, StompProvider, event
 
+from .. import timed
 from ..contenders.ours import SessionPipeline
 from ..message import TENANT, OrderPlaced
 from ..message import order as make
@@ -93,13 +94,7 @@ async def send_all(manager: EventManager, count: int, make_event: Callable[[int]
         for number in range(count):
             await manager.send_event(make_event(number), headers=TENANT)
         return
-    numbers = iter(range(count))
-    await asyncio.gather(*(_send_from(manager, numbers, make_event) for _ in range(min(IN_FLIGHT, count))))
-
-
-async def _send_from(manager: EventManager, numbers: Iterator[int], make_event: Callable[[int], Any]) -> None:
-    for number in numbers:
-        await manager.send_event(make_event(number), headers=TENANT)
+    await timed.send_all(count, IN_FLIGHT, lambda number: manager.send_event(make_event(number), headers=TENANT))
 
 
 def resident() -> float:
