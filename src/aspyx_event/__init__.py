@@ -308,16 +308,18 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        # Reading it takes longer to import than most of the package.
-        from importlib.metadata import version
+if not TYPE_CHECKING:  # for type checkers this would be an answer to every name, misspelt ones too
 
-        return version("aspyx-event")
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = globals()[name] = getattr(import_module(_LAZY[name], __name__), _ALIASES.get(name, name))
-    return found
+    def __getattr__(name: str) -> Any:
+        if name == "__version__":
+            # Reading it takes longer to import than most of the package.
+            from importlib.metadata import version
+
+            return version("aspyx-event")
+        if name not in _LAZY:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        found = globals()[name] = getattr(import_module(_LAZY[name], __name__), _ALIASES.get(name, name))
+        return found
 
 
 def __dir__() -> list[str]:

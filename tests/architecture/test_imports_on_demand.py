@@ -131,6 +131,12 @@ def test_the_table_of_names_says_what_type_checkers_read(package, modules):
     assert read == {name: (module, package._ALIASES.get(name, name)) for name, module in package._LAZY.items()}
 
 
+def test_type_checkers_do_not_see_what_answers_to_any_name(modules):
+    root = next(module for module in modules if module.name == "aspyx_event")
+    seen = [node.name for node in root.tree.body if isinstance(node, ast.FunctionDef)]
+    assert "__getattr__" not in seen, "a misspelt name would be Any to them"
+
+
 def test_a_name_of_the_root_is_the_one_of_its_module_and_looked_up_once(package):
     for name, module in package._LAZY.items():
         there = getattr(importlib.import_module(module, "aspyx_event"), package._ALIASES.get(name, name))
