@@ -85,7 +85,7 @@ class CloudEvent(BaseModel, SelfDescribed):
     model_config = ConfigDict(extra="allow", validate_assignment=True)
     __pydantic_extra__: dict[
         Annotated[str, AfterValidator(check_attribute_name)], Annotated[Any, AfterValidator(check_value)]
-    ] = Field(init=False)  # without it type checkers want it as an argument
+    ]
 
     id: _Text = Field(default_factory=lambda: str(uuid4()))
     source: _Reference
