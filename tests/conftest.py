@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import nullcontext
 from typing import Any
 
@@ -15,6 +15,7 @@ from aspyx.di import Environment
 from aspyx.di.aop.aop import Advices
 from aspyx.di.di import Boot, Providers
 from aspyx.exception import ExceptionManager
+from support_waiting import eventually
 
 from aspyx_event.testing import ArtemisBroker, BrokerConfig, Management
 
@@ -71,6 +72,12 @@ def own_broker(tell: Callable[[str], None]) -> Iterator[Callable[..., ArtemisBro
 def unique() -> str:
     """A short prefix for names of events, listeners and queues that no other test, process or run uses."""
     return f"t{os.getpid() % 10_000}-{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def until() -> Callable[..., Awaitable[Any]]:
+    """Wait for a condition: `await until(lambda: len(got) == 3)`; see `eventually`."""
+    return eventually
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import subprocess
@@ -38,23 +37,6 @@ async def connect(request) -> AsyncIterator[Start]:
     yield start
     for provider in started:
         await provider.stop()
-
-
-@pytest.fixture
-def until() -> Callable[..., Awaitable[Any]]:
-    """Wait until a condition is true: `await until(lambda: len(got) == 3)`; fails after *timeout* seconds."""
-
-    async def wait(condition: Callable[[], Any], what: Any = "", timeout: float = 30.0) -> Any:
-        end = time.monotonic() + timeout
-        while True:
-            value = condition()
-            if value:
-                return value
-            if time.monotonic() > end:
-                raise AssertionError(f"not within {timeout:g} s: {what() if callable(what) else what}")
-            await asyncio.sleep(0.01)
-
-    return wait
 
 
 @pytest.fixture

@@ -9,13 +9,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support_waiting import DEADLINE, soon
 
-DEADLINE = 60.0
 COMMAND = "from aspyx_event.cli import main; main()"
 APPLICATION = """
 import asyncio
@@ -106,15 +106,6 @@ class NoModule:
 """
 
 
-def eventually(condition: Callable[[], Any], what: str = "") -> Any:
-    """Return the first true result of *condition*, asked again and again."""
-    end = time.monotonic() + DEADLINE
-    while not (result := condition()):
-        assert time.monotonic() < end, f"not within {DEADLINE} s: {what or condition}"
-        time.sleep(0.02)
-    return result
-
-
 class Running:
     """A command under way; its output goes to a file."""
 
@@ -136,7 +127,7 @@ class Running:
             assert self.process.poll() is None or re.search(words, self.text), self.text
             return re.search(words, self.text)
 
-        return eventually(found, f"{words!r} in the output")
+        return soon(found, f"{words!r} in the output")
 
     def signal(self, number: int = signal.SIGTERM) -> None:
         self.process.send_signal(number)

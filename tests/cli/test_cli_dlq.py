@@ -9,22 +9,15 @@ import os
 import pty
 import subprocess
 import sys
-import time
 from uuid import uuid4
 
 import pytest
+from support_waiting import soon
 
 from aspyx_event import AddressKind, Envelope, Outgoing, StompProvider
 
 SHOP = "shop.main:ShopModule"
 pytestmark = pytest.mark.broker
-
-
-def eventually(condition, deadline=60.0):
-    end = time.monotonic() + deadline
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def letters(shop, *options):
@@ -38,8 +31,8 @@ def failing(networked):
     """An application, stopped again, whose billing failed for three events; shipping took them."""
     running = networked.serve(FAIL="1")
     networked.send(0, 3)
-    eventually(lambda: len(networked.journal("shipping")) == 3 and running.text.count("no card") >= 3)
-    eventually(lambda: len(letters(networked)) == 3)
+    soon(lambda: len(networked.journal("shipping")) == 3 and running.text.count("no card") >= 3)
+    soon(lambda: len(letters(networked)) == 3)
     running.signal()
     assert running.wait() == 0, running.text
     return networked
@@ -47,7 +40,7 @@ def failing(networked):
 
 def serve_until(shop, condition):
     running = shop.serve()
-    eventually(condition)
+    soon(condition)
     running.signal()
     assert running.wait() == 0, running.text
 
@@ -98,7 +91,7 @@ def test_a_replay_reaches_the_subscription_that_failed_alone(failing):
 def test_a_replay_reaches_a_process_that_runs(failing):
     running = failing.serve()
     assert failing.call("dlq", "replay", SHOP, "--all", "--rate", "100").returncode == 0
-    eventually(lambda: sorted(failing.journal("done")) == [0, 1, 2])
+    soon(lambda: sorted(failing.journal("done")) == [0, 1, 2])
     running.signal()
     assert running.wait() == 0
 

@@ -6,21 +6,14 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 
 import pytest
-
-
-def eventually(condition, deadline=60.0):
-    end = time.monotonic() + deadline
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
+from support_waiting import soon
 
 
 def test_it_finishes_what_is_in_hand_and_ends_with_0(shop):
     running = shop.serve(SEND="40", SLEEP="0.3")
-    eventually(lambda: shop.journal("done"))
+    soon(lambda: shop.journal("done"))
     running.signal()
     assert running.wait() == 0, running.text
     assert sorted(shop.journal("done")) == sorted(shop.journal("begun")), running.text
@@ -36,7 +29,7 @@ def test_ctrl_c_ends_it_as_well(shop):
 
 def test_the_grace_time_bounds_the_stop(shop):
     running = shop.serve("--grace", "0.2", SEND="1", SLEEP="300")
-    eventually(lambda: shop.journal("begun"))
+    soon(lambda: shop.journal("begun"))
     running.signal()
     assert running.wait() == 0
     assert shop.journal("done") == []
@@ -45,7 +38,7 @@ def test_the_grace_time_bounds_the_stop(shop):
 
 def test_a_second_signal_hurries(shop):
     running = shop.serve("--grace", "300", SEND="1", SLEEP="300")
-    eventually(lambda: shop.journal("begun"))
+    soon(lambda: shop.journal("begun"))
     running.signal()
     running.until("stopping")
     running.signal()
@@ -55,7 +48,7 @@ def test_a_second_signal_hurries(shop):
 
 def test_a_sync_handler_that_never_returns_does_not_keep_the_process(shop):
     running = shop.serve("--grace", "0.2", SEND="1", STUCK="1")
-    eventually(lambda: shop.journal("shipping"))
+    soon(lambda: shop.journal("shipping"))
     running.signal()
     assert running.wait() == 0
     assert "ended without waiting" in running.text
@@ -66,14 +59,14 @@ def test_under_load_nothing_finished_comes_again_and_nothing_is_lost(networked):
     shop = networked
     first = shop.serve(SLEEP="0.02")
     shop.send(0, 300)
-    eventually(lambda: len(shop.journal("done")) >= 20)
+    soon(lambda: len(shop.journal("done")) >= 20)
     first.signal()
     assert first.wait() == 0, first.text
     done = shop.journal("done")
     assert sorted(done) == sorted(shop.journal("begun")), first.text
     assert len(done) < 300
     second = shop.serve()
-    eventually(lambda: len(shop.journal("done")) >= 300 and len(shop.journal("shipping")) >= 300)
+    soon(lambda: len(shop.journal("done")) >= 300 and len(shop.journal("shipping")) >= 300)
     second.signal()
     assert second.wait() == 0, second.text
     assert sorted(shop.journal("done")) == list(range(300))
@@ -85,12 +78,12 @@ def test_what_does_not_finish_in_time_comes_again(networked):
     shop = networked
     first = shop.serve("--grace", "0.2", SLEEP="300")
     shop.send(0, 1)
-    eventually(lambda: shop.journal("begun"))
+    soon(lambda: shop.journal("begun"))
     first.signal()
     assert first.wait() == 0, first.text
     assert shop.journal("done") == []
     shop.serve()
-    eventually(lambda: shop.journal("done") == [0])
+    soon(lambda: shop.journal("done") == [0])
 
 
 @pytest.mark.parametrize(
@@ -150,7 +143,7 @@ def test_a_broker_that_is_not_there_is_one_line_without_the_password(shop, kind)
 def test_no_output_has_the_password(networked):
     running = networked.serve("--log-level", "debug", PASSWORD=networked.environ["PASSWORD"])
     networked.send(0, 1)
-    eventually(lambda: networked.journal("done"))
+    soon(lambda: networked.journal("done"))
     running.signal()
     assert running.wait() == 0
     refused = networked.call("run", "shop.main:ShopModule", "--log-level", "debug", "--debug", PASSWORD="wr0ng-w0rd")

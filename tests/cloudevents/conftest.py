@@ -50,17 +50,3 @@ async def manager() -> AsyncIterator[EventManager]:
     """A started manager on the local provider."""
     async with EventManager(LocalProvider()) as started:
         yield started
-
-
-@pytest.fixture
-def until() -> Callable[..., Awaitable[Any]]:
-    """Wait until a condition is true: `await until(lambda: got)`; fails after *timeout* seconds."""
-
-    async def wait(condition: Callable[[], Any], timeout: float = 20.0) -> Any:
-        end = time.monotonic() + timeout
-        while not (value := condition()):
-            assert time.monotonic() < end, f"not within {timeout:g} s"
-            await asyncio.sleep(0.005)
-        return value
-
-    return wait

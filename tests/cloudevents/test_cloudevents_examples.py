@@ -6,12 +6,12 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
+from support_waiting import soon
 
 from aspyx_event.cloudevents import CloudEvent, to_http
 
@@ -23,14 +23,6 @@ def free_port() -> int:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         return one.getsockname()[1]
-
-
-def soon(condition, what: str = "", timeout: float = 30.0):
-    end = time.monotonic() + timeout
-    while not (value := condition()):
-        assert time.monotonic() < end, f"not within {timeout:g} s: {what}"
-        time.sleep(0.02)
-    return value
 
 
 @pytest.fixture

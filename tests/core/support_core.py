@@ -1,4 +1,4 @@
-"""What tests of the core share: waiting on conditions with a deadline, a listener that remembers, running programs."""
+"""What tests of the core share: waiting on conditions, handlers that remember or wait, a provider that refuses, running programs."""
 
 from __future__ import annotations
 
@@ -6,35 +6,15 @@ import asyncio
 import subprocess
 import sys
 import textwrap
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from aspyx_event import EventContext
+from support_waiting import eventually, soon
 
-DEADLINE = 10.0
+from aspyx_event import EventContext, LocalProvider, NoRouteError, Outgoing
 
-
-async def eventually(condition: Callable[[], Any], what: str = "") -> Any:
-    """Wait until *condition* is true, letting the loop run; return its value."""
-    end = time.monotonic() + DEADLINE
-    while not (value := condition()):
-        if time.monotonic() > end:
-            raise AssertionError(f"not within {DEADLINE} s: {what or condition}")
-        await asyncio.sleep(0.001)
-    return value
-
-
-def soon(condition: Callable[[], Any]) -> Any:
-    """Wait until *condition* is true, where there is no loop; return its value."""
-    end = time.monotonic() + DEADLINE
-    while not (value := condition()):
-        if time.monotonic() > end:
-            raise AssertionError(f"not within {DEADLINE} s")
-        time.sleep(0.001)
-    return value
+__all__ = ["Gate", "Recorder", "RefusingLetters", "eventually", "run_program", "settle", "soon"]
 
 
 async def settle(rounds: int = 50) -> None:
@@ -83,6 +63,22 @@ class Gate:
         finally:
             self.running -= 1
         self.left.append(event)
+
+
+class RefusingLetters(LocalProvider):
+    """Refuses to store the first dead letters, as many as it is told."""
+
+    def __init__(self, refusals: int = 1) -> None:
+        super().__init__()
+        self.refusals = refusals
+
+    def publish(self, message: Outgoing) -> asyncio.Future[None]:
+        if message.address.startswith("dead-letters.") and self.refusals:
+            self.refusals -= 1
+            refused: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            refused.set_exception(NoRouteError("the disk is full"))
+            return refused
+        return super().publish(message)
 
 
 def run_program(source: str, folder: Path, name: str = "program_under_test.py") -> subprocess.CompletedProcess[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
@@ -144,21 +143,6 @@ def outgoing() -> Callable[..., Outgoing]:
         return Outgoing(address=address, envelope=Envelope(body, {}), **fields)
 
     return message
-
-
-@pytest.fixture
-def until() -> Callable[..., Awaitable[Any]]:
-    """Wait until a condition is true: `await until(lambda: len(got) == 3)`."""
-
-    async def wait(condition: Callable[[], Any], what: Any = "", timeout: float = DEADLINE) -> Any:
-        end = time.monotonic() + timeout
-        while not (value := condition()):
-            if time.monotonic() > end:
-                raise AssertionError(f"not within {timeout:g} s: {what() if callable(what) else what}")
-            await asyncio.sleep(0.01)
-        return value
-
-    return wait
 
 
 class Door:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
+from support_waiting import eventually
 
 from aspyx_event.envelope import Envelope
 from aspyx_event.providers.base import Delivery, Outgoing
@@ -16,17 +17,6 @@ from aspyx_event.providers.stomp import StompProvider
 from aspyx_event.testing import ArtemisBroker
 
 DEADLINE = 30.0
-
-
-async def _eventually(condition: Callable[[], Any], deadline: float = DEADLINE, what: str = "") -> Any:
-    """Return the first true result of *condition*, asked again and again."""
-    end = time.monotonic() + deadline
-    while True:
-        result = condition()
-        if result:
-            return result
-        assert time.monotonic() < end, f"not within {deadline} s: {what or condition}"
-        await asyncio.sleep(0.01)
 
 
 class Inbox:
@@ -46,7 +36,7 @@ class Inbox:
         return [delivery.envelope.body for delivery in self.deliveries]
 
     async def until(self, count: int) -> list[Delivery]:
-        await _eventually(lambda: len(self.deliveries) >= count, what=f"{count} deliveries")
+        await eventually(lambda: len(self.deliveries) >= count, f"{count} deliveries")
         return self.deliveries
 
 
@@ -137,11 +127,6 @@ class Proxy:
 
     def commands(self) -> list[bytes]:
         return [frame.split(b"\n", 1)[0].strip() for frame in self.sent]
-
-
-@pytest.fixture
-def eventually() -> Callable[..., Awaitable[Any]]:
-    return _eventually
 
 
 @pytest.fixture

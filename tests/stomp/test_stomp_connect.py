@@ -81,7 +81,7 @@ async def test_a_port_that_does_not_speak_stomp_1_2_is_a_connect_error(answer, p
 
 
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"ERROR\nmessage:no\n\n\0"])
-async def test_an_attempt_that_fails_closes_its_socket(answer, eventually):
+async def test_an_attempt_that_fails_closes_its_socket(answer, until):
     opened, closed = [], []
 
     async def serve(reader, writer):
@@ -96,11 +96,11 @@ async def test_an_attempt_that_fails_closes_its_socket(answer, eventually):
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     with pytest.raises(ConnectError):
         await make(server.sockets[0].getsockname()[1]).start()
-    await eventually(lambda: opened and len(closed) == len(opened))
+    await until(lambda: opened and len(closed) == len(opened))
     server.close()
 
 
-async def test_start_waits_for_a_broker_that_comes_up_late(unused_tcp_port, eventually):
+async def test_start_waits_for_a_broker_that_comes_up_late(unused_tcp_port, until):
     provider = make(unused_tcp_port, start_timeout=30.0)
     starting = asyncio.create_task(provider.start())
     await asyncio.sleep(0.2)

@@ -46,7 +46,7 @@ class Load:
 
 @pytest.mark.parametrize("end", ["kill", "stop"])
 async def test_nothing_confirmed_is_lost_when_the_broker_crashes_or_restarts(
-    end, own_broker, provider, inbox, outgoing, unique, eventually
+    end, own_broker, provider, inbox, outgoing, unique, until
 ):
     broker = own_broker()
     sender = await provider(broker, confirm_timeout=90.0)
@@ -56,7 +56,7 @@ async def test_nothing_confirmed_is_lost_when_the_broker_crashes_or_restarts(
     load = Load(sender, outgoing, unique)
     for _ in range(3):
         target = len(load.confirmed) + 150
-        await eventually(lambda target=target: len(load.confirmed) > target, 60)
+        await until(lambda target=target: len(load.confirmed) > target, 60)
         held = box.deliveries[-20:]
         await asyncio.to_thread(getattr(broker, end))
         for delivery in held:
@@ -65,10 +65,10 @@ async def test_nothing_confirmed_is_lost_when_the_broker_crashes_or_restarts(
         for delivery in box.deliveries:
             delivery.ack()
         box.ack = True
-        await eventually(lambda: sender.connected and receiver.connected, 60)
+        await until(lambda: sender.connected and receiver.connected, 60)
     await load.stop()
     assert load.failed == []
-    await eventually(lambda: load.confirmed <= set(box.bodies), 60)
+    await until(lambda: load.confirmed <= set(box.bodies), 60)
     assert sender.reconnects >= 3
 
 
@@ -115,7 +115,7 @@ async def test_a_lost_receipt_is_noticed_and_the_message_is_not_doubled(
 
 
 async def test_a_frozen_broker_is_noticed_and_used_again_when_it_thaws(
-    own_broker, provider, inbox, outgoing, unique, eventually, caplog
+    own_broker, provider, inbox, outgoing, unique, until, caplog
 ):
     broker = own_broker()
     connected, box = await provider(broker, heartbeat=0.5, connect_timeout=1.0, confirm_timeout=60.0), inbox()
@@ -124,15 +124,15 @@ async def test_a_frozen_broker_is_noticed_and_used_again_when_it_thaws(
     await box.until(30)
     broker.freeze()
     try:
-        await eventually(lambda: any("nothing heard for" in record.getMessage() for record in caplog.records))
+        await until(lambda: any("nothing heard for" in record.getMessage() for record in caplog.records))
     finally:
         broker.thaw()
-    await eventually(lambda: connected.connected)
+    await until(lambda: connected.connected)
     target = len(load.confirmed) + 30
-    await eventually(lambda: len(load.confirmed) > target)
+    await until(lambda: len(load.confirmed) > target)
     await load.stop()
     assert load.failed == []
-    await eventually(lambda: load.confirmed <= set(box.bodies))
+    await until(lambda: load.confirmed <= set(box.bodies))
 
 
 async def test_an_idle_connection_is_kept_by_heart_beats(broker, provider, outgoing, unique):
@@ -143,7 +143,7 @@ async def test_an_idle_connection_is_kept_by_heart_beats(broker, provider, outgo
 
 
 async def test_a_connection_that_an_administrator_closes_is_opened_again(
-    own_broker, provider, inbox, outgoing, unique, eventually
+    own_broker, provider, inbox, outgoing, unique, until
 ):
     from aspyx_event.testing import Management
 
@@ -153,25 +153,25 @@ async def test_a_connection_that_an_administrator_closes_is_opened_again(
     with Management(broker) as management:
         for number in range(3):
             await asyncio.to_thread(management.close_user_connections, "app")
-            await eventually(lambda number=number: connected.reconnects > number)
+            await until(lambda number=number: connected.reconnects > number)
             await connected.publish(outgoing(unique, b"%d" % number))
             await box.until(number + 1)
         # A queue that is deleted under its consumer is there again afterwards.
         await asyncio.to_thread(management.destroy_queue, f"{unique}.q")
-        await eventually(lambda: connected.reconnects > 3 and management.consumers(f"{unique}.q") == 1)
+        await until(lambda: connected.reconnects > 3 and management.consumers(f"{unique}.q") == 1)
     await connected.publish(outgoing(unique, b"after"))
     await box.until(4)
 
 
 async def test_a_paused_consumer_stays_paused_over_a_reconnect(
-    broker, management, proxy, provider, inbox, outgoing, unique, eventually
+    broker, management, proxy, provider, inbox, outgoing, unique, until
 ):
     middle = await proxy(broker)
     connected, box = await provider(middle), inbox()
     consumer = await connected.subscribe(durable(unique), box)
     await consumer.pause()
     middle.cut()
-    await eventually(lambda: connected.reconnects == 1)
+    await until(lambda: connected.reconnects == 1)
     await connected.publish(outgoing(unique))
     assert management.consumers(f"{unique}.q") == 0
     assert box.deliveries == []
@@ -180,21 +180,21 @@ async def test_a_paused_consumer_stays_paused_over_a_reconnect(
 
 
 async def test_a_shared_volatile_queue_is_made_again_after_a_lost_connection(
-    broker, management, proxy, provider, inbox, outgoing, unique, eventually
+    broker, management, proxy, provider, inbox, outgoing, unique, until
 ):
     middle = await proxy(broker)
     connected, box = await provider(middle), inbox()
     queue = f"{unique}.news:shared-volatile:global"
     consumer = await connected.subscribe(Binding(address=unique, queue="news"), box)
     middle.cut()
-    await eventually(lambda: connected.reconnects == 1 and management.consumers(queue) == 1)
+    await until(lambda: connected.reconnects == 1 and management.consumers(queue) == 1)
     await connected.publish(outgoing(unique, durable=False))
     await box.until(1)
     await consumer.close()
-    await eventually(lambda: management.queues_of(unique) == [])
+    await until(lambda: management.queues_of(unique) == [])
 
 
-async def test_no_nack_and_no_late_ack_is_ever_sent(broker, proxy, provider, inbox, outgoing, unique, eventually):
+async def test_no_nack_and_no_late_ack_is_ever_sent(broker, proxy, provider, inbox, outgoing, unique, until):
     middle = await proxy(broker)
     connected, box = await provider(middle), inbox(ack=False)
     consumer = await connected.subscribe(durable(unique, prefetch=4), box)
@@ -211,7 +211,7 @@ async def test_no_nack_and_no_late_ack_is_ever_sent(broker, proxy, provider, inb
     box.ack = True
     for delivery in list(box.deliveries):
         delivery.ack()
-    await eventually(lambda: len(set(box.bodies)) == 20)
+    await until(lambda: len(set(box.bodies)) == 20)
     last = inbox(ack=False)
     other = await connected.subscribe(Binding(address=unique, queue=None), last)
     await connected.publish(outgoing(unique))
@@ -244,7 +244,7 @@ async def test_messages_that_wait_unhandled_never_become_dead_letters_when_provi
     assert management.messages(unique) == 30
 
 
-async def test_fifty_cut_connections_leave_nothing_behind(broker, proxy, provider, inbox, outgoing, unique, eventually):
+async def test_fifty_cut_connections_leave_nothing_behind(broker, proxy, provider, inbox, outgoing, unique, until):
     middle = await proxy(broker)
     connected, box = await provider(middle, confirm_timeout=60.0), inbox()
     await connected.subscribe(durable(unique), box)
@@ -257,7 +257,7 @@ async def test_fifty_cut_connections_leave_nothing_behind(broker, proxy, provide
             before = connected.reconnects
             futures = [connected.publish(outgoing(unique)) for _ in range(5)]
             middle.cut(reset=True)
-            await eventually(lambda before=before: connected.reconnects > before)
+            await until(lambda before=before: connected.reconnects > before)
             await asyncio.wait_for(asyncio.gather(*futures), 60)
 
     def left():
@@ -266,7 +266,7 @@ async def test_fifty_cut_connections_leave_nothing_behind(broker, proxy, provide
         return len(list(Path("/proc/self/fd").iterdir())), len(tasks)
 
     await cut(5)
-    await eventually(lambda: connected.connected)
+    await until(lambda: connected.connected)
     await asyncio.sleep(3.0)  # the connection for questions to the broker is closed when it was idle
     before = left()
     await cut(50)

@@ -20,7 +20,7 @@ class _Listener(stomp_py.ConnectionListener):
         self.frames.append(frame)
 
 
-async def test_stomp_py_and_the_provider_read_each_other(broker, provider, inbox, outgoing, unique, eventually):
+async def test_stomp_py_and_the_provider_read_each_other(broker, provider, inbox, outgoing, unique, until):
     client = stomp_py.StompConnection12([(broker.host, broker.port)], auto_decode=False)
     listener = _Listener()
     client.set_listener("", listener)
@@ -29,11 +29,11 @@ async def test_stomp_py_and_the_provider_read_each_other(broker, provider, inbox
         client.subscribe(f"{unique}::{unique}.py", id="1", ack="auto", headers={"subscription-type": "MULTICAST"})
         connected, box = await provider(broker), inbox()
         await connected.subscribe(Binding(address=unique, queue=f"{unique}.q", durable=True), box)
-        await eventually(lambda: _consumed(broker, f"{unique}.py"))
+        await until(lambda: _consumed(broker, f"{unique}.py"))
         await connected.publish(outgoing(unique, b"\x00\xff", {"tenant": "a:b\nc", "content-type": "x/y"}))
         client.send(unique, "text ü", headers={"destination-type": "MULTICAST", "tenant": "c"}, content_type="t/p")
         await box.until(2)
-        await eventually(lambda: len(listener.frames) == 2)
+        await until(lambda: len(listener.frames) == 2)
     finally:
         await asyncio.to_thread(client.disconnect)
     frame = listener.frames[0]

@@ -102,7 +102,7 @@ async def test_waiting_messages_of_higher_priority_come_first(broker, provider, 
     assert box.bodies == [b"high", b"default", b"low"]
 
 
-async def test_messages_of_one_key_go_to_one_consumer_in_order(broker, provider, inbox, outgoing, unique, eventually):
+async def test_messages_of_one_key_go_to_one_consumer_in_order(broker, provider, inbox, outgoing, unique, until):
     first, second = await provider(broker), await provider(broker)
     boxes = [inbox(), inbox()]
     binding = Binding(address=unique, queue=f"{unique}.q", durable=True, prefetch=1)
@@ -111,7 +111,7 @@ async def test_messages_of_one_key_go_to_one_consumer_in_order(broker, provider,
     sent = [(key, number) for number in range(20) for key in ("a", "b", "c", "d")]
     for key, number in sent:
         await first.publish(outgoing(unique, f"{key}{number}".encode(), key=key))
-    await eventually(lambda: sum(len(box.deliveries) for box in boxes) == len(sent))
+    await until(lambda: sum(len(box.deliveries) for box in boxes) == len(sent))
     for key in "abcd":
         mine = [[body for body in box.bodies if body.startswith(key.encode())] for box in boxes]
         assert sorted(mine) == sorted([[], [f"{key}{number}".encode() for number in range(20)]])

@@ -26,7 +26,7 @@ def numbered(count):
 
 
 async def test_a_queue_of_ones_own_vanishes_with_its_consumer(
-    broker, management, provider, inbox, outgoing, unique, eventually
+    broker, management, provider, inbox, outgoing, unique, until
 ):
     connected, box = await provider(broker), inbox()
     consumer = await connected.subscribe(Binding(address=unique, queue=None), box)
@@ -37,11 +37,11 @@ async def test_a_queue_of_ones_own_vanishes_with_its_consumer(
     assert management.queues_of(unique) == []
     consumer = await connected.subscribe(Binding(address=unique, queue=None), box)
     await connected.stop()
-    await eventually(lambda: management.queues_of(unique) == [])
+    await until(lambda: management.queues_of(unique) == [])
 
 
 async def test_a_volatile_queue_is_shared_by_name_and_vanishes_with_the_last_consumer(
-    broker, management, provider, inbox, outgoing, unique, eventually
+    broker, management, provider, inbox, outgoing, unique, until
 ):
     first, second = await provider(broker), await provider(broker)
     boxes = [inbox(), inbox()]
@@ -49,18 +49,18 @@ async def test_a_volatile_queue_is_shared_by_name_and_vanishes_with_the_last_con
     consumers = [await each.subscribe(binding, box) for each, box in zip((first, second), boxes, strict=True)]
     assert management.queues_of(unique) == [f"{unique}.news:shared-volatile:global"]
     await publish_all(first, outgoing, unique, numbered(20), durable=False)
-    await eventually(lambda: sum(len(box.deliveries) for box in boxes) == 20)
+    await until(lambda: sum(len(box.deliveries) for box in boxes) == 20)
     assert sorted(boxes[0].bodies + boxes[1].bodies) == numbered(20)
     await consumers[0].close()
     assert first.reconnects == 0
     await publish_all(second, outgoing, unique, [b"still there"], durable=False)
-    await eventually(lambda: b"still there" in boxes[1].bodies)
+    await until(lambda: b"still there" in boxes[1].bodies)
     await consumers[1].close()
-    await eventually(lambda: management.queues_of(unique) == [])
+    await until(lambda: management.queues_of(unique) == [])
 
 
 async def test_a_volatile_queue_that_an_amqp_client_made_is_joined(
-    broker, management, provider, inbox, outgoing, unique, eventually
+    broker, management, provider, inbox, outgoing, unique, until
 ):
     connected, box = await provider(broker), inbox()
     link, close = await asyncio.to_thread(_receive_amqp, broker, unique, f"{unique}.a%7Cb|1")
@@ -76,7 +76,7 @@ async def test_a_volatile_queue_that_an_amqp_client_made_is_joined(
     # Artemis answers the leaving of such a queue with an ERROR while others are there.
     await connected.publish(outgoing(unique))
     await asyncio.to_thread(close)
-    await eventually(lambda: management.queues_of(unique) == [])
+    await until(lambda: management.queues_of(unique) == [])
 
 
 def _receive_amqp(broker, address, link):
@@ -142,7 +142,7 @@ APPLICATION = {
 
 
 async def test_without_the_manage_right_listeners_work_and_one_warning_says_what_is_missing(
-    own_broker, provider, inbox, outgoing, unique, caplog, eventually
+    own_broker, provider, inbox, outgoing, unique, caplog, until
 ):
     broker = own_broker(**APPLICATION)
     connected, box = await provider(broker, user="app", password="secret"), inbox()
@@ -158,7 +158,7 @@ async def test_without_the_manage_right_listeners_work_and_one_warning_says_what
     foreign = inbox()
     await connected.subscribe(Binding(address=f"{unique}.b", queue=f"{unique}.1", durable=True), foreign)
     await publish_all(connected, outgoing, unique, numbered(4))
-    await eventually(lambda: any("queue names are unique" in record.getMessage() for record in caplog.records))
+    await until(lambda: any("queue names are unique" in record.getMessage() for record in caplog.records))
     await box.until(3 + 12)
     assert foreign.deliveries == []
 
@@ -202,7 +202,7 @@ async def test_queues_that_come_and_go_meanwhile_do_not_confuse_the_questions_to
 
 
 async def test_a_volatile_queue_that_vanishes_while_it_is_joined_does_not_stay_for_ever(
-    broker, management, proxy, provider, inbox, outgoing, unique, eventually
+    broker, management, proxy, provider, inbox, outgoing, unique, until
 ):
     middle, binding = await proxy(broker), Binding(address=unique, queue="news")
     leaver, joiner, box = await provider(broker), await provider(middle), inbox()
@@ -212,7 +212,7 @@ async def test_a_volatile_queue_that_vanishes_while_it_is_joined_does_not_stay_f
         if b"SUBSCRIBE" in data and b"shared-volatile" in data:
             middle.before = None
             await last.close()
-            await eventually(lambda: management.queues_of(unique) == [])
+            await until(lambda: management.queues_of(unique) == [])
 
     middle.before = leave_first
     consumer = await joiner.subscribe(binding, box)
@@ -220,4 +220,4 @@ async def test_a_volatile_queue_that_vanishes_while_it_is_joined_does_not_stay_f
     await joiner.publish(outgoing(unique, durable=False))
     await box.until(1)
     await consumer.close()
-    await eventually(lambda: management.queues_of(unique) == [])
+    await until(lambda: management.queues_of(unique) == [])

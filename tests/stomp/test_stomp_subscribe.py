@@ -23,9 +23,7 @@ def numbered(count):
     return [b"%03d" % number for number in range(count)]
 
 
-async def test_every_queue_gets_all_and_consumers_of_one_queue_share(
-    broker, provider, inbox, outgoing, unique, eventually
-):
+async def test_every_queue_gets_all_and_consumers_of_one_queue_share(broker, provider, inbox, outgoing, unique, until):
     first, second = await provider(broker), await provider(broker)
     shared, alone = [inbox(), inbox()], inbox()
     for connected, box in zip((first, second), shared, strict=True):
@@ -33,7 +31,7 @@ async def test_every_queue_gets_all_and_consumers_of_one_queue_share(
     await first.subscribe(durable(unique, "other"), alone)
     await publish_all(first, outgoing, unique, numbered(40))
     await alone.until(40)
-    await eventually(lambda: sum(len(box.deliveries) for box in shared) == 40)
+    await until(lambda: sum(len(box.deliveries) for box in shared) == 40)
     assert sorted(shared[0].bodies + shared[1].bodies) == numbered(40)
     assert all(box.deliveries for box in shared)
 
@@ -47,7 +45,7 @@ async def test_a_durable_queue_keeps_messages_while_nobody_consumes(broker, prov
     assert box.bodies == numbered(5)
 
 
-async def test_no_more_than_prefetch_deliveries_are_out_at_once(broker, provider, inbox, outgoing, unique, eventually):
+async def test_no_more_than_prefetch_deliveries_are_out_at_once(broker, provider, inbox, outgoing, unique, until):
     connected, box = await provider(broker), inbox(ack=False)
     await connected.subscribe(durable(unique, prefetch=7), box)
     await publish_all(connected, outgoing, unique, numbered(30))
@@ -71,7 +69,7 @@ async def test_with_prefetch_one_a_second_consumer_gets_the_next_message(broker,
     busy.deliveries[0].ack()
 
 
-async def test_a_delivery_is_settled_once(broker, management, provider, inbox, outgoing, unique, eventually):
+async def test_a_delivery_is_settled_once(broker, management, provider, inbox, outgoing, unique, until):
     connected, box = await provider(broker), inbox(ack=False)
     await connected.subscribe(durable(unique), box)
     await publish_all(connected, outgoing, unique, numbered(2))
@@ -80,13 +78,13 @@ async def test_a_delivery_is_settled_once(broker, management, provider, inbox, o
         delivery.ack()
         delivery.ack()
         delivery.release()
-    await eventually(lambda: management.messages(f"{unique}.q") == 0)
+    await until(lambda: management.messages(f"{unique}.q") == 0)
     assert connected.reconnects == 0
     assert len(box.deliveries) == 2
 
 
 async def test_a_released_message_is_delivered_again_and_in_order(
-    broker, management, provider, inbox, outgoing, unique, eventually
+    broker, management, provider, inbox, outgoing, unique, until
 ):
     connected, box = await provider(broker), inbox(ack=False)
     await connected.subscribe(durable(unique, prefetch=3), box)
@@ -100,10 +98,10 @@ async def test_a_released_message_is_delivered_again_and_in_order(
     assert box.bodies[3:] == numbered(5)
     assert [delivery.redelivered for delivery in box.deliveries] == [False] * 3 + [True] * 3 + [False] * 2
     assert "changed" not in box.deliveries[3].envelope.headers
-    await eventually(lambda: management.messages(f"{unique}.q") == 0)
+    await until(lambda: management.messages(f"{unique}.q") == 0)
 
 
-async def test_a_consumer_that_releases_everything_does_not_spin(broker, provider, outgoing, unique, eventually):
+async def test_a_consumer_that_releases_everything_does_not_spin(broker, provider, outgoing, unique, until):
     connected, seen = await provider(broker), []
 
     def refuse(delivery):
@@ -112,7 +110,7 @@ async def test_a_consumer_that_releases_everything_does_not_spin(broker, provide
 
     await connected.subscribe(durable(unique), refuse)
     await connected.publish(outgoing(unique))
-    await eventually(lambda: len(seen) >= 3)
+    await until(lambda: len(seen) >= 3)
     assert len(seen) < 10
 
 
@@ -149,7 +147,7 @@ async def test_closing_a_consumer_gives_back_what_it_holds(broker, provider, inb
 
 
 async def test_a_paused_consumer_leaves_the_rest_to_others_and_settles_what_it_has(
-    broker, management, provider, inbox, outgoing, unique, eventually
+    broker, management, provider, inbox, outgoing, unique, until
 ):
     connected, box, other = await provider(broker), inbox(ack=False), inbox()
     consumer = await connected.subscribe(durable(unique, prefetch=3), box)
@@ -163,7 +161,7 @@ async def test_a_paused_consumer_leaves_the_rest_to_others_and_settles_what_it_h
     await other.until(17)
     assert sorted(other.bodies) == numbered(20)[3:]
     assert len(box.deliveries) == 3
-    await eventually(lambda: management.messages(f"{unique}.q") == 0)
+    await until(lambda: management.messages(f"{unique}.q") == 0)
     await other_consumer.close()
     await publish_all(connected, outgoing, unique, [b"later"])
     box.ack = True

@@ -7,10 +7,10 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from support_waiting import soon
 
 from aspyx_event.exceptions import StateError
 from aspyx_event.testing import ArtemisBroker, BrokerConfig, BrokerUnavailable, Management, ManagementError
@@ -18,8 +18,6 @@ from aspyx_event.testing.broker import answers_amqp
 from aspyx_event.testing.broker_distribution import cache_directory
 
 pytestmark = pytest.mark.broker
-
-DEADLINE = 30.0
 
 OWNER = """
 import time
@@ -29,13 +27,6 @@ directory = next(part for part in open(f"/proc/{broker.pid}/cmdline").read().spl
 print(broker.pid, directory.partition("=")[2], flush=True)
 time.sleep(600)
 """
-
-
-def until(condition, what):
-    end = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < end, f"not within {DEADLINE:g} s: {what}"
-        time.sleep(0.05)
 
 
 def is_alive(pid):
@@ -65,7 +56,7 @@ def test_a_frozen_broker_is_silent_until_it_is_thawed(own_broker):
     assert not answers_amqp(broker.host, broker.port, timeout=0.5)
     assert broker.running
     broker.thaw()
-    until(lambda: answers_amqp(broker.host, broker.port), "an answer after the thaw")
+    soon(lambda: answers_amqp(broker.host, broker.port), "an answer after the thaw")
 
 
 def test_a_frozen_broker_can_be_stopped_and_started(own_broker):
@@ -82,8 +73,8 @@ def test_the_broker_goes_with_an_owner_that_is_killed():
         assert is_alive(int(pid))
         assert Path(directory).is_dir()
         owner.send_signal(signal.SIGKILL)
-    until(lambda: not is_alive(int(pid)), "the end of the Java process")
-    until(lambda: not Path(directory).exists(), "the end of its files")
+    soon(lambda: not is_alive(int(pid)), "the end of the Java process")
+    soon(lambda: not Path(directory).exists(), "the end of its files")
 
 
 def test_a_frozen_broker_goes_with_its_owner_too():
@@ -91,7 +82,7 @@ def test_a_frozen_broker_goes_with_its_owner_too():
         pid = int(owner.stdout.readline().split()[0])
         os.kill(pid, signal.SIGSTOP)
         owner.send_signal(signal.SIGKILL)
-    until(lambda: not is_alive(pid), "the end of the Java process")
+    soon(lambda: not is_alive(pid), "the end of the Java process")
 
 
 def test_closing_removes_the_files_and_keeps_the_log():
