@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from dataclasses import dataclass
 from uuid import uuid4
 
 import pytest
-from support_core import Gate, Recorder, eventually, settle
+from support_core import Gate, Recorder, RefusingLetters, eventually, settle
 
 from aspyx_event import (
     AbstractEnvelopePipeline,
@@ -20,7 +19,6 @@ from aspyx_event import (
     LocalBroker,
     LocalProvider,
     Outgoing,
-    ProviderError,
     Retry,
     event,
 )
@@ -208,22 +206,8 @@ async def test_events_whose_key_cannot_be_had_stay_in_order_among_themselves(cap
     assert "order_by failed" in caplog.text
 
 
-class RefusingLetters(LocalProvider):
-    """Refuses to store the first dead letters."""
-
-    refusals = 2
-
-    def publish(self, message):
-        if message.kind is AddressKind.QUEUE and self.refusals:
-            self.refusals -= 1
-            refused = asyncio.get_running_loop().create_future()
-            refused.set_exception(ProviderError("the disk is full"))
-            return refused
-        return super().publish(message)
-
-
 async def test_an_event_is_not_forgotten_before_its_dead_letter_is_stored(caplog):
-    async with EventManager(RefusingLetters()) as manager:
+    async with EventManager(RefusingLetters(2)) as manager:
         subscription = await manager.subscribe(Order, Recorder(failures=[ValueError("x")]), name="careful")
         await manager.send_event(Order(1))
         [letter] = await letters(manager)

@@ -1,4 +1,4 @@
-"""What is told to OpenTelemetry, kept in memory; providers of all kinds at the shared broker."""
+"""What is told to OpenTelemetry, kept in memory; events, and providers of all kinds at the shared broker."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from aspyx_event import AMQPProvider, LocalProvider, Provider, StompProvider
 from aspyx_event.observability import OpenTelemetry
+from aspyx_event.testing.conformance.processes import numbered_event
 
 
 class Told:
@@ -72,6 +73,18 @@ def told() -> Iterator[Told]:
     yield made
     made.tracers.shutdown()
     made.meters.shutdown()
+
+
+@pytest.fixture
+def order(unique: str) -> type:
+    """An event class of this test."""
+    return numbered_event(f"{unique}.order", durable=True)
+
+
+@pytest.fixture
+def invoice(unique: str) -> type:
+    """Another one."""
+    return numbered_event(f"{unique}.invoice", durable=True)
 
 
 @pytest.fixture(

@@ -9,17 +9,6 @@ from support_core import Recorder, eventually
 
 from aspyx_event import DeclarationError, EventManager, LocalProvider, Retry, RetryMode, correlated
 from aspyx_event.envelope import CE_CAUSATION, CE_CORRELATION, CE_PREFIX
-from aspyx_event.testing.conformance.processes import numbered_event
-
-
-@pytest.fixture
-def order(unique):
-    return numbered_event(f"{unique}.order", durable=True)
-
-
-@pytest.fixture
-def invoice(unique):
-    return numbered_event(f"{unique}.invoice", durable=True)
 
 
 def ids(context):

@@ -9,6 +9,7 @@ import traceback
 
 import pytest
 from support_core import Recorder, eventually
+from support_observability import everything_logged
 
 from aspyx_event import (
     AMQPProvider,
@@ -46,13 +47,8 @@ class Everything(logging.Handler):
 
 @pytest.fixture
 def log():
-    handler, root = Everything(), logging.getLogger()
-    before = root.level
-    root.addHandler(handler)
-    root.setLevel(logging.DEBUG)
-    yield handler
-    root.removeHandler(handler)
-    root.setLevel(before)
+    with everything_logged(Everything()) as handler:
+        yield handler
 
 
 def check(*texts):

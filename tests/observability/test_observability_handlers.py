@@ -5,22 +5,10 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-import pytest
 from opentelemetry import trace
 from support_core import Recorder, eventually
 
 from aspyx_event import AbstractEnvelopePipeline, EventManager, LocalProvider, Retry, correlated, event
-from aspyx_event.testing.conformance.processes import numbered_event
-
-
-@pytest.fixture
-def order(unique):
-    return numbered_event(f"{unique}.order", durable=True)
-
-
-@pytest.fixture
-def invoice(unique):
-    return numbered_event(f"{unique}.invoice", durable=True)
 
 
 def subscription_of(span):

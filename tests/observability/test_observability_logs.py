@@ -8,11 +8,11 @@ import logging
 from datetime import datetime, timezone
 
 import pytest
-from support_core import Recorder, eventually
+from support_core import Recorder, RefusingLetters, eventually
+from support_observability import everything_logged
 
-from aspyx_event import EventManager, LocalProvider, NoRouteError, Retry, RetryMode
+from aspyx_event import EventManager, LocalProvider, Retry, RetryMode
 from aspyx_event.observability import EventLogFilter
-from aspyx_event.testing.conformance.processes import numbered_event
 
 application = logging.getLogger("application")
 FIELDS = ("event_id", "event_name", "correlation_id", "subscription")
@@ -35,18 +35,8 @@ class Records(logging.Handler):
 @pytest.fixture
 def records():
     """All records at all levels, unfiltered."""
-    handler, root = Records(), logging.getLogger()
-    before = root.level
-    root.addHandler(handler)
-    root.setLevel(logging.DEBUG)
-    yield handler
-    root.removeHandler(handler)
-    root.setLevel(before)
-
-
-@pytest.fixture
-def order(unique):
-    return numbered_event(f"{unique}.order", durable=True)
+    with everything_logged(Records()) as handler:
+        yield handler
 
 
 def fields(record):
@@ -95,21 +85,10 @@ async def test_every_record_that_tells_an_event_id_or_a_listener_has_the_fields(
         except asyncio.CancelledError:
             await eventually(lambda: records.about("ignores its time limit"))
 
-    class Refusing(LocalProvider):
-        refuse = 1
-
-        def publish(self, message):
-            if message.address.startswith("dead-letters.") and self.refuse:
-                self.refuse -= 1
-                refused = asyncio.get_running_loop().create_future()
-                refused.set_exception(NoRouteError("full"))
-                return refused
-            return super().publish(message)
-
     def no_order(event):
         raise LookupError("no order")
 
-    async with EventManager(Refusing()) as manager:
+    async with EventManager(RefusingLetters()) as manager:
         slow = await manager.subscribe(order, ignore_limit, name="slow", retry=Retry(timeout=0.01))
         sorted_ = await manager.subscribe(order, Recorder(), name="sorted", order_by=no_order, concurrency=2)
         receipt = manager.send_event(order(1))

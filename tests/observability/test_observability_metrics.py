@@ -13,16 +13,10 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.semconv._incubating.attributes import messaging_attributes
 from opentelemetry.semconv._incubating.metrics import messaging_metrics
 from opentelemetry.semconv.attributes import error_attributes, network_attributes, server_attributes
-from support_core import Gate, Recorder, eventually
+from support_core import Gate, Recorder, RefusingLetters, eventually
 
 from aspyx_event import AckPolicy, EventManager, LocalBroker, LocalProvider, ManualClock, NoRouteError, Retry
 from aspyx_event.observability import OpenTelemetry, semantics
-from aspyx_event.testing.conformance.processes import numbered_event
-
-
-@pytest.fixture
-def order(unique):
-    return numbered_event(f"{unique}.order", durable=True)
 
 
 def test_names_are_those_of_the_semantic_conventions():
@@ -133,18 +127,7 @@ async def test_the_lag_is_the_time_since_the_event_was_made(told, order, monkeyp
 async def test_failed_sends_and_copies_that_cannot_be_stored_are_counted(told, order):
     seen = Recorder([LookupError("1")])
 
-    class Refusing(LocalProvider):
-        refuse = 1
-
-        def publish(self, message):
-            if message.address.startswith("dead-letters.") and self.refuse:
-                self.refuse -= 1
-                refused = asyncio.get_running_loop().create_future()
-                refused.set_exception(NoRouteError("full"))
-                return refused
-            return super().publish(message)
-
-    async with EventManager(Refusing(), observers=[told.telemetry()]) as manager:
+    async with EventManager(RefusingLetters(), observers=[told.telemetry()]) as manager:
         with pytest.raises(NoRouteError):
             await manager.send_event(order(0), require_route=True)
         await manager.subscribe(order, seen, name="billing")

@@ -10,12 +10,6 @@ import pytest
 from support_core import Recorder, eventually
 
 from aspyx_event import AckPolicy, EventManager, LocalProvider, Observer, Retry, RetryMode, Settlement
-from aspyx_event.testing.conformance.processes import numbered_event
-
-
-@pytest.fixture
-def order(unique):
-    return numbered_event(f"{unique}.order", durable=True)
 
 
 class Diary(Observer):

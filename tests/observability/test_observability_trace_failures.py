@@ -7,27 +7,9 @@ import asyncio
 import pytest
 from opentelemetry.trace import StatusCode
 from support_core import Recorder, eventually
+from support_observability import handled, links_of, parent_of
 
 from aspyx_event import AckPolicy, EventManager, HeaderError, LocalProvider, NoRouteError, Retry, RetryMode
-from aspyx_event.testing.conformance.processes import numbered_event
-
-
-@pytest.fixture
-def order(unique):
-    return numbered_event(f"{unique}.order", durable=True)
-
-
-def links_of(span):
-    return [link.context.span_id for link in span.links]
-
-
-def parent_of(span):
-    return span.parent.span_id if span.parent is not None else None
-
-
-async def handled(told, name, count=1):
-    """Wait for that many settlements of an event."""
-    return await eventually(lambda: len(told.named(f"settle {name}")) >= count and told.named(f"settle {name}"))
 
 
 @pytest.mark.parametrize("mode", list(RetryMode))

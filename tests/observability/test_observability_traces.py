@@ -9,6 +9,7 @@ import pytest
 from opentelemetry import baggage, context, propagate, trace
 from opentelemetry.trace import SpanKind
 from support_core import Recorder, eventually
+from support_observability import handled, links_of, parent_of
 
 from aspyx_event import (
     AbstractEnvelopePipeline,
@@ -18,32 +19,8 @@ from aspyx_event import (
     Observer,
     Retry,
 )
-from aspyx_event.testing.conformance.processes import numbered_event
 
 PATIENCE = 30.0
-
-
-@pytest.fixture
-def order(unique):
-    return numbered_event(f"{unique}.order", durable=True)
-
-
-@pytest.fixture
-def invoice(unique):
-    return numbered_event(f"{unique}.invoice", durable=True)
-
-
-def links_of(span):
-    return [link.context.span_id for link in span.links]
-
-
-def parent_of(span):
-    return span.parent.span_id if span.parent is not None else None
-
-
-async def handled(told, name, count=1):
-    """Wait for that many settlements of an event."""
-    return await eventually(lambda: len(told.named(f"settle {name}")) >= count and told.named(f"settle {name}"))
 
 
 async def test_one_event_is_one_trace_from_its_sender_to_its_settlement(told, make_provider, order, unique):

@@ -57,11 +57,6 @@ FOREIGN = {"amqp": send_amqp, "stomp": send_stomp}
 
 
 @pytest.fixture
-def order(unique):
-    return numbered_event(f"{unique}.order", durable=True)
-
-
-@pytest.fixture
 async def managers(told, broker, management, unique):
     """One manager per protocol, traced; and what they leave is swept up."""
     at = {"host": broker.host, "port": broker.port, "user": broker.user, "password": broker.password}
