@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from uuid import uuid4
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict
@@ -83,9 +83,12 @@ class CloudEvent(BaseModel, SelfDescribed):
     """
 
     model_config = ConfigDict(extra="allow", validate_assignment=True)
-    __pydantic_extra__: dict[
-        Annotated[str, AfterValidator(check_attribute_name)], Annotated[Any, AfterValidator(check_value)]
-    ]
+    if TYPE_CHECKING:  # an annotation, which type checkers would have be an argument
+        __pydantic_extra__: ClassVar[dict[str, Any]]  # type: ignore[misc]
+    else:
+        __pydantic_extra__: dict[
+            Annotated[str, AfterValidator(check_attribute_name)], Annotated[Any, AfterValidator(check_value)]
+        ]
 
     id: _Text = Field(default_factory=lambda: str(uuid4()))
     source: _Reference
