@@ -66,9 +66,16 @@ class Attempts:
             return error
         except BaseException as error:
             ended = error
-            if not isinstance(error, asyncio.CancelledError) or _is_being_cancelled():
+            if isinstance(error, asyncio.CancelledError):
+                if _is_being_cancelled():
+                    raise
+                return EventException(f"the handler was cancelled from within: {error!r}")  # its own affair, not ours
+            if isinstance(error, (KeyboardInterrupt, GeneratorExit)):
                 raise
-            return EventException(f"the handler was cancelled from within: {error!r}")  # its own affair, not ours
+            # An error that derives from no Exception would end the worker, and leave the subscription deaf.
+            refused = EventException(f"the handler raised {error!r}, which is no Exception")
+            refused.__cause__ = error
+            return refused
         finally:
             if finish is not None:
                 finish(ended)
