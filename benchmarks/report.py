@@ -8,7 +8,7 @@ from typing import Any
 
 from .measure import Sample, Spread, paired_ratios, percentile, pooled
 from .rounds import Outcome, Plan
-from .settings import CONTENDERS, IMPORT, KINDS, REPEATED, TIMED, TITLES, Contender, Order
+from .settings import CONTENDERS, IMPORT, KINDS, TIMED, TITLES, Contender, Order
 from .targets import TARGETS, Target
 from .turns import SENDS, UNCOUNTED
 
@@ -50,7 +50,7 @@ def settings(plan: Plan, machine: dict[str, Any], left_out: dict[str, str]) -> s
     order, packages = plan.order, machine["packages"]
     hardware = f"{machine['cores']} cores, {machine['memory_gb']} GB, {machine['architecture']}"
     taking = {one.group for one in plan.contenders}
-    repeated = [f"{name} {many}x" for name, many in REPEATED.items() if name in taking]
+    repeated = [f"{name} {many}x" for name, many in plan.repeated.items() if name in taking]
     again = f"; in a round {', '.join(repeated)}" if repeated else ""
     scales = ", ".join(f"{one.key} {one.scale:g}x" for one in plan.contenders if one.scale != 1)
     lines = [

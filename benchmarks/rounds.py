@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -38,12 +38,14 @@ class Plan:
         rounds: Rounds that count; one more comes before them, to warm up broker and machine.
         order: Settings of every worker.
         seconds: No round starts that would probably not end within this time.
+        repeated: How many times a group is measured in a round, where that is not once.
     """
 
     contenders: Sequence[Contender]
     rounds: int
     order: Order
     seconds: float
+    repeated: Mapping[str, int] = field(default_factory=lambda: REPEATED)
 
 
 @dataclass(slots=True)
@@ -65,9 +67,9 @@ def run(plan: Plan, brokers: Brokers, say: Callable[[str], None]) -> Outcome:
     started = time.monotonic()
     for number in range(plan.rounds + 1):
         begun = time.monotonic()
-        order = plan.order if number else _warming(plan.order)
+        order, repeated = (plan.order, plan.repeated) if number else (_warming(plan.order), {})
         where = f"round {number}/{plan.rounds}" if number else "warm-up  "
-        for group in groups(plan.contenders, number):
+        for group in groups(plan.contenders, number, repeated):
             for contender, samples in zip(group, _measured(group, order, brokers), strict=True):
                 say(f"  {where}  {contender.label:<28}  {_brief(samples)}")
                 if number:
@@ -81,18 +83,14 @@ def run(plan: Plan, brokers: Brokers, say: Callable[[str], None]) -> Outcome:
     return outcome
 
 
-def groups(contenders: Sequence[Contender], number: int) -> list[list[Contender]]:
+def groups(contenders: Sequence[Contender], number: int, repeated: Mapping[str, int]) -> list[list[Contender]]:
     """Return who works together in round *number*, and in which order, so that nobody always comes after the same
-    neighbour. A group that is repeated comes as many times; the warm-up, round 0, repeats nothing.
+    neighbour. A group that is repeated comes as many times.
     """
     found: dict[str, list[Contender]] = {}
     for one in contenders:
         found.setdefault(one.group, []).append(one)
-    return [
-        rotated(group, number + again)
-        for name, group in found.items()
-        for again in range(REPEATED.get(name, 1) if number else 1)
-    ]
+    return [rotated(group, number + again) for name, group in found.items() for again in range(repeated.get(name, 1))]
 
 
 def rotated(contenders: Sequence[Contender], number: int) -> list[Contender]:

@@ -11,7 +11,7 @@ from .. import turns
 from ..measure import Sample, Stopwatch
 from ..settings import IMPORT, Order
 
-_REPEATS = 8
+_REPEATS = 5
 _CODE = "import time; started = time.perf_counter()\n{}\nprint(time.perf_counter() - started)"
 # pydantic loads what it has when it is asked for: a model class is what everybody asks for.
 _BASE = "import aspyx.di\nfrom pydantic import BaseModel, TypeAdapter"

@@ -148,19 +148,18 @@ def test_a_tally_notices_that_an_event_is_missing():
 
 
 def test_every_contender_comes_in_every_round_and_is_the_first_of_its_group_in_turn():
-    rounds = [groups(CONTENDERS, number) for number in range(len(CONTENDERS))]
+    rounds = [groups(CONTENDERS, number, REPEATED) for number in range(len(CONTENDERS))]
     for one in rounds:
         assert {contender for group in one for contender in group} == set(CONTENDERS)
     assert {group[0] for one in rounds for group in one} == set(CONTENDERS)
 
 
-def test_a_group_works_together_and_some_are_repeated_but_not_to_warm_up():
-    for group in groups(CONTENDERS, 1):
+def test_a_group_works_together_and_comes_as_often_as_it_is_to_be_repeated():
+    found = groups(CONTENDERS, 1, {"threads": 3})
+    for group in found:
         assert len({one.group for one in group}) == 1
-    for number in (0, 3):
-        names = [group[0].group for group in groups(CONTENDERS, number)]
-        assert names.count("amqp") == 1
-        assert names.count("threads") == (REPEATED["threads"] if number else 1)
+    names = [group[0].group for group in found]
+    assert {name: names.count(name) for name in GROUPS} == {name: 3 if name == "threads" else 1 for name in GROUPS}
 
 
 def test_every_group_has_one_contender_to_compare_with():

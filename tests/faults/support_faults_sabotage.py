@@ -129,20 +129,18 @@ def nack() -> None:
 def no_duplicate_id() -> None:
     """Every message has an id of its own each time it is sent: the broker cannot tell what it has."""
     from aspyx_event.providers.amqp import heads, sections
-    from aspyx_event.providers.stomp import provider
+    from aspyx_event.providers.stomp import client
 
     heads.DEDUP_PROPERTY = "some-other-property"
     sections._DEDUP_KEY = sections._string(heads.DEDUP_PROPERTY)
 
     def without(original):
-        def headers(message):
-            found = original(message)
-            del found["_AMQ_DUPL_ID"]
-            return found
+        def frame(message, receipt):
+            return original(message, receipt).replace(b"\n_AMQ_DUPL_ID:", b"\nsome-other-property:", 1)
 
-        return headers
+        return frame
 
-    provider._headers = without(provider._headers)
+    client.send_frame = without(client.send_frame)
 
 
 def dead_letters_unconfirmed() -> None:

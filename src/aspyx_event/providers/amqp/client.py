@@ -127,7 +127,8 @@ class Client:
         if refusal is not None:
             return self._failed(refusal)
         if not require_route or kind is AddressKind.QUEUE:  # a queue takes what is sent to it
-            return self._send(address, kind, data)
+            sender = self._senders.get(address) if kind is _TOPIC else None
+            return (sender or self._sender(address, kind)).send(data)
         task = self._loop.create_task(self._publish_routed(address, kind, data))
         self._routing.add(task)
         task.add_done_callback(self._routing.discard)
@@ -147,7 +148,7 @@ class Client:
                     )
                 if before is not None:
                     await asyncio.wait([before])
-                sent = self._send(address, kind, data)
+                sent = self._sender(address, kind).send(data)
             finally:
                 turn.set_result(None)
                 if self._turns.get(address) is turn:
@@ -167,24 +168,26 @@ class Client:
 
     async def _send_question(self, data: bytes) -> None:
         self._buffer.add(len(data))
-        await self._send(ADDRESS, None, data)
+        await self._sender(ADDRESS, None).send(data)
 
     async def _attach_replies(self) -> Replies:
         replies = Replies(self, _CLOSE_TIMEOUT)
         await self._attach(replies, "the management's answers")
         return replies
 
-    def _send(self, address: str, kind: AddressKind | None, data: bytes) -> asyncio.Future[None]:
+    def _sender(self, address: str, kind: AddressKind | None) -> Sender:
         key = address if kind is _TOPIC else (address, kind)
         sender = self._senders.get(key)
         if sender is None:
             sender = Sender(self, address, kind.value if kind is not None else "", self.settings.confirm_timeout)
             self._senders[key] = sender
             self._links[sender] = None
-        future = sender.send(data)
-        if not sender.is_attached and sender not in self._timers and self._supervisor.wire is not None:
-            sender.attach(self._supervisor.wire)
-        return future
+        return sender
+
+    def attach_now(self, link: SupervisedLink) -> None:
+        wire = self._supervisor.wire
+        if wire is not None and link not in self._timers:
+            link.attach(wire)
 
     async def subscribe(self, binding: Binding, consume: Consume) -> Consumer:
         """Attach a consumer; see `Provider.subscribe`."""

@@ -23,6 +23,9 @@ class LinkOwner(Protocol):
     def forget(self, link: SupervisedLink) -> None:
         """Never attach *link* again."""
 
+    def attach_now(self, link: SupervisedLink) -> None:
+        """Attach *link*, which was idle, if the connection is up and no `attach_later` is under way."""
+
     def attach_later(self, link: SupervisedLink) -> None:
         """Attach *link* again after a pause, if the connection is up then."""
 
@@ -46,11 +49,6 @@ class SupervisedLink(ABC):
         self._link: Any = None
         self._handle: Any = None
         self._up = False
-
-    @property
-    def is_attached(self) -> bool:
-        """True from the request to attach on, answered or not."""
-        return self._link is not None
 
     def attach(self, wire: Wire) -> None:
         """Ask the broker for the link; no effect while there is one, or once the connection has ended."""

@@ -31,10 +31,11 @@ class AMQPDelivery(Delivery):
     received = Delivery.envelope  # type: ignore[misc]  # the slot itself: nothing is called to read it
 
     def __init__(self, received: Received, redelivered: bool, receiver: Receiver, link: Any, handle: Any) -> None:
-        self.envelope = incoming(received.body, received.headers)
+        body, headers, _, dedup_id = received
+        self.envelope = incoming(body, headers)
         self.redelivered = redelivered
         #: Identifies the message; "" for one that was not sent by this framework.
-        self.dedup_id = received.dedup_id
+        self.dedup_id = dedup_id
         self._receiver, self._link, self._handle = receiver, link, handle
 
     def ack(self) -> None:

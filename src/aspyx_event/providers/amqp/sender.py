@@ -14,15 +14,8 @@ from .errors import Condition, Stage, error_for
 from .links import LinkOwner, SupervisedLink, logger, unique_name
 from .wire import read_condition
 
-
-class _Pending:
-    """A message without an outcome. Cancelling its future does not take it back."""
-
-    __slots__ = ("data", "deadline", "future", "open")
-
-    def __init__(self, data: bytes, future: asyncio.Future[None], deadline: float) -> None:
-        self.data, self.future, self.deadline = data, future, deadline
-        self.open = True
+#: A message without an outcome: its bytes, its future and its deadline. Cancelling the future does not take it back.
+_Pending = tuple[bytes, "asyncio.Future[None]", float]
 
 
 class Sender(SupervisedLink):
@@ -43,7 +36,8 @@ class Sender(SupervisedLink):
         self._loop = asyncio.get_running_loop()
         # Both in the order of `send`, which is the order of their deadlines.
         self._queue: deque[_Pending] = deque()
-        self._flying: dict[Any, _Pending] = {}  # delivery handle -> message
+        # By the handle of the delivery; None for one that was given up, whose outcome may take long.
+        self._flying: dict[Any, _Pending | None] = {}
         self._tag = 0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -55,14 +49,17 @@ class Sender(SupervisedLink):
         """Queue a message; see `Provider.publish` for the future."""
         loop = self._loop
         future: asyncio.Future[None] = asyncio.Future(loop=loop)
-        pending = _Pending(data, future, loop.time() + self._confirm_timeout)
+        deadline = loop.time() + self._confirm_timeout
         if self._timer is None:
-            self._timer = loop.call_at(pending.deadline, self._expire)
+            self._timer = loop.call_at(deadline, self._expire)
         link, wire = self._handle, self._wire
-        if link is None or wire is None or self._queue or pn.pn_link_credit(link) <= 0:
-            self._queue.append(pending)
+        if link is None or wire is None:
+            self._queue.append((data, future, deadline))
+            self._owner.attach_now(self)
+        elif self._queue or pn.pn_link_credit(link) <= 0:
+            self._queue.append((data, future, deadline))
         else:
-            self._transmit(link, pending)
+            self._transmit(link, (data, future, deadline))
             if not wire.flush_due:
                 wire.wake()
         return future
@@ -73,7 +70,8 @@ class Sender(SupervisedLink):
             self._timer.cancel()
             self._timer = None
         for pending in (*self._flying.values(), *self._queue):
-            self._finish(pending, error)
+            if pending is not None:
+                self._finish(pending, error)
         self._queue.clear()
         self._flying.clear()
 
@@ -96,7 +94,7 @@ class Sender(SupervisedLink):
     def _transmit(self, link: Any, pending: _Pending) -> None:
         self._tag += 1
         delivery = pn.pn_delivery(link, b"%d" % self._tag)
-        pn.pn_link_send(link, pending.data)
+        pn.pn_link_send(link, pending[0])
         pn.pn_link_advance(link)
         self._flying[delivery] = pending
 
@@ -118,13 +116,8 @@ class Sender(SupervisedLink):
         return error_for(Stage.OUTCOME, said, repr(self.address))
 
     def _finish(self, pending: _Pending, error: EventException | None = None) -> None:
-        if not pending.open:
-            return
-        pending.open = False
-        self._owner.settled(len(pending.data))
-        # A message that was given up may wait here for its outcome for long.
-        pending.data = b""
-        future = pending.future
+        data, future, _ = pending
+        self._owner.settled(len(data))
         if future.done():  # cancelled by its owner
             return
         if error is None:
@@ -133,7 +126,7 @@ class Sender(SupervisedLink):
             future.set_exception(error)
 
     def _requeue(self) -> None:
-        unsure = [pending for pending in self._flying.values() if pending.open]
+        unsure = [pending for pending in self._flying.values() if pending is not None]
         self._flying.clear()
         self._queue.extendleft(reversed(unsure))
 
@@ -156,15 +149,16 @@ class Sender(SupervisedLink):
         """One timer for all deadlines."""
         now = self._loop.time()
         error = f"no confirmation for a message to {self.address!r} within {self._confirm_timeout:g} s"
-        while self._queue and self._queue[0].deadline <= now:
+        while self._queue and self._queue[0][2] <= now:
             self._finish(self._queue.popleft(), ConfirmTimeoutError(f"{error}: it was not sent"))
-        first = self._queue[0].deadline if self._queue else None
-        for pending in self._flying.values():  # these stay until their outcome comes, or the connection ends
-            if not pending.open:
+        first = self._queue[0][2] if self._queue else None
+        for handle, pending in self._flying.items():  # handles stay until the outcome comes, or the connection ends
+            if pending is None:
                 continue
-            if pending.deadline > now:
-                first = pending.deadline
+            if pending[2] > now:
+                first = pending[2]
                 break
+            self._flying[handle] = None
             self._finish(pending, ConfirmTimeoutError(f"{error}: the broker may or may not have it"))
         # At most 20 times a second, however densely the deadlines lie.
         self._timer = None if first is None else self._loop.call_at(max(first, now + 0.05), self._expire)

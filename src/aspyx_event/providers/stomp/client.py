@@ -12,11 +12,14 @@ from collections import deque
 from collections.abc import Callable
 
 from ...exceptions import ConfirmTimeoutError, ConnectionLostError, EventException
+from ..artemis import target
+from ..base import Outgoing
 from ..buffer import SendBuffer
 from ..connection import ConnectionSettings, Supervisor
 from .errors import broker_error, may_be_of_a_subscribe, publish_error, reason_of
 from .frames import Frame, encode
 from .reading import wanted
+from .sends import send_frame
 from .wire import StompWire, open_wire
 
 logger = logging.getLogger("aspyx.event.stomp")
@@ -149,18 +152,17 @@ class StompClient:
         else:
             self._routes[subscription] = receive
 
-    def send(self, headers: dict[str, str], body: bytes) -> asyncio.Future[None]:
+    def send(self, message: Outgoing) -> asyncio.Future[None]:
         """Send a message now, or as soon as there is a connection, and again until it is confirmed."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
-        address = headers["destination"]
+        address = message.address if message.only is None else target(message)
         if self._watcher is None:
             future.set_exception(ConnectionLostError(f"publish to {address!r}: the provider is not started"))
             return future
         receipt = self.next_id()
-        headers["receipt"] = receipt
         try:
-            data = encode("SEND", headers, body)
+            data = send_frame(message, receipt)
         except EventException as error:
             future.set_exception(error)
             return future

@@ -12,7 +12,7 @@ from ...exceptions import HeaderError
 from .errors import ProtocolError
 from .layouts import Layout, Layouts
 
-__all__ = ["MAX_BODY", "MAX_HEADER", "MAX_SENT_HEADER", "Frame", "FrameParser", "acknowledgement", "encode"]
+__all__ = ["MAX_BODY", "MAX_HEADER", "MAX_SENT_HEADER", "Frame", "FrameParser", "acknowledgement", "encode", "escape"]
 
 #: Bytes of headers in a frame that we send. Artemis drops the connection without an ERROR somewhere between 200 and
 #: 300 KB, and whoever resends such a frame would never come to an end.
@@ -74,7 +74,8 @@ class Frame:
         return "" if place is None else self.values[place]
 
 
-def _escape(text: str) -> str:
+def escape(text: str) -> str:
+    """Return a name or a value as it stands in a frame (STOMP 1.2, "Value Encoding")."""
     # The backslash goes first, because the others bring new ones.
     return text.replace("\\", "\\\\").replace(":", "\\c").replace("\n", "\\n").replace("\r", "\\r")
 
@@ -108,7 +109,7 @@ def encode(command: str, headers: Mapping[str, str], body: bytes | None = None) 
     if text.count("\n") >= len(headers) > 0:
         if command == "CONNECT":
             raise HeaderError("user, password and virtual host cannot contain line ends over STOMP")
-        values = [_escape(value) for value in headers.values()]
+        values = [escape(value) for value in headers.values()]
     else:  # all at once
         if command != "CONNECT":
             text = text.replace("\\", "\\\\").replace(":", "\\c").replace("\r", "\\r")
@@ -130,7 +131,7 @@ def acknowledgement(message: str) -> bytes:
     Args:
         message: The header "ack" of its frame.
     """
-    return f"ACK\nid:{_escape(message)}\n\n\0".encode()
+    return f"ACK\nid:{escape(message)}\n\n\0".encode()
 
 
 def _layout(names: tuple[str, ...]) -> str:
@@ -140,7 +141,7 @@ def _layout(names: tuple[str, ...]) -> str:
         names: The command, then the names of the headers.
     """
     command, *headers = names
-    written = headers if command == "CONNECT" else [_escape(name) for name in headers]
+    written = headers if command == "CONNECT" else [escape(name) for name in headers]
     layout = "\n".join([command, *(name.replace("%", "%%") + ":%s" for name in written), ""])
     if len(layout) < _LONGEST_LAYOUT:
         if len(_layouts) >= _CACHE_LIMIT:

@@ -5,15 +5,12 @@ from __future__ import annotations
 import asyncio
 import importlib
 import ssl as ssl_module
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ...envelope import CONTENT_TYPE, wire_name
 from ...exceptions import ConnectionLostError, MissingDriverError
 from ...policies import QueueNaming
-from ..artemis import target
 from ..base import AddressKind, Binding, Capabilities, Consume, Consumer, Outgoing, Provider, ServerDescription
 from ..connection import ConnectionSettings
 from ..content_mode import ContentMode, sends_structured, structured
@@ -163,8 +160,8 @@ class StompProvider(Provider):
         if self._structured:
             message = structured(message)
         if message.require_route and (message.kind is AddressKind.TOPIC or "::" in message.address):
-            return self._session.publish_if_routed(_headers(message), message.envelope.body)
-        return self._session.client.send(_headers(message), message.envelope.body)
+            return self._session.publish_if_routed(message)
+        return self._session.client.send(message)
 
     async def subscribe(self, binding: Binding, consume: Consume) -> Consumer:
         if self._session is None:
@@ -186,30 +183,6 @@ class StompProvider(Provider):
     @property
     def unconfirmed(self) -> int:
         return self._session.client.unconfirmed if self._session is not None else 0
-
-
-def _headers(message: Outgoing) -> dict[str, str]:
-    """Return the headers of SEND (manual of Artemis, "STOMP"); the envelope's travel beside those of the protocol."""
-    headers = {wire_name(name): value for name, value in message.envelope.headers.items()}
-    if CONTENT_TYPE in headers:
-        # Artemis gives it to AMQP clients in the content-type field, where CloudEvents wants it.
-        headers["JMS_AMQP_ContentType"] = headers[CONTENT_TYPE]
-    headers["destination"] = destination = target(message)
-    headers["persistent"] = "true" if message.durable else "false"
-    headers["_AMQ_DUPL_ID"] = message.dedup_id
-    if "::" not in destination:
-        # Artemis routes a SEND to `address::queue` to every queue of the address if the SEND before it went to the
-        # plain address with the same type, also with none: plain addresses always carry one and queues never do.
-        headers["destination-type"] = "ANYCAST" if message.kind is AddressKind.QUEUE else "MULTICAST"
-    if message.key is not None:
-        headers["JMSXGroupID"] = message.key
-    if message.delay > 0:
-        headers["AMQ_SCHEDULED_DELAY"] = str(max(1, round(message.delay * 1000)))
-    if message.ttl is not None:
-        headers["expires"] = str(round((time.time() + message.ttl) * 1000))
-    if message.priority is not None:
-        headers["priority"] = str(message.priority)
-    return headers
 
 
 def _load() -> Any:

@@ -7,7 +7,8 @@ import logging
 from collections.abc import Callable
 
 from ...exceptions import ConfirmTimeoutError, ConnectError, ConnectionLostError, EventException
-from ..base import Binding, Consume
+from ..artemis import target
+from ..base import Binding, Consume, Outgoing
 from ..broker_limits import BrokerLimits
 from ..connection import ConnectionSettings
 from .client import StompClient
@@ -126,24 +127,24 @@ class StompSession:
         self._limits.look(binding)
         return consumer
 
-    def publish_if_routed(self, headers: dict[str, str], body: bytes) -> asyncio.Future[None]:
+    def publish_if_routed(self, message: Outgoing) -> asyncio.Future[None]:
         """As `StompClient.send`, after making sure that a queue is bound to the address."""
-        task = asyncio.get_running_loop().create_task(self._publish_if_routed(headers, body))
+        task = asyncio.get_running_loop().create_task(self._publish_if_routed(message))
         self._asking.add(task)
         task.add_done_callback(self._asking.discard)
         # The caller's cancelling does not take the message back.
-        return _outcome(task, f"publish to {headers['destination']!r}")
+        return _outcome(task, f"publish to {target(message)!r}")
 
-    async def _publish_if_routed(self, headers: dict[str, str], body: bytes) -> None:
+    async def _publish_if_routed(self, message: Outgoing) -> None:
         async def publish() -> None:
             while True:
                 try:
-                    await self._keeper.require_route(headers["destination"])
+                    await self._keeper.require_route(target(message))
                 except ConnectionLostError:
                     await asyncio.sleep(_LOST)
                 else:
                     break
-            await self.client.send(headers, body)
+            await self.client.send(message)
 
         try:
             await asyncio.wait_for(publish(), self._settings.confirm_timeout)
@@ -151,7 +152,7 @@ class StompSession:
             raise
         except asyncio.TimeoutError:
             raise ConfirmTimeoutError(
-                f"publish to {headers['destination']!r}: no confirmation within {self._settings.confirm_timeout:g} s"
+                f"publish to {target(message)!r}: no confirmation within {self._settings.confirm_timeout:g} s"
             ) from None
 
     def _forget(self, consumer: StompConsumer) -> None:
