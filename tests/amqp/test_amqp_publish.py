@@ -187,7 +187,7 @@ async def test_a_full_address_that_refuses_is_reported_and_leaves_other_addresse
 
 async def test_a_full_address_that_blocks_ends_in_a_timeout(own_broker, connect, outgoing):
     broker = own_broker(address_settings={"full.#": {"address-full-policy": "BLOCK", "max-size-bytes": "20000"}})
-    provider = await connect(broker, confirm_timeout=1.0)
+    provider = await connect(broker, confirm_timeout=4.0)
     consumer = await provider.subscribe(Binding(address="full.a", queue="full.q", durable=True), lambda delivery: None)
     await consumer.close()
     futures = [provider.publish(outgoing("full.a", b"x" * 1000)) for _ in range(1500)]

@@ -270,7 +270,7 @@ async def test_an_async_handler_past_its_time_is_cancelled_and_its_slot_comes_ba
         handled.append(order.number)
 
     async with EventManager(LocalProvider()) as manager:
-        subscription = await manager.subscribe(Order, slow, name="slow", retry=Retry(timeout=0.05))
+        subscription = await manager.subscribe(Order, slow, name="slow", retry=Retry(timeout=1.0))
         for number in (1, 2):
             await manager.send_event(Order(number))
         await eventually(lambda: handled == [2])
@@ -289,7 +289,7 @@ async def test_a_sync_handler_past_its_time_is_left_behind_and_counted(caplog):
         handled.append(order.number)
 
     async with EventManager(LocalProvider()) as manager:
-        subscription = await manager.subscribe(Order, slow, name="slow", retry=Retry(timeout=0.05))
+        subscription = await manager.subscribe(Order, slow, name="slow", retry=Retry(timeout=1.0))
         for number in (1, 2):
             await manager.send_event(Order(number))
         await eventually(lambda: handled == [2])

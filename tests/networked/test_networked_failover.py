@@ -43,7 +43,7 @@ async def test_a_start_takes_the_first_broker_that_answers(door, back_door, conn
 
 async def test_reconnecting_ends_after_so_many_attempts_and_a_restart_begins_anew(door, make, outgoing, unique, until):
     errors = []
-    provider = make(door, max_retries=3, backoff=(0.01, 0.02), confirm_timeout=1.0)
+    provider = make(door, max_retries=3, backoff=(0.01, 0.02), confirm_timeout=4.0)
     provider.hooks = ConnectionHooks(on_error=errors.append)
     await provider.start()
     await door.shut()

@@ -99,6 +99,10 @@ async def test_hooks_are_told_once_for_each_occurrence_and_what_they_raise_ends_
 
         return later if what == "disconnect" else hook
 
+    def in_vain():
+        return sum(message.startswith("reconnect: ") for message in caplog.messages)
+
+    caplog.set_level(logging.INFO, "aspyx.event.connection")
     provider = make(door, backoff=(0.02, 0.05))
     provider.hooks = ConnectionHooks(
         on_connect=note("connect", True), on_disconnect=note("disconnect", True), on_error=note("error", True)
@@ -106,10 +110,11 @@ async def test_hooks_are_told_once_for_each_occurrence_and_what_they_raise_ends_
     await provider.start()
     try:
         for _ in range(2):
+            before = in_vain()
             await door.shut()
             await until(lambda: not provider.connected)
             # Some attempts in vain, of which only the first is news.
-            await asyncio.sleep(0.4)
+            await until(lambda before=before: in_vain() >= before + 4)
             await door.open()
             await until(lambda: provider.connected)
         assert provider.reconnects == 2

@@ -64,10 +64,10 @@ async def test_one_message_larger_than_the_bound_is_sent_alone(connect, broker, 
 
 
 async def test_the_deadline_counts_through_an_outage_and_gives_the_room_back(door, connect, outgoing, unique, until):
-    provider = await connect(door, confirm_timeout=1.0, max_unconfirmed=3)
+    provider = await connect(door, confirm_timeout=4.0, max_unconfirmed=3)
     await outage(door, provider, until)
     futures = [provider.publish(outgoing(unique)) for _ in range(4)]
-    results = await asyncio.wait_for(asyncio.gather(*futures, return_exceptions=True), 15)
+    results = await asyncio.wait_for(asyncio.gather(*futures, return_exceptions=True), 30)
     assert [type(result) for result in results] == [ConfirmTimeoutError] * 3 + [BufferFullError]
     assert provider.unconfirmed == 0
     await door.open()

@@ -136,8 +136,8 @@ async def test_a_frozen_broker_is_noticed_and_used_again_when_it_thaws(
 
 
 async def test_an_idle_connection_is_kept_by_heart_beats(broker, provider, outgoing, unique):
-    connected = await provider(broker, heartbeat=0.5)
-    await asyncio.sleep(3.0)  # the broker ends a connection that is silent for a second
+    connected = await provider(broker, heartbeat=1.5)
+    await asyncio.sleep(5.0)  # the broker ends a connection that is silent for three seconds
     await connected.publish(outgoing(unique))
     assert connected.reconnects == 0
 

@@ -55,7 +55,7 @@ async def send(manager: EventManager, *chosen: int) -> list[int]:
 
 
 async def test_a_locked_database_is_an_error_to_the_sender_and_nothing_is_sent(sqlite_url):
-    seen, store = Recorder(), SqlEventStore(sqlite_url, timeout=0.2)
+    seen, store = Recorder(), SqlEventStore(sqlite_url, timeout=2.0)
     async with EventManager(LocalProvider(), store=store, persist=True) as manager:
         await manager.subscribe(Order, seen)
         confirmed = await send(manager, 1, 2)
@@ -170,7 +170,7 @@ async def test_a_killed_server_is_an_error_to_the_senders_and_loses_nothing_conf
 
 
 async def test_a_server_that_is_silent_is_given_up_in_time(own_postgresql):
-    store = SqlEventStore(own_postgresql.url(), timeout=0.5)
+    store = SqlEventStore(own_postgresql.url(), timeout=2.0)
     await store.start()
     await store.create(stored("1"))
     own_postgresql.freeze()
