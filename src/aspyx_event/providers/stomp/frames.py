@@ -187,12 +187,19 @@ class FrameParser:
         self._need, self._until_nul = 0, False
         frames: list[Frame] = []
         at, size = 0, len(data)
-        # One character for each byte, so that positions are the same in both. Layouts know no carriage returns.
-        text = "" if size > _LARGE or b"\r" in data else data.decode("latin-1")
+        text: str | None = None
         while at < size:
-            if data[at] in b"\r\n":  # a heart-beat, or the line end that may follow a frame
+            first = data[at]
+            if first in b"\r\n":  # a heart-beat, or the line end that may follow a frame
                 at += 1
                 continue
+            if first == _R and (receipt := _receipt(data, at)) is not None:
+                frames.append(Frame("RECEIPT", {"receipt-id": receipt[1].decode()}, b""))
+                at = receipt.end()
+                continue
+            if text is None:
+                # One character for each byte, so that positions are the same in both. Layouts know no carriage returns.
+                text = "" if size > _LARGE or b"\r" in data else data.decode("latin-1")
             after = self._usual(data, text, at, frames) or self._frame(data, at, frames)
             if after == at:
                 self._rest += data[at:]
@@ -202,12 +209,6 @@ class FrameParser:
 
     def _usual(self, data: bytes, text: str, at: int, frames: list[Frame]) -> int:
         """Append the frame that starts at *at* if it is whole and looks like earlier ones; return where it ends, or 0."""
-        if data[at] == _R:
-            receipt = _receipt(data, at)
-            if receipt is None:
-                return 0
-            frames.append(Frame("RECEIPT", {"receipt-id": receipt[1].decode()}, b""))
-            return receipt.end()
         for layout in self._layouts.of(data[at : data.find(b"\n", at + 8)]):
             match = layout.match(text, at)
             if match is not None:
