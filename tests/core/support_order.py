@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,12 +38,3 @@ def lambda_named(function: Any):
         function(event)
 
     return everything
-
-
-async def eventually_letters(manager: EventManager) -> Any:
-    for _ in range(1000):
-        letters = await manager.dead_letters.list()
-        if letters:
-            return letters
-        await asyncio.sleep(0.005)
-    raise AssertionError("no dead letter")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from support_core import Recorder, eventually
-from support_order import Paid, Placed, eventually_letters, lambda_named, manager_of, noting
+from support_order import Paid, Placed, lambda_named, manager_of, noting
 
 from aspyx_event import (
     DeclarationError,
@@ -224,7 +224,7 @@ async def test_ep_16_on_delivery_it_is_isolated_and_becomes_a_dead_letter():
     await manager.subscribe(Placed, seen, name="beside")
     await manager.send_event(Placed(2))
     await eventually(lambda: seen.handled)
-    letters = await eventually_letters(manager)
+    letters = await eventually(manager.dead_letters.list)
     assert [(one.subscription, one.attempts) for one in letters] == [("run", 1)]
     assert letters[0].cause.type.endswith("RequirementError")
     await manager.stop()

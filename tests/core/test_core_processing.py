@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from support_core import Recorder, eventually, run_program
-from support_order import Paid, Placed, eventually_letters, noting
+from support_order import Paid, Placed, noting
 
 from aspyx_event import (
     EventContext,
@@ -91,7 +91,7 @@ async def test_ep_25_a_handler_that_returns_something_else_is_told(answer):
     with pytest.raises(ListenerError, match=r"'wrong' returned .*a handler returns an event, several, or None"):
         await manager.process_async(Placed())
     await manager.send_event(Placed())
-    [letter] = await eventually_letters(manager)
+    [letter] = await eventually(manager.dead_letters.list)
     assert letter.cause.type.endswith("ListenerError")
     await manager.stop()
 

@@ -77,7 +77,7 @@ async def test_ax_42_a_receipt_carries_the_id_that_listeners_see():
 async def test_ax_42_receipts_work_with_asyncio():
     async with EventManager(LocalProvider()) as manager:
         await asyncio.gather(*(manager.send_event(Order(number)) for number in range(3)))
-        await asyncio.wait_for(manager.send_event(Order(3)), 5)
+        await asyncio.wait_for(manager.send_event(Order(3)), 20)
         receipt = manager.send_event(Order(4))
         await receipt
         await receipt

@@ -92,7 +92,7 @@ async def test_a_lost_receipt_is_noticed_and_the_message_is_not_doubled(
     broker, proxy, provider, inbox, outgoing, unique
 ):
     middle = await proxy(broker)
-    connected = await provider(middle, confirm_timeout=3.0)  # a receipt is overdue after a third of it
+    connected = await provider(middle, confirm_timeout=9.0)  # a receipt is overdue after a third of it
     receiver, box = await provider(broker), inbox()
     await receiver.subscribe(durable(unique), box)
     dropped = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -17,12 +18,15 @@ async def eventually(condition: Callable[[], Any], what: Any = "", timeout: floa
     """Return the first true result of *condition*, asked again and again; the loop runs meanwhile.
 
     Args:
-        condition: Plain, not async.
+        condition: Plain or async.
         what: What is waited for, or a function that tells it in the end, for the message.
         timeout: Seconds until this fails.
     """
     for pause in _pauses(timeout):
-        if value := condition():
+        value = condition()
+        if inspect.isawaitable(value):
+            value = await value
+        if value:
             return value
         await asyncio.sleep(pause)
     raise AssertionError(_complaint(condition, what, timeout))
