@@ -68,6 +68,12 @@ def own_broker(tell: Callable[[str], None]) -> Iterator[Callable[..., ArtemisBro
         own.close()
 
 
+@pytest.fixture(params=["amqp", "stomp"])
+def protocol(request: pytest.FixtureRequest) -> str:
+    """For tests of what both networked providers owe: they run once for each."""
+    return request.param
+
+
 @pytest.fixture
 def unique() -> str:
     """A short prefix for names of events, listeners and queues that no other test, process or run uses."""

@@ -18,6 +18,7 @@ from _pytest.runner import runtestprotocol
 from support_faults_figures import Figures, table, write_json
 from support_faults_report import markdown
 from support_faults_rig import BrokerLossError, Rig, restore
+from support_full_addresses import FULL_ADDRESSES
 
 from aspyx_event.testing import ArtemisBroker, BrokerConfig, Management
 
@@ -30,7 +31,6 @@ _PASSED = pytest.StashKey[bool]()
 _BROKER_LOST = pytest.StashKey[bool]()
 #: How often a test is begun, should the broker lose its data each time.
 _ATTEMPTS = 3
-_SMALL = {"max-size-bytes": "60000", "page-size-bytes": "20000"}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -118,10 +118,7 @@ def fault_broker(tell) -> Iterator[ArtemisBroker]:
         users={"app": ("secret", "amq")},
         # A client that vanished without a word gets its messages taken away after this many milliseconds.
         acceptors={"quick": {"amqpIdleTimeout": "4000"}},
-        address_settings={
-            f"full.{policy}.#": {"address-full-policy": policy.upper(), **_SMALL}
-            for policy in ("page", "block", "fail", "drop")
-        },
+        address_settings=FULL_ADDRESSES,
     )
     with ArtemisBroker.own(config, progress=tell) as broker:
         yield broker
@@ -131,11 +128,6 @@ def fault_broker(tell) -> Iterator[ArtemisBroker]:
 def fault_management(fault_broker: ArtemisBroker) -> Iterator[Management]:
     with Management(fault_broker) as calls:
         yield calls
-
-
-@pytest.fixture(params=["amqp", "stomp"])
-def protocol(request: pytest.FixtureRequest) -> str:
-    return request.param
 
 
 @pytest.fixture

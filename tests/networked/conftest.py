@@ -12,6 +12,7 @@ import pytest
 import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, load_pem_private_key, pkcs12
+from support_full_addresses import FULL_ADDRESSES
 
 from aspyx_event import AMQPProvider, Provider, StompProvider
 from aspyx_event.envelope import Envelope
@@ -31,7 +32,6 @@ cert {
        org.apache.activemq.jaas.textfiledn.role="cert-roles.properties";
 };
 """
-_SMALL = {"max-size-bytes": "60000", "page-size-bytes": "20000"}
 
 
 @pytest.fixture(scope="session")
@@ -61,9 +61,6 @@ def strict_broker(tell, authority: trustme.CA) -> Iterator[ArtemisBroker]:
         "trustStorePath": f"{_ETC}/ca.pem",
         "trustStoreType": "PEM",
     }
-    full = {
-        f"full.{policy}.#": {"address-full-policy": policy.upper(), **_SMALL} for policy in ("page", "block", "fail")
-    }
     config = BrokerConfig(
         users={"app": ("secret", "app")},
         acceptors={"mutual": mutual, "certified": {**mutual, "protocols": "STOMP", "securityDomain": "cert"}},
@@ -81,8 +78,7 @@ def strict_broker(tell, authority: trustme.CA) -> Iterator[ArtemisBroker]:
             "activemq.management.#": {},
         },
         address_settings={
-            **full,
-            "full.drop.#": {"address-full-policy": "DROP", **_SMALL},
+            **FULL_ADDRESSES,
             "fight.#": {"max-delivery-attempts": "3", "redelivery-delay": "500"},
         },
     )
@@ -94,11 +90,6 @@ def strict_broker(tell, authority: trustme.CA) -> Iterator[ArtemisBroker]:
 def strict_management(strict_broker: ArtemisBroker) -> Iterator[Management]:
     with Management(strict_broker) as calls:
         yield calls
-
-
-@pytest.fixture(params=["amqp", "stomp"])
-def protocol(request: pytest.FixtureRequest) -> str:
-    return request.param
 
 
 Make = Callable[..., Provider]
