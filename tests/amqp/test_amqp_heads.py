@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from proton import Message, symbol
 
 from aspyx_event.envelope import CE_ID, CE_SOURCE, CE_TYPE, CONTENT_TYPE, Envelope, header_name
+from aspyx_event.exceptions import HeaderError
 from aspyx_event.providers.amqp.heads import Heads, write_head
 from aspyx_event.providers.amqp.sections import decode, encode
 from aspyx_event.providers.base import Outgoing
@@ -55,11 +56,48 @@ def test_messages_of_the_same_headers_are_what_the_driver_reads(order, more, dra
 def test_the_usual_event_is_written_at_once():
     assert write_head(event(tenant="north"), "d", None) is not None
     assert write_head(event(tenant="north"), "d", "key") is not None
+    assert write_head(event(tenant="süd", köder="😀"), "d", "schlüssel") is not None
+
+
+def test_a_header_that_is_no_unicode_text_is_not_sent():
+    with pytest.raises(HeaderError, match="'a'"):
+        encode(message(event(tenant="\ud800")))
+    with pytest.raises(HeaderError, match="'a'"):
+        encode(message(event() | {CONTENT_TYPE: "text/ü"}))
+
+
+def test_events_that_are_never_alike_end_the_learning_and_the_usual_one_is_learned_again_in_the_end():
+    def is_learned(number):
+        return write_head(event(**{f"made-up-{number}": "x"}), "d", None) is not None
+
+    learned = [is_learned(number) for number in range(5_000)]
+    assert True in learned
+    assert sum(learned) < 2_500
+    usual = event(tenant="north", region="east")
+    for _ in range(200_000):
+        if write_head(usual, "d", None) is not None:
+            break
+    assert write_head(usual, "d", None) is not None
+
+
+def test_kinds_of_events_whose_heads_are_of_one_length_are_read_at_once():
+    heads = Heads()
+    for number in range(100):
+        data = encode(message(event(number) | {CE_TYPE: f"shop.placed-{number:03}"}))
+        assert heads.read(data) == (None if number < 2 else decode(data))
+        decode(data, heads)
 
 
 @pytest.mark.parametrize(
     "head",
-    [event(tenant="süd"), event(tenant="x" * 256), {CONTENT_TYPE: JSON}, {CE_ID: "7"}, {CE_ID: "", CONTENT_TYPE: JSON}],
+    [
+        event(tenant="x" * 256),
+        event(tenant="ü" * 128),
+        event(**{"n" * 256: "x"}),
+        {CONTENT_TYPE: JSON},
+        {CE_ID: "7"},
+        {CE_ID: "", CONTENT_TYPE: JSON},
+    ],
 )
 def test_an_unusual_event_is_left_to_the_general_code(head):
     assert write_head(head, "d", None) is None

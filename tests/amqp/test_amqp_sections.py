@@ -235,3 +235,16 @@ def test_described_and_array_values_do_not_stop_a_message():
         received = decode(bytes(Message(body=odd, properties={"a": "b"}).encode()))
         assert received.headers == {"a": "b"}
         json.loads(received.body)
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        b"\x00\x53\x74\x52\x07",  # application properties that are no map
+        b"\x00\x53\x70\xc0\x08\x05\x40\x40\x40\x40\xa1\x01x",  # a delivery count that is no number
+    ],
+)
+def test_a_section_of_another_type_than_it_has_never_raises(damaged):
+    received = decode(damaged + b"\x00\x53\x75\xa0\x01x")
+    assert received.body
+    assert received.headers == {}

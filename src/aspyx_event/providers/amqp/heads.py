@@ -37,6 +37,34 @@ class Received(NamedTuple):
     dedup_id: str = ""
 
 
+class _Patience:
+    """Ends the learning where what comes is never the same, and tries it again later, ever more rarely.
+
+    Args:
+        most: How much may be learned.
+        forget: Called before it is begun anew.
+    """
+
+    __slots__ = ("_forget", "_left", "_most", "_pause", "_wait")
+
+    def __init__(self, most: int, forget: Callable[[], None]) -> None:
+        self._most = self._left = most
+        self._forget = forget
+        self._wait = self._pause = 8 * most
+
+    def learns(self) -> bool:
+        """Return whether to learn something that was not known."""
+        if self._left:
+            self._left -= 1
+            return True
+        self._wait -= 1
+        if not self._wait:
+            self._pause = min(2 * self._pause, 1 << 24)
+            self._wait, self._left = self._pause, self._most
+            self._forget()
+        return False
+
+
 class _Layout(NamedTuple):
     """How messages with the same headers are written.
 
@@ -51,20 +79,22 @@ class _Layout(NamedTuple):
     known: dict[bytes, list[str]]
 
 
-# Names are few and come again. Bounded, because a caller may make names up, and values are of many lengths.
-_MOST_LAYOUTS = 512
-_MOST_LENGTHS = 64
-_layouts: dict[tuple[str, ...], _Layout | None] = {}
+_layouts: dict[tuple[str, ...], _Layout] = {}
+# Names are few and come again, but a caller may make them up, and values may be of any length.
+_patience = _Patience(1024, _layouts.clear)
 
 
 def write_head(headers: dict[str, str], dedup_id: str, group: str | None) -> bytes | None:
     """Return the sections `properties` and `application-properties` of a message.
 
-    None where they cannot be written this way: there is no id or no content type, or something is not ASCII or is
-    longer than 255 bytes.
+    None where they cannot be written this way: there is no id or no content type, or something is longer than 255
+    bytes, or nothing like it came lately.
+
+    Raises:
+        UnicodeEncodeError: something is no Unicode text.
     """
     names = tuple(headers)
-    layout = _layouts.get(names) or _layout(names)
+    layout = _layouts.get(names) or _new_layout(names)
     if layout is None:
         return None
     if group is None:
@@ -73,33 +103,36 @@ def write_head(headers: dict[str, str], dedup_id: str, group: str | None) -> byt
     else:
         values = [headers[CE_ID], headers[CONTENT_TYPE], group, dedup_id, *headers.values()]
         del values[4 + layout.content_type]
+    # Bytes are put together as text, a character each, because that is quicker than to encode each value.
+    if not "".join(values).isascii():
+        if not values[1].isascii():
+            return None
+        values = [_as_text(value) for value in values]
     try:
         lengths = bytes(map(len, values))
     except ValueError:
         return None
-    # Bytes are put together as text, a character each, because that is quicker than to encode each value.
     known = layout.known.get(lengths) or _between(layout, lengths, grouped=group is not None)
-    if known is None or not "".join(values).isascii():
+    if known is None:
         return None
     parts = known.copy()
     parts[1::2] = values
     return "".join(parts).encode("latin-1")
 
 
-def _layout(names: tuple[str, ...]) -> _Layout | None:
-    if names in _layouts or CE_ID not in names or CONTENT_TYPE not in names:
+def _new_layout(names: tuple[str, ...]) -> _Layout | None:
+    if CE_ID not in names or CONTENT_TYPE not in names or not _patience.learns():
         return None
-    keys = [DEDUP_PROPERTY, *(wire_name(name) for name in names if name != CONTENT_TYPE)]
-    fits = all(key.isascii() and len(key) < 256 for key in keys)
-    layout = _Layout(names.index(CONTENT_TYPE), tuple(_text(key) for key in keys), {}) if fits else None
-    if len(_layouts) < _MOST_LAYOUTS:
-        _layouts[names] = layout
+    keys = [_as_text(name) for name in (DEDUP_PROPERTY, *(wire_name(name) for name in names if name != CONTENT_TYPE))]
+    if max(map(len, keys)) > 255:
+        return None
+    layout = _layouts[names] = _Layout(names.index(CONTENT_TYPE), tuple(_prefixed(key) for key in keys), {})
     return layout
 
 
 def _between(layout: _Layout, lengths: bytes, *, grouped: bool) -> list[str] | None:
     """Return what is written between values of these lengths; None where id or content type are empty."""
-    if not lengths[0] or not lengths[1]:
+    if not lengths[0] or not lengths[1] or not _patience.learns():
         return None
     first = 3 if grouped else 2
     pairs = [key + "\xa1" + chr(size) for key, size in zip(layout.keys, lengths[first:], strict=True)]
@@ -110,13 +143,16 @@ def _between(layout: _Layout, lengths: bytes, *, grouped: bool) -> list[str] | N
     described = sum(map(len, start)) + sum(lengths[:first])
     start[0] = "\x00\x53\x73\xd0" + _sizes(described, 11 if grouped else 7) + start[0]
     pairs[0] = "\x00\x53\x74\xd1" + _sizes(size, 2 * len(pairs)) + pairs[0]
-    between = [part for piece in (*start, *pairs) for part in (piece, "")]
-    if len(layout.known) < _MOST_LENGTHS:
-        layout.known[lengths] = between
+    between = layout.known[lengths] = [part for piece in (*start, *pairs) for part in (piece, "")]
     return between
 
 
-def _text(text: str) -> str:
+def _as_text(text: str) -> str:
+    """Return the bytes of *text* as characters."""
+    return text.encode().decode("latin-1")
+
+
+def _prefixed(text: str) -> str:
     return "\xa1" + chr(len(text)) + text
 
 
@@ -127,6 +163,7 @@ def _sizes(content: int, count: int) -> str:
 # All values of these are the same for one kind of event, or nearly.
 _STEADY = frozenset({CE_SPECVERSION, CE_SOURCE, CE_TYPE})
 _MOST_HEADS = 32
+_MOST_AT_ONE_PLACE = 3
 
 
 class _Head(NamedTuple):
@@ -149,16 +186,14 @@ class _Head(NamedTuple):
 class Heads:
     """The heads that came to one receiver."""
 
-    __slots__ = ("_count", "_known", "_least", "_pause", "_wait")
+    __slots__ = ("_known", "_least", "_patience")
 
     def __init__(self) -> None:
         #: By where the data section follows.
         self._known: dict[int, tuple[_Head, ...]] = {}
         #: The first of these places.
         self._least = 0
-        self._count = 0
-        # Where lengths vary wildly, it is not worth while to learn each head: the misses until the next start.
-        self._wait = self._pause = 256
+        self._patience = _Patience(_MOST_HEADS, self._known.clear)
 
     def read(self, data: bytes) -> Received | None:
         """Return what *data* says if its head is known.
@@ -188,26 +223,25 @@ class Heads:
 
     def learn(self, data: bytes, received: Received) -> None:
         """Remember the head of a message that the general code has read."""
-        if self._count == _MOST_HEADS:
-            self._wait -= 1
-            if self._wait:
-                return
-            self._pause = min(self._pause * 2, 1 << 20)
-            self._known, self._count, self._least, self._wait = {}, 0, 0, self._pause
+        if not self._patience.learns():
+            return
+        # Where events of several kinds have heads of one length, nothing is steady.
+        steady = _STEADY if data.find(_DATA, self._least) not in self._known else frozenset()
         try:
-            at, head = _Lesson(data).head(received)
+            at, head = _Lesson(data, steady).head(received)
         except (UncommonError, IndexError, UnicodeDecodeError):
             return
-        self._known[at] = (*self._known.get(at, ()), head)
-        self._least = min(self._known)
-        self._count += 1
+        others = self._known.get(at, ())
+        if len(others) < _MOST_AT_ONE_PLACE:
+            self._known[at] = (*others, head)
+            self._least = min(self._known)
 
 
 class _Lesson:
     """What a message that the general code has read tells about the next one like it."""
 
-    def __init__(self, data: bytes) -> None:
-        self._data = data
+    def __init__(self, data: bytes, steady: frozenset[str]) -> None:
+        self._data, self._steady = data, steady
         # Where their bytes begin and end.
         self._unread: list[tuple[int, int]] = []
         self._values: list[tuple[int, int]] = []
@@ -274,7 +308,7 @@ class _Lesson:
                 raise UncommonError
             if name == DEDUP_PROPERTY != wire:  # a header that has just the same name
                 raise UncommonError
-            if name in _STEADY:
+            if name in self._steady:
                 self._headers[name] = value_text(data, start, at)
             else:
                 self._headers[name] = ""

@@ -162,7 +162,7 @@ def decode(data: bytes, heads: Heads | None = None) -> Received:
         if known is not None:
             return known
         received = _decode(data)
-    except (UncommonError, IndexError, UnicodeDecodeError, struct.error):
+    except (UncommonError, IndexError, ValueError, struct.error):
         return _decode_by_driver(data)
     heads.learn(data, received)
     return received
@@ -290,7 +290,10 @@ def _decode_by_driver(data: bytes) -> Received:
         message.decode(data)
     except (ProtonException, UnicodeDecodeError, ValueError, OverflowError, KeyError, TypeError):
         return Received(data, {}, 0)
-    properties = {str(name): plain_text(value) for name, value in (message.properties or {}).items()}
+    found = message.properties
+    if not isinstance(found, dict):  # damaged, if it is neither None
+        found = {}
+    properties = {str(name): plain_text(value) for name, value in found.items()}
     content_type = str(message.content_type or "")
     if content_type == "None":  # what proton 0.40 makes of a missing one
         content_type = ""
