@@ -8,14 +8,11 @@ import logging
 from pathlib import Path
 
 import pytest
+from support_stomp import durable
 
 from aspyx_event.providers.base import AddressKind, Binding
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(240)]
-
-
-def durable(address, **fields):
-    return Binding(address=address, queue=f"{address}.q", durable=True, label="listener", **fields)
 
 
 class Load:

@@ -6,23 +6,12 @@ import asyncio
 import logging
 
 import pytest
+from support_stomp import durable, numbered, publish_all
 
 from aspyx_event.exceptions import PermissionDeniedError, QueueClashError
 from aspyx_event.providers.base import Binding
 
 pytestmark = pytest.mark.broker
-
-
-def durable(address, queue="q", **fields):
-    return Binding(address=address, queue=f"{address}.{queue}", durable=True, label=f"listener {queue}", **fields)
-
-
-async def publish_all(connected, outgoing, address, bodies, **fields):
-    await asyncio.gather(*[connected.publish(outgoing(address, body, **fields)) for body in bodies])
-
-
-def numbered(count):
-    return [b"%03d" % number for number in range(count)]
 
 
 async def test_a_queue_of_ones_own_vanishes_with_its_consumer(

@@ -5,22 +5,11 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from support_stomp import durable, numbered, publish_all
 
 from aspyx_event.providers.base import AddressKind, Binding
 
 pytestmark = pytest.mark.broker
-
-
-def durable(address, queue="q", **fields):
-    return Binding(address=address, queue=f"{address}.{queue}", durable=True, label=f"listener {queue}", **fields)
-
-
-async def publish_all(connected, outgoing, address, bodies, **fields):
-    await asyncio.gather(*[connected.publish(outgoing(address, body, **fields)) for body in bodies])
-
-
-def numbered(count):
-    return [b"%03d" % number for number in range(count)]
 
 
 async def test_every_queue_gets_all_and_consumers_of_one_queue_share(broker, provider, inbox, outgoing, unique, until):
