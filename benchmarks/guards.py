@@ -55,21 +55,21 @@ class Guard:
 
 
 GUARDS = (
-    Guard("AMQP publish, CPU to the reactor's", "ours-amqp", "proton", PUBLISH, 0.55),
-    Guard("AMQP consume, CPU to the reactor's", "ours-amqp", "proton", CONSUME, 0.4),
-    Guard("AMQP end to end, CPU to the reactor's", "ours-amqp", "proton", END_TO_END, 0.45),
+    Guard("AMQP publish, CPU to the reactor's", "ours-amqp", "proton", PUBLISH, 0.5),
+    Guard("AMQP consume, CPU to the reactor's", "ours-amqp", "proton", CONSUME, 0.38),
+    Guard("AMQP end to end, CPU to the reactor's", "ours-amqp", "proton", END_TO_END, 0.4),
     Guard("AMQP, one confirmed send, p50 to the reactor's", "ours-amqp", "proton", CONFIRM, 2, _p50),
     Guard("STOMP publish, CPU to stomp.py's", "ours-stomp", "stomp.py", PUBLISH, 1.6),
     Guard("STOMP end to end, CPU to stomp.py's", "ours-stomp", "stomp.py", END_TO_END, 1),
     # Who lets Nagle's algorithm wait for an acknowledgement, as it does, takes as long.
-    Guard("STOMP at 200 events/s, p50 to stomp.py's", "ours-stomp", "stomp.py", PACED, 0.3, _p50),
+    Guard("STOMP at 200 events/s, p50 to stomp.py's", "ours-stomp", "stomp.py", PACED, 0.7, _p50),
     Guard("Local, CPU to that of the codec", "ours-local", "codec", END_TO_END, 15),
-    Guard("worker thread, CPU to a bare run_in_executor", "ours-thread", "executor", END_TO_END, 3.5),
+    Guard("worker thread, CPU to a bare run_in_executor", "ours-thread", "executor", END_TO_END, 4),
     Guard("import alone, time to pydantic and aspyx", "import-ours", "import-base", IMPORT, 1.25, _least),
-    Guard("import of a program, time to the same", "import-program", "import-base", IMPORT, 2.2, _least),
+    Guard("import of a program, time to the same", "import-program", "import-base", IMPORT, 2.5, _least),
 )
 CHOSEN = [one for one in CONTENDERS if any(one.key in (guard.ours, guard.peer) for guard in GUARDS)]
-PLAN = Plan(CHOSEN, 2, Order(contender="", messages=1_500, confirms=100, paced=50), SECONDS, {})
+PLAN = Plan(CHOSEN, 2, Order(contender="", messages=1_500, confirms=100, paced=50), SECONDS, {"threads": 2})
 #: CPU of an event may be at most this many times what it is with one listener, when there are a thousand for others.
 _MOST_GROWTH = 1.6
 
