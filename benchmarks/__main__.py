@@ -105,7 +105,10 @@ def _again(options: argparse.Namespace) -> int:
     if "cases" in earlier:
         growth.again(earlier, options.earlier, _publish(options), _say)
         return 0
-    plan, outcome = report.from_json(earlier)
+    try:
+        plan, outcome = report.from_json(earlier)
+    except ValueError as error:
+        raise BenchmarkError(f"{options.earlier.name}: {error}") from error
     print(report.settings(plan, earlier["machine"], earlier["left_out"]))
     print(report.table(plan, outcome), "", report.targets(outcome), sep="\n")
     _draw(plan, outcome, IMAGES if options.publish else options.earlier.with_suffix(""))
