@@ -6,8 +6,9 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-# A layout is made when this many frames after one another had the same headers, as far as was looked: at every fourth.
-_LOOK_EVERY = 4
+# A layout is made when two frames had the same headers of those that are looked at: at first every fourth without one.
+# Each time that learning begins anew it becomes rarer, so that a sender of ever new headers does not keep us at it.
+_LOOK_EVERY, _RAREST_LOOK = 4, 1024
 # Of one subscription (an event may come with a key or without), of a connection, and subscriptions that are looked at:
 # names are few and come again, and a hostile sender's must not fill the memory.
 _VARIANTS, _LAYOUTS, _SUBSCRIPTIONS = 4, 64, 1024
@@ -62,6 +63,7 @@ class Layouts:
 
     def __init__(self, wanted: Callable[[str], bool]) -> None:
         self._wanted = wanted
+        self._look_every = _LOOK_EVERY
         self._seen: dict[bytes, _Seen] = {}
         self._known: dict[tuple[str, ...], Layout] = {}
 
@@ -79,21 +81,26 @@ class Layouts:
         """
         seen = self._seen.get(start)
         if seen is None:
-            if len(self._seen) < _SUBSCRIPTIONS:
-                self._seen[start] = _Seen()
-            return
+            if len(self._seen) >= _SUBSCRIPTIONS:
+                self._seen.clear()
+            seen = self._seen[start] = _Seen()
         seen.frames += 1
-        if seen.frames % _LOOK_EVERY or len(seen.layouts) == _VARIANTS:
+        if seen.frames % self._look_every:
             return
         lines = tuple(line.partition(b":")[0].decode("latin-1") for line in head.split(b"\n")[1:])
         if lines != seen.latest:
             seen.latest = lines
-        elif (layout := self._layout(lines, head)) is not None:
-            seen.layouts += (layout,)
+        elif _readable(lines, head):
+            # Kinds change while a connection lasts: the latest stay.
+            seen.layouts = (self._layout(lines), *seen.layouts[: _VARIANTS - 1])
 
-    def _layout(self, lines: tuple[str, ...], head: bytes) -> Layout | None:
+    def _layout(self, lines: tuple[str, ...]) -> Layout:
         layout = self._known.get(lines)
-        if layout is None and len(self._known) < _LAYOUTS and _readable(lines, head):
+        if layout is None:
+            if len(self._known) >= _LAYOUTS:
+                self._known.clear()
+                self._seen.clear()
+                self._look_every = min(2 * self._look_every, _RAREST_LOOK)
             layout = self._known[lines] = Layout(lines, self._wanted)
         return layout
 
