@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -187,3 +189,18 @@ def test_what_is_remembered_of_messages_is_bounded_and_the_latest_kind_is_learne
     for _ in range(2_000):
         decode(encode(message(latest)), heads)
     assert heads.read(encode(message(latest))) is not None
+
+
+def test_the_body_of_a_large_message_is_not_searched_for_its_head():
+    heads = Heads()
+    decode(encode(message(event(tenant="north"))), heads)
+    known, large = (encode(message(event(tenant=tenant), b"x" * 3_000_000)) for tenant in ("north", ""))
+    assert heads.read(known) is not None
+    started = time.perf_counter()
+    for _ in range(20):
+        assert heads.read(large) is None
+    unknown = time.perf_counter() - started
+    started = time.perf_counter()
+    for _ in range(20):
+        large.find(b"\x00\x53\x75", 1_000)
+    assert unknown < (time.perf_counter() - started) / 10

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 from ...exceptions import (
     AuthenticationError,
@@ -37,6 +38,13 @@ class Condition:
 
     def __str__(self) -> str:
         return f"{self.name}: {self.description}" if self.name else self.description
+
+
+def read_condition(condition: Any) -> Condition:
+    """Return proton's condition object, or None, as ours."""
+    if condition is None:
+        return Condition("", "no reason given")
+    return Condition(condition.name or "", condition.description or "")
 
 
 @dataclass(frozen=True, slots=True)

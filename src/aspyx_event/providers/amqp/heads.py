@@ -186,13 +186,13 @@ class _Head(NamedTuple):
 class Heads:
     """The heads that came to one receiver."""
 
-    __slots__ = ("_known", "_least", "_patience")
+    __slots__ = ("_end", "_known", "_least", "_patience")
 
     def __init__(self) -> None:
         #: By where the data section follows.
         self._known: dict[int, tuple[_Head, ...]] = {}
-        #: The first of these places.
-        self._least = 0
+        # The first of these places, and the end of the last one.
+        self._least = self._end = 0
         self._patience = _Patience(_MOST_HEADS, self._known.clear)
 
     def read(self, data: bytes) -> Received | None:
@@ -202,7 +202,7 @@ class Heads:
             UnicodeDecodeError: a value is no text.
             IndexError, struct.error: it ends too early.
         """
-        at = data.find(_DATA, self._least)
+        at = data.find(_DATA, self._least, self._end)
         for head in self._known.get(at, ()):
             fixed_parts, fixed, values, names, headers, count = head
             if fixed_parts(data) != fixed:
@@ -226,7 +226,7 @@ class Heads:
         if not self._patience.learns():
             return
         # Where events of several kinds have heads of one length, nothing is steady.
-        steady = _STEADY if data.find(_DATA, self._least) not in self._known else frozenset()
+        steady = _STEADY if data.find(_DATA, self._least, self._end) not in self._known else frozenset()
         try:
             at, head = _Lesson(data, steady).head(received)
         except (UncommonError, IndexError, UnicodeDecodeError):
@@ -234,7 +234,7 @@ class Heads:
         others = self._known.get(at, ())
         if len(others) < _MOST_AT_ONE_PLACE:
             self._known[at] = (*others, head)
-            self._least = min(self._known)
+            self._least, self._end = min(self._known), max(self._known) + len(_DATA)
 
 
 class _Lesson:

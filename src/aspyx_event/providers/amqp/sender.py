@@ -10,9 +10,8 @@ import cproton as pn
 from proton import Delivery
 
 from ...exceptions import ConfirmTimeoutError, EventException
-from .errors import Condition, Stage, error_for
+from .errors import Condition, Stage, error_for, read_condition
 from .links import LinkOwner, SupervisedLink, logger, unique_name
-from .wire import read_condition
 
 #: A message without an outcome: its bytes, its future and its deadline. Cancelling the future does not take it back.
 _Pending = tuple[bytes, "asyncio.Future[None]", float]

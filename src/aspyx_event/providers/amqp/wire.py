@@ -25,7 +25,7 @@ from proton import SASL, Collector, Connection, ProtonException, Terminus, Trans
 
 from ...exceptions import ConnectionLostError
 from ..connection import ConnectionSettings
-from .errors import Condition, Stage, error_for
+from .errors import Condition, Stage, error_for, read_condition
 
 logger = logging.getLogger("aspyx.event.amqp")
 
@@ -57,19 +57,13 @@ class Endpoint(Protocol):
         """What an attaching link asks for and the broker names when it ends the whole connection for it; "" if none."""
 
 
-def read_condition(condition: Any) -> Condition:
-    """Return proton's condition object, or None, as ours."""
-    if condition is None:
-        return Condition("", "no reason given")
-    return Condition(condition.name or "", condition.description or "")
-
-
 class Wire(asyncio.Protocol):
     """Lives once: from `connection_made` to `connection_lost`.
 
     Attributes:
         opened: Done when links can be attached; fails with what the broker or the network said.
         closed: Done with the reason when the connection has ended.
+        flush_due: A write is due, in the next turn of the loop at the latest.
     """
 
     def __init__(self, settings: ConnectionSettings, container_id: str, mechanism: str) -> None:
@@ -82,9 +76,7 @@ class Wire(asyncio.Protocol):
         self._links: dict[Any, tuple[Any, Endpoint]] = {}  # handle -> (wrapper, endpoint)
         self._io: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._paused = self._dispatching = False
-        #: A write is due at the end of this turn of the loop.
-        self.flush_due = False
+        self._paused = self._dispatching = self.flush_due = False
         self._before_write: list[Callable[[], None]] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -233,8 +225,7 @@ class Wire(asyncio.Protocol):
         collector, links = self._c, self._links
         try:
             while self.alive:
-                event = pn.pn_collector_peek(collector)
-                if not event:  # NULL is false
+                if not (event := pn.pn_collector_peek(collector)):  # NULL is false
                     return
                 kind = pn.pn_event_type(event)
                 try:
