@@ -148,8 +148,8 @@ def dead_letters_unconfirmed() -> None:
     from aspyx_event.engine.dispatch import Dispatcher
 
     def careless(original):
-        async def give_up(self, delivery, received, error, attempts):
-            delivery.ack()
+        async def give_up(self, step, passage, error, attempts):
+            passage.delivery.ack()
 
         return give_up
 
@@ -160,7 +160,7 @@ def always_ready() -> None:
     """The process says that it is ready, whatever happens."""
     import dataclasses
 
-    from aspyx_event.engine import core
+    from aspyx_event.engine import health
 
     def rosy(original):
         async def check(*arguments, **options):
@@ -169,7 +169,7 @@ def always_ready() -> None:
 
         return check
 
-    core.check_health = rosy(core.check_health)
+    health.check_health = rosy(health.check_health)
 
 
 def letters_without_headers() -> None:
