@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
 from typing import Annotated
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from pydantic import BaseModel, Field
@@ -193,6 +194,26 @@ def test_what_pydantic_writes_is_understood():
     ]
 
 
+@pytest.mark.parametrize(
+    ("reader", "taken", "refused"),
+    [
+        ({"type": "string", "maxLength": 2}, ["a", "ab"], ["abc"]),
+        ({"type": "string", "minLength": 1}, ["a"], [""]),
+        ({"type": "string", "pattern": "^a+$"}, ["aa"], ["b"]),
+        ({"type": "string", "pattern": "(?<name"}, [], ["a"]),
+        ({"type": "string", "format": "date"}, [], ["2026-01-01"]),
+        ({"type": "integer", "minimum": 2, "exclusiveMaximum": 4}, [2, 3], [1, 4]),
+        ({"type": "number", "multipleOf": 0.5}, [1.5], [0.7]),
+    ],
+)
+def test_a_value_that_the_writer_always_gives_has_to_be_within_the_reader_s_bounds(reader, taken, refused):
+    for one in taken:
+        assert said(reader, {"const": one}) == []
+    for one in refused:
+        assert said(reader, {"const": one}) == [("", f"does not take {json.dumps(one)}")]
+        assert said(reader, {"enum": [*taken, one]}) == [("", f"does not take {json.dumps(one)}")]
+
+
 LEAVES = st.one_of(
     st.sampled_from([{"type": "boolean"}, {"type": "null"}, {}, {"enum": ["a", 1]}, {"const": "b"}]),
     st.builds(
@@ -235,6 +256,7 @@ def test_every_schema_reads_itself(schema):
 
 
 @settings(max_examples=300, deadline=None)
+@example({"type": "string", "maxLength": 0}, {"const": "b"})
 @given(SCHEMAS, SCHEMAS)
 def test_what_is_called_readable_is_read(reader, writer):
     # The example has all fields, so only those that the writer never has can be missing.

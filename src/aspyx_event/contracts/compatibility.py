@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,11 @@ _COMPARED = frozenset(
      "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minProperties", "maxProperties"}
 )  # fmt: skip
 _LEAST = {"minLength": "characters", "minItems": "items", "minProperties": "entries"}
+_SIZES: dict[type, tuple[str, str]] = {
+    str: ("minLength", "maxLength"),
+    list: ("minItems", "maxItems"),
+    dict: ("minProperties", "maxProperties"),
+}
 _MOST = {"maxLength": "characters", "maxItems": "items", "maxProperties": "entries"}
 
 
@@ -90,7 +96,11 @@ class _Comparison:
         if kind is not None and kind != other and not (kind == "number" and other == "integer"):
             return [Difference(where, f"takes {_article(kind)}, gets {_article(other) if other else 'anything'}")]
         found = [
-            *([] if given is not None else _compare_bounds(reader, writer, where)),
+            *(
+                _compare_bounds(reader, writer, where)
+                if given is None
+                else _compare_given(reader, writer, given, where)
+            ),
             *self._objects(reader, writer, where),
             *self._lists(reader, writer, where),
         ]
@@ -179,6 +189,35 @@ def _compare_bounds(reader: Schema, writer: Schema, where: str) -> list[Differen
         if key in reader and (key not in writer or writer[key] > reader[key]):
             found.append(Difference(where, f"takes {reader[key]} {unit} at most, may get more"))
     return found + [Difference(where, reason) for reason in _range_reasons(reader, writer)]
+
+
+def _compare_given(reader: Schema, writer: Schema, given: list[Any], where: str) -> list[Difference]:
+    """Return whether single values are within the bounds of *reader*, whatever their types: those were compared."""
+    refused = [one for one in given if not _within(reader, writer, one)]
+    return [Difference(where, f"does not take {_listed(refused)}")] if refused else []
+
+
+def _within(reader: Schema, writer: Schema, value: Any) -> bool:
+    if _is_number(value):
+        step = reader.get("multipleOf")
+        just = {"minimum": value, "maximum": value}
+        return not _range_reasons(reader, just) and (step is None or value % step == 0)
+    if type(value) not in _SIZES:
+        return True
+    least, most = _SIZES[type(value)]
+    if not reader.get(least, 0) <= len(value) <= reader.get(most, len(value)):
+        return False
+    if not isinstance(value, str):
+        return True
+    same_format = "format" not in reader or reader["format"] == writer.get("format")
+    return same_format and ("pattern" not in reader or _matches(reader["pattern"], value))
+
+
+def _matches(pattern: str, value: str) -> bool:
+    try:
+        return re.search(pattern, value) is not None
+    except re.error:  # it is written for the expressions of JavaScript
+        return False
 
 
 def _range_reasons(reader: Schema, writer: Schema) -> list[str]:
