@@ -220,7 +220,7 @@ async def _run_async(method: Callable[..., Any], envelope: Envelope, descriptor:
         if envelope.pending is mark:
             raise
         error = failed
-    if error is not None or envelope.pending is not mark:
+    if envelope.pending is not mark:
         left = _left(envelope, mark)
         if left or error is not None:
             await _finish_left(left, error)
