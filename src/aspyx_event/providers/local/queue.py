@@ -209,10 +209,7 @@ class LocalQueue:
                 self._full = True
                 return
             consumer, count = free, 0
-        if is_new:
-            new.popleft()
-        else:
-            heapq.heappop(others)
+        self._drop_first(is_new)
         if message.key is not None:
             self._owners[message.key] = (consumer, count + 1)
             if not consumer.free:
@@ -234,7 +231,7 @@ class LocalQueue:
 
     def _free_consumer(self) -> LocalConsumer | None:
         for consumer in self._consumers:
-            if not consumer.paused and len(consumer.held) < consumer.prefetch:
+            if consumer.free:
                 return consumer
         return None
 
