@@ -37,7 +37,7 @@ class Received(NamedTuple):
     dedup_id: str = ""
 
 
-class _Patience:
+class _Learning:
     """Ends the learning where what comes is never the same, and tries it again later, ever more rarely.
 
     Args:
@@ -52,7 +52,7 @@ class _Patience:
         self._forget = forget
         self._wait = self._pause = 8 * most
 
-    def learns(self) -> bool:
+    def goes_on(self) -> bool:
         """Return whether to learn something that was not known."""
         if self._left:
             self._left -= 1
@@ -81,7 +81,7 @@ class _Layout(NamedTuple):
 
 _layouts: dict[tuple[str, ...], _Layout] = {}
 # Names are few and come again, but a caller may make them up, and values may be of any length.
-_patience = _Patience(1024, _layouts.clear)
+_learning = _Learning(1024, _layouts.clear)
 
 
 def write_head(headers: dict[str, str], dedup_id: str, group: str | None) -> bytes | None:
@@ -121,7 +121,7 @@ def write_head(headers: dict[str, str], dedup_id: str, group: str | None) -> byt
 
 
 def _new_layout(names: tuple[str, ...]) -> _Layout | None:
-    if CE_ID not in names or CONTENT_TYPE not in names or not _patience.learns():
+    if CE_ID not in names or CONTENT_TYPE not in names or not _learning.goes_on():
         return None
     keys = [_as_text(name) for name in (DEDUP_PROPERTY, *(wire_name(name) for name in names if name != CONTENT_TYPE))]
     if max(map(len, keys)) > 255:
@@ -132,7 +132,7 @@ def _new_layout(names: tuple[str, ...]) -> _Layout | None:
 
 def _between(layout: _Layout, lengths: bytes, *, grouped: bool) -> list[str] | None:
     """Return what is written between values of these lengths; None where id or content type are empty."""
-    if not lengths[0] or not lengths[1] or not _patience.learns():
+    if not lengths[0] or not lengths[1] or not _learning.goes_on():
         return None
     first = 3 if grouped else 2
     pairs = [key + "\xa1" + chr(size) for key, size in zip(layout.keys, lengths[first:], strict=True)]
@@ -186,14 +186,14 @@ class _Head(NamedTuple):
 class Heads:
     """The heads that came to one receiver."""
 
-    __slots__ = ("_end", "_known", "_least", "_patience")
+    __slots__ = ("_end", "_known", "_learning", "_least")
 
     def __init__(self) -> None:
         #: By where the data section follows.
         self._known: dict[int, tuple[_Head, ...]] = {}
         # The first of these places, and the end of the last one.
         self._least = self._end = 0
-        self._patience = _Patience(_MOST_HEADS, self._known.clear)
+        self._learning = _Learning(_MOST_HEADS, self._known.clear)
 
     def read(self, data: bytes) -> Received | None:
         """Return what *data* says if its head is known.
@@ -223,7 +223,7 @@ class Heads:
 
     def learn(self, data: bytes, received: Received) -> None:
         """Remember the head of a message that the general code has read."""
-        if not self._patience.learns():
+        if not self._learning.goes_on():
             return
         # Where events of several kinds have heads of one length, nothing is steady.
         steady = _STEADY if data.find(_DATA, self._least, self._end) not in self._known else frozenset()
