@@ -59,27 +59,30 @@ if TYPE_CHECKING:
     from .clock import Clock, ManualClock, SystemClock
     from .codecs.base import Codec, UpcastingCodec
     from .codecs.json import JsonCodec
+    from .codecs.upcasters import upcaster
     from .configuration import EventConfiguration
     from .context import EventContext, correlated, current_context
     from .contracts.check import Compatibility, ContractFinding, ContractReport, Contracts, FindingKind
-    from .contracts.senders import sends
-    from .contracts.upcasters import upcaster
+    from .database import SqlEventStore, SqlInboxStore
+    from .database.base import EventStore, FoundEvents, InboxStore
+    from .database.deduplicate import Deduplicate
+    from .database.memory import MemoryEventStore, MemoryInboxStore
+    from .database.records import EventQuery, EventStatus, StoredEvent
     from .di import EventModule
-    from .engine.dead_letters import Cause, DeadLetter, DeadLetters
-    from .engine.health import Health, SubscriptionHealth
-    from .engine.receipts import Operation, Receipt
-    from .engine.statistics import ManagerStats
-    from .engine.steps import SubscriptionStats
-    from .engine.subscriptions import Subscription
+    from .engine.operations.dead_letters import Cause, DeadLetter, DeadLetters
+    from .engine.operations.health import Health, SubscriptionHealth
+    from .engine.operations.statistics import ManagerStats
+    from .engine.receiving.handlers import SubscriptionStats
+    from .engine.runtime.operations import Operation, Receipt
+    from .engine.subscribing.subscriptions import Subscription
     from .envelope import Envelope, SendOptions
     from .events import EventDescriptor, event
     from .filters import header, want
     from .free_form import FreeFormEvent, GenericEvent
-    from .inbox import Deduplicate
+    from .http.health_app import HealthApp
     from .listeners import EventListener, EventListenerDescriptor, event_handler, event_listener
     from .manager import EventManager
-    from .observability.health_app import HealthApp
-    from .observing import Observer, Settlement
+    from .observer import Observer, Settlement
     from .options import SubscriptionHooks, SubscriptionOptions
     from .ordering import Requirement
     from .pipeline import AbstractEnvelopePipeline, EnvelopePipeline, envelope_pipeline
@@ -99,11 +102,8 @@ if TYPE_CHECKING:
     )
     from .providers.local import LocalBroker, LocalProvider
     from .providers.stomp import StompProvider
+    from .sends import sends
     from .standard_events import DataOperation, Metric, StateTransition
-    from .store.base import EventStore, FoundEvents, InboxStore
-    from .store.memory import MemoryEventStore, MemoryInboxStore
-    from .store.records import EventQuery, EventStatus, StoredEvent
-    from .store.sql import SqlEventStore, SqlInboxStore
     from .targets import ANY
     from .topics import Topic
 
@@ -121,24 +121,24 @@ _LAZY = {
         ".configuration": ("EventConfiguration",),
         ".context": ("EventContext", "correlated", "current_context"),
         ".contracts.check": ("Compatibility", "ContractFinding", "ContractReport", "Contracts", "FindingKind"),
-        ".contracts.senders": ("sends",),
-        ".contracts.upcasters": ("upcaster",),
+        ".sends": ("sends",),
+        ".codecs.upcasters": ("upcaster",),
         ".di": ("EventModule",),
-        ".engine.dead_letters": ("Cause", "DeadLetter", "DeadLetters"),
-        ".engine.health": ("Health", "SubscriptionHealth"),
-        ".engine.receipts": ("Operation", "Receipt"),
-        ".engine.statistics": ("ManagerStats",),
-        ".engine.steps": ("SubscriptionStats",),
-        ".engine.subscriptions": ("Subscription",),
+        ".engine.operations.dead_letters": ("Cause", "DeadLetter", "DeadLetters"),
+        ".engine.operations.health": ("Health", "SubscriptionHealth"),
+        ".engine.runtime.operations": ("Operation", "Receipt"),
+        ".engine.operations.statistics": ("ManagerStats",),
+        ".engine.receiving.handlers": ("SubscriptionStats",),
+        ".engine.subscribing.subscriptions": ("Subscription",),
         ".envelope": ("Envelope", "SendOptions"),
         ".events": ("EventDescriptor", "event"),
         ".filters": ("header", "want"),
         ".free_form": ("FreeFormEvent", "GenericEvent"),
-        ".inbox": ("Deduplicate",),
+        ".database.deduplicate": ("Deduplicate",),
         ".listeners": ("EventListener", "EventListenerDescriptor", "event_handler", "event_listener"),
         ".manager": ("EventManager",),
-        ".observability.health_app": ("HealthApp",),
-        ".observing": ("Observer", "Settlement"),
+        ".http.health_app": ("HealthApp",),
+        ".observer": ("Observer", "Settlement"),
         ".options": ("SubscriptionHooks", "SubscriptionOptions"),
         ".ordering": ("Requirement",),
         ".pipeline": ("AbstractEnvelopePipeline", "EnvelopePipeline", "envelope_pipeline"),
@@ -158,10 +158,10 @@ _LAZY = {
         ".providers.local": ("LocalBroker", "LocalProvider"),
         ".providers.stomp": ("StompProvider",),
         ".standard_events": ("DataOperation", "Metric", "StateTransition"),
-        ".store.base": ("EventStore", "FoundEvents", "InboxStore"),
-        ".store.memory": ("MemoryEventStore", "MemoryInboxStore"),
-        ".store.records": ("EventQuery", "EventStatus", "StoredEvent"),
-        ".store.sql": ("SqlEventStore", "SqlInboxStore"),
+        ".database.base": ("EventStore", "FoundEvents", "InboxStore"),
+        ".database.memory": ("MemoryEventStore", "MemoryInboxStore"),
+        ".database.records": ("EventQuery", "EventStatus", "StoredEvent"),
+        ".database": ("SqlEventStore", "SqlInboxStore"),
         ".targets": ("ANY",),
         ".topics": ("Topic",),
     }.items()

@@ -8,9 +8,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
+from .database.base import EventStore
 from .events import is_event
 from .exceptions import ConfigurationError
-from .store.base import EventStore
 
 _ROOT = "event"
 #: Where each attribute stands, below the root.
@@ -24,8 +24,8 @@ _KEYS = {
     "register_topics_on_binding": "topics.register_on_binding",
 }
 #: Backends by their dotted path: what is not used is not imported.
-_BACKENDS = {"memory": "aspyx_event.store.memory.MemoryEventStore"}
-_SQL = "aspyx_event.store.sql.SqlEventStore"
+_BACKENDS = {"memory": "aspyx_event.database.memory.MemoryEventStore"}
+_SQL = "aspyx_event.database.SqlEventStore"
 
 
 class Configured(Protocol):

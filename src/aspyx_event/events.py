@@ -80,7 +80,7 @@ class EventDescriptor:
         Raises:
             DeclarationError: the class has fields that JSON Schema cannot tell.
         """
-        from .contracts.schemas import schema_of
+        from .schemas.json_schema import schema_of
 
         return schema_of(self)
 
@@ -252,6 +252,6 @@ def event(
 
 
 def _checked_schema(schema: Mapping[str, Any] | str, name: str) -> dict[str, Any]:
-    from .contracts.schemas import checked
+    from .schemas.json_schema import checked
 
     return checked(schema, name)

@@ -16,24 +16,24 @@ from .codecs.json import JsonCodec
 from .configuration import EventConfiguration
 from .context import current_context
 from .contracts.methods import ContractMethods
-from .engine.core import Engine
-from .engine.failures import ExceptionHandling, FailureReporter
+from .database.base import EventStore
+from .engine.engine import Engine
+from .engine.failure.reporter import ExceptionHandling, FailureReporter
 from .engine.memory_methods import MemoryMethods
 from .engine.reacting_methods import ReactingMethods
-from .engine.receipts import Operation, Receipt
-from .engine.residence import Residence
-from .engine.sending import check_options
-from .engine.subscriptions import Subscription, default_name
+from .engine.runner import Residence
+from .engine.runtime.operations import Operation, Receipt
+from .engine.sending.sending import check_options
+from .engine.subscribing.subscriptions import Subscription, default_name
 from .envelope import NO_OPTIONS, Envelope, SendOptions
 from .events import EventDescriptor
 from .exceptions import DeclarationError
 from .listeners import EventListenerDescriptor
-from .observing import Observer
+from .observer import Observer
 from .options import SubscriptionKeywords, make_options
 from .pipeline import EnvelopePipeline
 from .policies import Limits, Retry
 from .providers.base import ConnectionHooks, Provider
-from .store.base import EventStore
 from .targets import Target, check_target
 from .topics import Topic
 

@@ -11,7 +11,7 @@ from proton import Message, symbol
 
 from aspyx_event.envelope import CE_ID, CE_SOURCE, CE_TYPE, CONTENT_TYPE, Envelope, header_name
 from aspyx_event.exceptions import HeaderError
-from aspyx_event.providers.amqp.heads import Heads, write_head
+from aspyx_event.providers.amqp.head_templates import Heads, write_head
 from aspyx_event.providers.amqp.sections import decode, encode
 from aspyx_event.providers.base import Outgoing
 

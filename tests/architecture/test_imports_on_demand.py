@@ -47,7 +47,7 @@ for first in {modules}:
 
 # What makes an application run, and nothing that declares one needs.
 ENGINE = ["asyncio", "concurrent.futures", "ssl", "aspyx_event.manager"]
-ENGINE_PACKAGES = ["aspyx_event.engine.", "aspyx_event.providers.", "aspyx_event.store."]
+ENGINE_PACKAGES = ["aspyx_event.engine.", "aspyx_event.providers.", "aspyx_event.database."]
 
 # What a program pays for when it uses it: drivers and extras, and parts that most programs do without.
 LOADED_WHEN_USED = {
@@ -68,16 +68,16 @@ LOADED_WHEN_USED = {
     "aspyx_event.asyncapi",
     "aspyx_event.cloudevents",
     "aspyx_event.contracts.check",
-    "aspyx_event.engine.dead_letters",
-    "aspyx_event.engine.health",
-    "aspyx_event.inbox",
-    "aspyx_event.observability",
+    "aspyx_event.engine.operations.dead_letters",
+    "aspyx_event.engine.operations.health",
+    "aspyx_event.database.deduplicate",
+    "aspyx_event.opentelemetry",
     "aspyx_event.providers.amqp",
     "aspyx_event.providers.local",
     "aspyx_event.providers.stomp",
     "aspyx_event.standard_events",
-    "aspyx_event.store.memory",
-    "aspyx_event.store.sql",
+    "aspyx_event.database.memory",
+    "aspyx_event.database",
     "aspyx_event.testing",
 }
 
@@ -115,7 +115,7 @@ def test_declarations_load_neither_asyncio_nor_the_engine(before, tmp_path):
 
 def test_the_manager_loads_only_what_every_program_needs(before):
     found = modules_after("from aspyx_event import EventManager, event, event_listener") - before
-    assert "aspyx_event.engine.dispatch" in found
+    assert "aspyx_event.engine.receiving.dispatch" in found
     assert not found & LOADED_WHEN_USED
 
 

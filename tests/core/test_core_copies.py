@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aspyx_event.engine.copies import dead_letter, retry_copy
+from aspyx_event.engine.failure.republish import dead_letter, retry_copy
 from aspyx_event.envelope import CE_ID, Envelope
 from aspyx_event.providers.base import Binding
 

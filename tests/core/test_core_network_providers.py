@@ -18,7 +18,7 @@ from aspyx_event import (
     StompProvider,
     event,
 )
-from aspyx_event.engine.bindings import queue_name
+from aspyx_event.engine.subscribing.queues import queue_name
 from aspyx_event.free_form import GenericEvent
 from aspyx_event.listeners import event_handler, handler_declarations
 from aspyx_event.registry import EventRegistry

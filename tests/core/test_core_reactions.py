@@ -22,9 +22,9 @@ from aspyx_event import (
     Metric,
     StateTransition,
 )
+from aspyx_event.database.memory import MemoryEventStore as Backend
 from aspyx_event.exceptions import InvalidEventSchemaError
 from aspyx_event.reactions import call, log_event, stdout
-from aspyx_event.store.memory import MemoryEventStore as Backend
 
 
 async def test_bq_20_bq_22_one_subscription_to_a_class_and_one_to_any():

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aspyx_event.engine.stamps import new_id, timestamp
+from aspyx_event.engine.sending.ids import new_id, timestamp
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 

@@ -12,7 +12,7 @@ import pytest
 from support_core import eventually, run_program, soon
 
 from aspyx_event import EventManager, LocalBroker, LocalProvider, Retry, event
-from aspyx_event.engine.threads import Threads, Worker
+from aspyx_event.engine.runtime.threads import Threads, Worker
 
 
 @event(name="threads.order", durable=True)

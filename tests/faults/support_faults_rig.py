@@ -15,7 +15,7 @@ from support_faults_plan import Endpoint, Listening, Plan
 from support_faults_process import DEADLINE, Program, in_thread
 from support_faults_proxy import Proxy
 
-from aspyx_event.engine.copies import dead_letter_address
+from aspyx_event.engine.failure.republish import dead_letter_address
 from aspyx_event.providers.base import AddressKind, Binding
 from aspyx_event.testing import ArtemisBroker, BrokerDataUnreadable, Management, ManagementError
 

@@ -37,7 +37,7 @@ def decode_raises() -> None:
 
 def settle_first() -> None:
     """Deliveries are acknowledged before their handler runs."""
-    from aspyx_event.engine.dispatch import Dispatcher
+    from aspyx_event.engine.receiving.dispatch import Dispatcher
 
     def early(original):
         async def dispatch(self, delivery):
@@ -145,7 +145,7 @@ def no_duplicate_id() -> None:
 
 def dead_letters_unconfirmed() -> None:
     """A dead letter is thrown away and its event acknowledged."""
-    from aspyx_event.engine.dispatch import Dispatcher
+    from aspyx_event.engine.receiving.dispatch import Dispatcher
 
     def careless(original):
         async def give_up(self, step, passage, error, attempts):

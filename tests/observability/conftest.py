@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from aspyx_event import AMQPProvider, LocalProvider, Provider, StompProvider
-from aspyx_event.observability import OpenTelemetry
+from aspyx_event.opentelemetry import OpenTelemetry
 from aspyx_event.testing.conformance.processes import numbered_event
 
 

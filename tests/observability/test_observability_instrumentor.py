@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from aspyx_event import EventManager, LocalProvider
-from aspyx_event.observability.instrumentor import AspyxEventInstrumentor
+from aspyx_event.opentelemetry.instrumentor import AspyxEventInstrumentor
 from aspyx_event.testing.conformance.processes import numbered_event
 
 PROGRAM = """

@@ -179,10 +179,10 @@ def test_the_log_filter_needs_no_opentelemetry_and_telemetry_says_what_is_missin
 import sys
 sys.modules["opentelemetry"] = None
 import aspyx_event
-from aspyx_event.observability import EventLogFilter, HealthApp
+from aspyx_event.opentelemetry import EventLogFilter, HealthApp
 EventLogFilter()
 try:
-    from aspyx_event.observability import OpenTelemetry
+    from aspyx_event.opentelemetry import OpenTelemetry
 except aspyx_event.MissingDriverError as error:
     print(error)
 """
@@ -192,6 +192,6 @@ except aspyx_event.MissingDriverError as error:
 
 
 def test_importing_the_package_does_not_import_opentelemetry():
-    program = "import sys, aspyx_event, aspyx_event.observability; print('opentelemetry' in sys.modules)"
+    program = "import sys, aspyx_event, aspyx_event.opentelemetry; print('opentelemetry' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
     assert done.stdout == "False\n", done.stderr

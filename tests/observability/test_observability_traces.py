@@ -204,7 +204,7 @@ async def test_a_foreign_event_with_the_attributes_of_the_cloudevents_extension_
 
 
 def test_an_unknown_operation_is_refused():
-    from aspyx_event.observability import OpenTelemetry
+    from aspyx_event.opentelemetry import OpenTelemetry
 
     with pytest.raises(DeclarationError, match="publish"):
         OpenTelemetry(spans=["publish"])
@@ -225,7 +225,7 @@ def test_a_plain_script_is_traced_too(told, order, unique):
 def test_the_global_propagator_is_asked_at_each_use(told, monkeypatch):
     from opentelemetry.propagators.composite import CompositePropagator
 
-    from aspyx_event.observability.propagation import Propagation
+    from aspyx_event.opentelemetry.propagation import Propagation
 
     propagation, headers = Propagation(), {"traceparent": f"00-{7:032x}-{9:016x}-01"}
     assert trace.get_current_span(propagation.read(headers)).get_span_context().trace_id == 7

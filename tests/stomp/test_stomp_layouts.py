@@ -13,7 +13,7 @@ from stomp.utils import parse_frame
 from aspyx_event.envelope import CONTENT_TYPE
 from aspyx_event.providers.stomp.errors import ProtocolError
 from aspyx_event.providers.stomp.frames import Frame, FrameParser, acknowledgement, encode
-from aspyx_event.providers.stomp.reading import read_headers, wanted
+from aspyx_event.providers.stomp.headers import read_headers, wanted
 
 # More frames than it takes to know the next one by its looks.
 ENOUGH = 12

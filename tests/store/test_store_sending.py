@@ -416,7 +416,7 @@ async def test_a_stop_does_not_wait_for_ever_for_a_store_that_hangs():
 
 
 async def test_senders_that_are_faster_than_the_store_are_told_so(monkeypatch):
-    monkeypatch.setattr("aspyx_event.engine.recording._MAX_WAITING", 3)
+    monkeypatch.setattr("aspyx_event.engine.sending.recorder._MAX_WAITING", 3)
     store = MemoryEventStore()
     async with EventManager(LocalProvider(), store=store, persist=True) as manager:
         receipts = [manager.send_event(Order(number)) for number in range(5)]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from ..engine.dead_letters import DeadLetter
-from ..engine.subscriptions import Subscription
+from ..engine.operations.dead_letters import DeadLetter
+from ..engine.subscribing.subscriptions import Subscription
 from ..exceptions import DeclarationError
 from ..manager import EventManager
 

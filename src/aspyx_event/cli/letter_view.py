@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from ..engine.dead_letters import DeadLetter
+from ..engine.operations.dead_letters import DeadLetter
 from .output import printable
 
 _CAUSE_LIMIT = 200

@@ -12,9 +12,9 @@ from contextlib import AsyncExitStack
 
 from aspyx.di import Environment
 
-from ..engine.threads import Worker
+from ..engine.runtime.threads import Worker
+from ..http.health_app import HealthApp
 from ..manager import EventManager
-from ..observability.health_app import HealthApp
 from .probes import ProbeServer
 
 logger = logging.getLogger("aspyx.event")

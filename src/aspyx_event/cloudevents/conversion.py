@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from ..codecs.base import Codec
 from ..codecs.json import JsonCodec
-from ..contracts.upcasters import VersionedDecoding
+from ..codecs.upcasters import VersionedDecoding
 from ..envelope import CE_PREFIX, CE_VERSION
 from ..events import EventDescriptor
 from ..exceptions import DeclarationError, DecodeError

@@ -12,13 +12,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from ..codecs.json import JsonCodec
+from ..codecs.upcasters import VersionedDecoding, declared_steps
 from ..events import EventDescriptor
 from ..exceptions import CodecError, DeclarationError, SnapshotError
+from ..schemas.json_schema import SchemaValidation
 from .compatibility import refusals
 from .examples import ExampleError, example_of
-from .schemas import SchemaValidation
 from .snapshot import Recorded, read_snapshot, write_payload, write_schema
-from .upcasters import VersionedDecoding, declared_steps
 
 
 class Compatibility(Enum):

@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from ..engine.core import Engine
+from ..engine.engine import Engine
 from ..events import EventDescriptor
 from ..providers.base import Provider
-from .senders import sent_by
+from ..sends import sent_by
 
 if TYPE_CHECKING:
     from .check import Contracts

@@ -1,1 +1,1 @@
-"""What the manager wires together: sending, dispatch, retries, dead letters, concurrency, subscriptions."""
+"""The engine of one manager: `sending`, `receiving`, `failure`, `subscribing`, `operations`, and the `runtime` they share."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Callable, Iterable
 
 from ..context import current_context
-from ..store.base import EventStore
-from ..store.records import StoredEvent
-from .core import Engine
-from .host import running_loop
-from .receipts import Operation
-from .residence import Residence
-from .subscriptions import Subscription
+from ..database.base import EventStore
+from ..database.records import StoredEvent
+from .engine import Engine
+from .runner import Residence
+from .runtime.loop import running_loop
+from .runtime.operations import Operation
+from .subscribing.subscriptions import Subscription
 
 
 class MemoryMethods:

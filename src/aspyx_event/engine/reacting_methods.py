@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 from ..configuration import EventConfiguration
 from ..exceptions import StateError
 from ..topics import TopicBag
-from .host import running_loop
-from .receipts import Operation
-from .statistics import ManagerStats
-from .subscriptions import Subscription
+from .operations.statistics import ManagerStats
+from .runtime.loop import running_loop
+from .runtime.operations import Operation
+from .subscribing.subscriptions import Subscription
 
 if TYPE_CHECKING:
-    from .core import Engine
-    from .dead_letters import DeadLetters
-    from .health import Health
-    from .residence import Residence
+    from .engine import Engine
+    from .operations.dead_letters import DeadLetters
+    from .operations.health import Health
+    from .runner import Residence
 
 
 class ReactingMethods:
@@ -72,7 +72,7 @@ class ReactingMethods:
     @property
     def dead_letters(self) -> DeadLetters:
         """The events that subscriptions of this manager could not handle; starts the manager if need be."""
-        from .dead_letters import DeadLetters
+        from .operations.dead_letters import DeadLetters
 
         return DeadLetters(self._engine.dead_letters, self._residence.started)
 

@@ -12,10 +12,10 @@ from ...exceptions import EventException
 from ..base import Consume, Consumer, Delivery
 from ..content_mode import received as incoming
 from .errors import Condition, Stage, error_for
-from .heads import Heads, Received
+from .head_templates import Heads, Received
 from .links import LinkOwner, SupervisedLink, logger, unique_name
-from .seat import VANISHING, Seat
 from .sections import decode
+from .volatile import VANISHING, Seat
 from .wire import Wire
 
 # What Artemis says to who joins a queue whose address is just being deleted with it: trying again helps.

@@ -14,7 +14,7 @@ import time
 from ...envelope import CE_ID, CONTENT_TYPE, header_name, wire_name
 from ...exceptions import HeaderError
 from ..base import Outgoing
-from .heads import DEDUP_PROPERTY, Heads, Received, write_head
+from .head_templates import DEDUP_PROPERTY, Heads, Received, write_head
 from .values import UncommonError, content_start, first_item, plain_body, plain_text, value_end, value_text
 
 # Where Artemis puts the content type of a message that came in by another protocol.

@@ -18,7 +18,7 @@ from ..buffer import SendBuffer
 from ..connection import ConnectionSettings, Supervisor
 from .errors import broker_error, may_be_of_a_subscribe, publish_error, reason_of
 from .frames import Frame, encode
-from .reading import wanted
+from .headers import wanted
 from .sends import send_frame
 from .wire import StompWire, open_wire
 

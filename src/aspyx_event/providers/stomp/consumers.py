@@ -13,8 +13,8 @@ from ...exceptions import ConnectionLostError, ProviderError
 from ..base import AddressKind, Binding, Consume, Consumer, Delivery
 from ..content_mode import received
 from .frames import acknowledgement
+from .headers import read_headers
 from .queues import clash, is_own, is_shared_volatile, subscribe_headers
-from .reading import read_headers
 
 if TYPE_CHECKING:
     from .client import StompClient

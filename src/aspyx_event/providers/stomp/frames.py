@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from ...exceptions import HeaderError
 from .errors import ProtocolError
-from .layouts import Layout, Layouts
+from .head_templates import Layout, Layouts
 
 __all__ = ["MAX_BODY", "MAX_HEADER", "MAX_SENT_HEADER", "Frame", "FrameParser", "acknowledgement", "encode", "escape"]
 

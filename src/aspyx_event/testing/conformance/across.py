@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from ...engine import copies
+from ...engine.failure import republish as copies
 from ...policies import Retry
 from .processes import Plan, Process
 from .rig import Rig

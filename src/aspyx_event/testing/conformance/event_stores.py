@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from ...database.base import EventStore
+from ...database.records import EventStatus, StoredEvent
 from ...exceptions import DeclarationError, DuplicateStoredEventError, UnknownStoredEventError
-from ...store.base import EventStore
-from ...store.records import EventStatus, StoredEvent
 
 NOON = datetime(2025, 3, 30, 12, 0, 0, 123456, tzinfo=timezone.utc)
 

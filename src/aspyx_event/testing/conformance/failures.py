@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from ...context import EventContext
-from ...engine import copies as dead_letters
+from ...engine.failure import republish as dead_letters
 from ...exceptions import DecodeError
 from ...policies import AckPolicy, Retry
 from .rig import Rig

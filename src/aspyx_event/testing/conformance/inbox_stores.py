@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from ...store.base import InboxStore
+from ...database.base import InboxStore
 from .event_stores import store_contract
 
 

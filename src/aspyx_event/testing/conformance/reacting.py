@@ -7,7 +7,7 @@ from dataclasses import make_dataclass
 from typing import Any
 
 from ...context import EventContext
-from ...engine.dead_letters import DeadLetter
+from ...engine.operations.dead_letters import DeadLetter
 from ...events import event
 from ...exceptions import StopProcessing
 from ...filters import header

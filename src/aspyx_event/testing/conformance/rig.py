@@ -11,7 +11,7 @@ from dataclasses import dataclass, make_dataclass
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from ...context import EventContext
-from ...engine.copies import dead_letter_address
+from ...engine.failure.republish import dead_letter_address
 from ...envelope import Envelope
 from ...events import event
 from ...manager import EventManager

@@ -1,0 +1,307 @@
+"""The rooms of one manager joined up: what it knows, what it sends through, and what is subscribed. On one loop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from aspyx.di import Environment
+
+from ..codecs.base import Codec
+from ..configuration import EventConfiguration
+from ..database.base import EventStore
+from ..events import is_event
+from ..listeners import EventListenerDescriptor
+from ..observer import Observer, observer_for
+from ..pipeline import Chain, EnvelopePipeline
+from ..policies import Limits, Retry
+from ..providers.base import Provider
+from ..registry import EventRegistry
+from ..targets import targets_in
+from ..topics import TopicBag
+from .event_reader import Reader
+from .failure.poison import CrashLedger
+from .failure.reporter import FailureReporter
+from .operations.process import Processor
+from .operations.replay import Memory
+from .operations.statistics import ManagerStats
+from .receiving.invocation import Invoke
+from .sending.forwarding import PassOn
+from .sending.sending import EarlySends, EnvelopeFactory, Publish, Sending
+from .subscribing.binder import Binder, Ground
+from .subscribing.discovery import build_pipelines, pipelines_of, reactions_in, reactions_of, senders_of
+from .subscribing.hooks import HookTelling
+from .subscribing.queues import queue_name
+from .subscribing.subscriptions import Control, Subscription, SubscriptionBag, detach_all
+
+if TYPE_CHECKING:
+    from .operations.dead_letters import DeadLetterBox
+    from .operations.health import Health
+    from .runtime.threads import Threads
+
+logger = logging.getLogger("aspyx.event")
+# As many as there are sync handlers at work at one moment; their number is bounded by each listener's concurrency.
+_MAX_THREADS = 512
+
+
+class Engine:
+    """Everything of a manager that lives on its event loop.
+
+    Args:
+        provider: The transport.
+        codec: Events to bytes and back.
+        limits: What is too large.
+        retry: For listeners that say nothing themselves.
+        reporter: Gets the errors nobody else takes.
+        pipelines: Interceptors outside of those of the environment, outermost first.
+        listeners: Marked functions and listener instances besides those of the environment.
+        source: CloudEvents source of what is sent.
+        stop_timeout: Seconds that running handlers have to finish.
+        control: Runs the work of a subscription's methods on the manager's loop.
+        observers: Told of everything.
+        store: The memory of events; None has none.
+        persist: Store each event that is sent; None as the configuration says.
+        configuration: Switches.
+    """
+
+    def __init__(
+        self,
+        provider: Provider,
+        codec: Codec,
+        limits: Limits,
+        retry: Retry,
+        reporter: FailureReporter,
+        pipelines: Iterable[EnvelopePipeline],
+        listeners: Iterable[Any],
+        source: str,
+        stop_timeout: float,
+        control: Control,
+        observers: Iterable[Observer] = (),
+        store: EventStore | None = None,
+        persist: bool | None = None,
+        configuration: EventConfiguration | None = None,
+    ) -> None:
+        self._provider, self._codec = provider, codec
+        #: Seconds that running handlers have to finish.
+        self.stop_timeout = stop_timeout
+        #: Attach the subscriptions at start; without, the engine sends and works on dead letters.
+        self.listens = True
+        self.events, self.subscriptions = EventRegistry(), SubscriptionBag()
+        self._observer = observer_for(observers, provider, self.subscriptions)
+        self.factory = EnvelopeFactory(codec, source, passes_objects=provider.passes_objects, clock=provider.clock)
+        configuration = configuration or EventConfiguration()
+        if persist is None:
+            persist = configuration.persist
+            store = configuration.make_store() if store is None else store
+        self.configuration = replace(configuration, persist=persist)
+        self.stats = ManagerStats(self.events, self.subscriptions)
+        publish = Publish(provider, limits, self._observer, self.stats.note_sent)
+        self.memory = Memory(store, persist, publish, provider, self.subscriptions, self.events, self._observer)
+        self._chain = Chain(self.memory.send, Invoke().handle)
+        self.sending = Sending(self._chain, self._observer)
+        self.early = EarlySends(self.sending)
+        self._hooks = HookTelling(provider, self.subscriptions)
+        # Only a broker keeps what a dead process had in hand, and only under a name that comes back.
+        counts = provider.capabilities.remote and bool(provider.server_name)
+        self._ledger = CrashLedger(provider) if counts else None
+        self.topics = TopicBag()
+        self.binder = Binder(self._ground(codec, retry, reporter, limits, control))
+        self.processor = Processor(self.events, self.subscriptions, self.factory, control)
+        self._configure(configuration)
+        self._given_pipelines, self._reactions = list(pipelines), reactions_in(listeners)
+        self._pipeline_types: list[type] = []
+        self._pipelines: list[EnvelopePipeline] = []
+        self._environment: Environment | None = None
+        self._workers: Threads | None = None
+        self._prepared = False
+
+    def adopt(self, environment: Environment) -> None:
+        """Take the listeners and pipelines of *environment*. Builds nothing, so that what is broken shows at start."""
+        self._environment = environment
+        self._reactions += reactions_of(environment)
+        self._pipeline_types = pipelines_of(environment)
+
+    async def start(self) -> None:
+        """Build listeners and interceptors, connect, attach all subscriptions if it `listens`. Undone if a part fails.
+
+        Raises:
+            DeclarationError: a listener or pipeline is wrong or cannot be built; the message names it.
+            ProviderError: no connection, no right, no queue.
+        """
+        self.prepare()
+        self._chain.build(self._pipelines)
+        attaching: list[asyncio.Future[None]] = []
+        try:
+            await self.memory.start()
+            self._hooks.install()
+            await self._provider.start()
+            if self.listens:
+                attaching += [asyncio.ensure_future(one.attach(self._provider)) for one in self.subscriptions.intakes]
+            await asyncio.gather(*attaching)
+        except BaseException:
+            await asyncio.gather(*attaching, return_exceptions=True)
+            await detach_all(self.subscriptions, 0.0)
+            await self._provider.stop()
+            await self.memory.stop(0.0)
+            self._chain.release()
+            raise
+        if self._observer is not None:
+            self._observer.started()
+        if self.listens:
+            await self._tell_attached()
+        # The last step: nothing may be sent between these and the events that find the manager started.
+        self.early.flush()
+        logger.info("started: %d subscriptions on the %s provider", len(self.subscriptions), self._provider.name)
+
+    async def listen(self) -> None:
+        """Attach what a start without listening left out; what is attached stays as it is.
+
+        Raises:
+            ProviderError: no right, no queue.
+        """
+        if not self.listens:
+            await asyncio.gather(*(one.attach(self._provider) for one in self.subscriptions.intakes))
+            self.listens = True
+            await self._tell_attached()
+
+    async def _tell_attached(self) -> None:
+        for subscription in self.subscriptions:
+            await self._hooks.attached(subscription)
+
+    async def stop(self) -> None:
+        """Stop taking, let handlers finish, flush what is being sent, disconnect."""
+        self._hooks.stop()
+        await detach_all(self.subscriptions, self.stop_timeout)
+        await self.sending.flush(self.stop_timeout)
+        await self.memory.drain(self.stop_timeout)
+        if self._ledger is not None:
+            await self._ledger.close()
+        await self._provider.stop()
+        await self.memory.stop(self.stop_timeout)
+        if self._observer is not None:
+            self._observer.stopped()
+        self._chain.release()
+        workers, self._workers = self._workers, None
+        if workers is not None:
+            workers.close()
+
+    def hurry(self) -> None:
+        """Let a stop under way wait no longer for handlers."""
+        for intake in self.subscriptions.intakes:
+            intake.hurry()
+
+    async def attach(self, subscription: Subscription) -> None:
+        """Attach a subscription's queue; again is no error."""
+        was_attached = subscription.attached
+        await subscription.intake.attach(self._provider)
+        if not was_attached:
+            await self._hooks.attached(subscription)
+
+    @cached_property
+    def dead_letters(self) -> DeadLetterBox:
+        """What subscriptions of this manager could not handle."""
+        from .operations.dead_letters import DeadLetterBox
+
+        return DeadLetterBox(self._provider, self.subscriptions, self._observer)
+
+    async def health(self, running: bool, timeout: float, stalled_after: float | None) -> Health:
+        """Look at provider and subscriptions; see `check_health`."""
+        from .operations.health import check_health
+
+        return await check_health(
+            self._provider, self.subscriptions, running=running, timeout=timeout, stalled_after=stalled_after
+        )
+
+    def listening(self) -> list[tuple[EventListenerDescriptor, str]]:
+        """Return all that listens, or will after a start, each with its queue ("" without a name). Builds nothing.
+
+        Raises:
+            DeclarationError: an event is not known.
+        """
+        found = [(one.descriptor, one.queue) for one in self.subscriptions]
+        for reaction in () if self._prepared else self._reactions:
+            declaration = reaction.declaration
+            sources = self.binder.sources_of(declaration.target, declaration.options, reaction.type)
+            descriptor = declaration.describe(reaction.type, sources)
+            found.append((descriptor, queue_name(descriptor, sources[0], self._provider) or ""))
+        return found
+
+    def senders(self) -> list[Any]:
+        """Return the classes and functions that may tell with ``@sends`` what they send."""
+        reacting = [one.type for one in self._reactions] + [one.descriptor.type for one in self.subscriptions]
+        return [*(senders_of(self._environment) if self._environment is not None else ()), *reacting]
+
+    @property
+    def codec(self) -> Codec:
+        """Writes and reads the bodies."""
+        return self._codec
+
+    @property
+    def environment(self) -> Environment | None:
+        """The container's environment; None without a container."""
+        return self._environment
+
+    async def remove(self, subscription: Subscription | None) -> bool:
+        """Detach and forget a subscription; False if it was gone."""
+        if subscription is None or self.subscriptions.get(subscription) is None:
+            return False
+        unused = self.binder.forget(subscription)
+        if unused is not None:
+            await unused.detach(self.stop_timeout)
+        return True
+
+    def prepare(self) -> None:
+        """Build interceptors and listeners, once. What is wrong with a declaration shows here."""
+        if self._prepared:
+            return
+        for reaction in self._reactions:
+            for target in targets_in(reaction.declaration.target):
+                if is_event(target):
+                    self.events.add(target)
+        for descriptor in self.events:
+            self._codec.prepare(descriptor)
+        self._pipelines = list(self._given_pipelines)
+        if self._environment is not None:
+            self._pipelines += build_pipelines(self._environment, self._pipeline_types)
+        self.binder.bind_all(self._reactions)
+        self._prepared = True
+
+    def _configure(self, configuration: EventConfiguration) -> None:
+        self.events.strict = not configuration.ignore_unregistered
+        for cls in configuration.event_classes():
+            self.events.add(cls)
+        self.factory.schemas.enabled = configuration.validate_schema
+        self.processor.propagates = configuration.propagate_exceptions
+        self.topics.registers = configuration.register_topics_on_binding
+
+    def _ground(
+        self, codec: Codec, retry: Retry, reporter: FailureReporter, limits: Limits, control: Control
+    ) -> Ground:
+        return Ground(
+            provider=self._provider,
+            reader=Reader(codec),
+            registry=self.events,
+            topics=self.topics,
+            subscriptions=self.subscriptions,
+            chain=self._chain,
+            retry=retry,
+            reporter=reporter,
+            limits=limits,
+            ledger=self._ledger,
+            observer=self._observer,
+            control=control,
+            pass_on=PassOn(self.events, self.factory, self.sending),
+            threads=self._threads,
+            remove=self.remove,
+        )
+
+    def _threads(self) -> Threads:
+        if self._workers is None:
+            from .runtime.threads import Threads
+
+            self._workers = Threads(_MAX_THREADS, "aspyx-event")
+        return self._workers

@@ -1,0 +1,1 @@
+"""What follows a failure: republished copies, poison messages, error reports."""

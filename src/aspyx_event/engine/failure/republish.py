@@ -1,0 +1,192 @@
+"""Copies of a delivery that go back to a queue: the next attempt of a delayed retry, a dead letter, a replay.
+
+A copy is published first and the delivery acknowledged then, so a crash between the two leaves both: the copy made
+again has the same `dedup_id`, by which a broker that can tell drops it.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timezone
+from hashlib import blake2b
+from urllib.parse import quote, unquote
+from uuid import uuid4
+
+from ...envelope import ATTEMPT, CE_EXPIRY, CE_KEY, CE_SOURCE, FRAMEWORK_PREFIX, REPLAY_RUN, Envelope
+from ...listeners import EventListenerDescriptor
+from ...names import DEAD_LETTER_PREFIX, literal
+from ...providers.base import AddressKind, Binding, Outgoing
+from .reporter import users_part
+
+LETTER_ID = FRAMEWORK_PREFIX + "dead-letter-id"
+CAUSE_TYPE = FRAMEWORK_PREFIX + "cause-type"
+CAUSE_MESSAGE = FRAMEWORK_PREFIX + "cause-message"
+CAUSE_TRACEBACK = FRAMEWORK_PREFIX + "cause-traceback"
+ATTEMPTS = FRAMEWORK_PREFIX + "attempts"
+FAILED_AT = FRAMEWORK_PREFIX + "failed-at"
+ORIGINAL_ADDRESS = FRAMEWORK_PREFIX + "original-address"
+ORIGINAL_QUEUE = FRAMEWORK_PREFIX + "original-queue"
+SUBSCRIPTION = FRAMEWORK_PREFIX + "subscription"
+#: Handlers of a chain that are done with the event: a further attempt begins behind them.
+FINISHED = FRAMEWORK_PREFIX + "finished"
+#: The handler of a chain that the attempts of a copy are counted for.
+FAILED_HANDLER = FRAMEWORK_PREFIX + "failed-handler"
+REPLAY_OF = FRAMEWORK_PREFIX + "replay-of"
+
+#: What a dead letter says about its failure; a replay takes it off again.
+LETTER_HEADERS = frozenset(
+    {
+        LETTER_ID,
+        CAUSE_TYPE,
+        CAUSE_MESSAGE,
+        CAUSE_TRACEBACK,
+        ATTEMPTS,
+        FAILED_AT,
+        ORIGINAL_ADDRESS,
+        ORIGINAL_QUEUE,
+        SUBSCRIPTION,
+    }
+)
+
+_MESSAGE_LIMIT, _TRACEBACK_LIMIT = 1_000, 4_000
+
+
+def dead_letter_address(event_name: str, subscription: str) -> str:
+    """Return the address, and queue, of the dead letters of one subscription."""
+    return f"{DEAD_LETTER_PREFIX}{literal(event_name)}.{subscription}"
+
+
+def letter_name(listener: EventListenerDescriptor, *, alone: bool) -> str:
+    """Return the name under which the dead letters of a listener are kept.
+
+    Args:
+        listener: Its descriptor.
+        alone: No other handler takes the events of its queue after it.
+    """
+    return (listener.group or listener.name) if alone else listener.name
+
+
+def finished_handlers(headers: Mapping[str, str]) -> list[str]:
+    """Return the names of the handlers that are done with an event."""
+    stated = headers.get(FINISHED)
+    return [unquote(name) for name in stated.split(",")] if stated else []
+
+
+def with_finished(headers: dict[str, str], finished: Iterable[str]) -> dict[str, str]:
+    """Return *headers* that say which handlers are done with the event."""
+    names = ",".join(quote(name, safe="") for name in finished)
+    kept = {name: value for name, value in headers.items() if name != FINISHED}
+    return {**kept, FINISHED: names} if names else kept
+
+
+def dead_letter(
+    body: bytes,
+    headers: dict[str, str],
+    error: BaseException,
+    *,
+    event_name: str,
+    subscription: str,
+    queue: str,
+    attempts: int,
+    event_id: str,
+) -> Outgoing:
+    """Return the dead letter of a failed delivery: original headers and bytes, and why it failed.
+
+    Args:
+        body: As it was received.
+        headers: As they were received.
+        error: What the last attempt raised.
+        event_name: Event and address of the subscription.
+        subscription: Name of the listener or group.
+        queue: The queue it was received from; "" for one that has no name.
+        attempts: How often it was tried.
+        event_id: Id of the event, part of the id by which the broker drops a second copy. "" keeps every copy.
+    """
+    text = "".join(traceback.format_exception(type(error), error, users_part(error.__traceback__)))
+    address = dead_letter_address(event_name, subscription)
+    # A replayed event that fails again is another letter.
+    identity = _identity(address, event_id, headers, body)
+    notes = {
+        LETTER_ID: blake2b(identity.encode(), digest_size=10).hexdigest(),
+        CAUSE_TYPE: f"{type(error).__module__}.{type(error).__qualname__}",
+        CAUSE_MESSAGE: str(error)[:_MESSAGE_LIMIT],
+        CAUSE_TRACEBACK: text[-_TRACEBACK_LIMIT:],
+        ATTEMPTS: str(attempts),
+        FAILED_AT: datetime.now(timezone.utc).isoformat().replace("+00:00", "Z"),
+        ORIGINAL_ADDRESS: event_name,
+        ORIGINAL_QUEUE: queue,
+        SUBSCRIPTION: subscription,
+    }
+    kept = {name: value for name, value in headers.items() if name not in (ATTEMPT, FAILED_HANDLER)}
+    return Outgoing(
+        address=address,
+        envelope=Envelope(body, {**kept, **notes}),
+        dedup_id=identity,
+        kind=AddressKind.QUEUE,
+        durable=True,
+    )
+
+
+def retry_copy(received: Envelope, binding: Binding, attempt: int, delay: float, now: float) -> Outgoing:
+    """Return the copy of a delivery that comes to the same queue, and no other, in *delay* seconds from *now* on."""
+    headers = {**received.headers, ATTEMPT: str(attempt)}
+    queue = f"{binding.address}::{binding.queue}|{headers.get(FAILED_HANDLER, '')}|{attempt}"
+    return Outgoing(
+        address=binding.address,
+        envelope=Envelope(received.body, headers),
+        dedup_id=_identity(queue, received.id, headers, received.body),
+        only=binding,
+        durable=binding.durable,
+        key=headers.get(CE_KEY),
+        delay=delay,
+        ttl=time_left(headers, now),
+    )
+
+
+def replay_copy(
+    body: bytes, headers: Mapping[str, str], letter_id: str, binding: Binding, *, run: str = "", failed_at: str = ""
+) -> Outgoing:
+    """Return the event of a dead letter, or of a store, for one queue: original headers and bytes, and what it replays.
+
+    Args:
+        body: As it was sent.
+        headers: As they were received or stored.
+        letter_id: Id of the dead letter, or of the stored event.
+        binding: The queue.
+        run: Id of the replay, where the event may have been handled before and is to be handled again.
+        failed_at: When it became this dead letter: a broker that can tell drops the copy that is made again because
+            the letter was not removed in time. "" makes every copy another one.
+    """
+    kept = {name: value for name, value in headers.items() if name not in LETTER_HEADERS}
+    if run:
+        # It is wanted now, whenever it was to be of no use any more.
+        kept.pop(CE_EXPIRY, None)
+        kept[REPLAY_RUN] = run
+    return Outgoing(
+        address=binding.address,
+        envelope=Envelope(body, {**kept, REPLAY_OF: letter_id}),
+        dedup_id=f"replay|{letter_id}|{failed_at or uuid4()}",
+        only=binding,
+        durable=True,
+        key=kept.get(CE_KEY),
+    )
+
+
+def _identity(place: str, event_id: str, headers: Mapping[str, str], body: bytes) -> str:
+    # The same for a copy that a crash makes twice; the digest tells foreign events of one id apart, which is unique
+    # within its source only.
+    digest = blake2b(headers.get(CE_SOURCE, "").encode("utf-8", "replace") + b"\0" + body, digest_size=8).hexdigest()
+    return f"{place}|{event_id or uuid4()}|{headers.get(REPLAY_OF, '')}|{digest}"
+
+
+def time_left(headers: Mapping[str, str], now: float) -> float | None:
+    """Return the seconds from *now* on until the event expires, at least a moment; None if it never does."""
+    stated = headers.get(CE_EXPIRY)
+    if not stated:
+        return None
+    try:
+        end = datetime.fromisoformat(stated.replace("Z", "+00:00"))
+        return max((end - datetime.fromtimestamp(now, timezone.utc)).total_seconds(), 0.001)
+    except (ValueError, TypeError):
+        return None  # a foreign sender's own idea of a time

@@ -1,0 +1,1 @@
+"""What operators ask for: dead letters, replay, health, statistics, in-process dispatch."""

@@ -1,0 +1,138 @@
+"""Is the manager alive, and does it make progress? Told from what happens, not from what was configured."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict, dataclass, field
+from typing import Any
+from uuid import uuid4
+
+from ...envelope import Envelope
+from ...exceptions import EventException
+from ...names import FRAMEWORK_ADDRESS_PREFIX
+from ...providers.base import Outgoing, Provider
+from ..subscribing.subscriptions import Subscription, SubscriptionBag
+
+_PING = FRAMEWORK_ADDRESS_PREFIX + "ping"
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionHealth:
+    """How one subscription does.
+
+    Attributes:
+        name: Of the listener.
+        event: Name of the event.
+        attached: Its queue is attached now.
+        paused: It was paused by the program.
+        waiting: Deliveries received that no worker has taken yet.
+        running: Deliveries being handled.
+        oldest: Seconds that the first of the waiting ones has waited; 0.0 where none waits.
+        left_behind: Handlers past their time limit that still run.
+    """
+
+    name: str
+    event: str
+    attached: bool
+    paused: bool
+    waiting: int
+    running: int
+    oldest: float
+    left_behind: int
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What `EventManager.health` found.
+
+    Attributes:
+        live: The process can still do its work; if False, only a restart helps.
+        ready: The broker answers and all subscriptions are attached: events can be sent and are received.
+        reasons: Why not; empty if it is live and ready.
+        provider: Name of the provider.
+        round_trip: Seconds until the broker confirmed a message that nobody receives; None if it did not.
+        reconnects: Connections opened after the first one.
+        unconfirmed: Messages that wait for the broker's confirmation.
+        subscriptions: One entry each.
+    """
+
+    live: bool
+    ready: bool
+    reasons: list[str] = field(default_factory=list)
+    provider: str = ""
+    round_trip: float | None = None
+    reconnects: int = 0
+    unconfirmed: int = 0
+    subscriptions: list[SubscriptionHealth] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all of it as JSON-ready values."""
+        return asdict(self)
+
+
+async def check_health(
+    provider: Provider, subscriptions: SubscriptionBag, *, running: bool, timeout: float, stalled_after: float | None
+) -> Health:
+    """Ask the broker and look at every subscription. Runs on the manager's loop.
+
+    Args:
+        provider: The transport.
+        subscriptions: Of the manager.
+        running: The manager is started.
+        timeout: Seconds for the broker to answer.
+        stalled_after: A delivery that waits longer than this many seconds makes the process not live; None: never.
+    """
+    if not running:
+        return Health(live=True, ready=False, reasons=["the event manager is not started"], provider=provider.name)
+    reasons, fatal = [], False
+    round_trip = None
+    if provider.given_up:
+        fatal = True
+        reasons.append("the provider has given up reconnecting")
+    elif not provider.connected:
+        reasons.append("there is no connection to the broker")
+    else:
+        try:
+            round_trip = await _ping(provider, timeout)
+        except (EventException, asyncio.TimeoutError) as error:
+            reasons.append(f"the broker does not confirm: {str(error) or f'no answer within {timeout:g} s'}")
+    states = [_state(one) for one in subscriptions]
+    for state in states:
+        if not state.attached:
+            reasons.append(f"subscription {state.name!r} to {state.event!r} is not attached")
+        if stalled_after is not None and state.oldest > stalled_after:
+            fatal = True
+            reasons.append(f"subscription {state.name!r} to {state.event!r} has not moved for {state.oldest:.0f} s")
+    return Health(
+        live=not fatal,
+        ready=not reasons,
+        reasons=reasons,
+        provider=provider.name,
+        round_trip=round_trip,
+        reconnects=provider.reconnects,
+        unconfirmed=provider.unconfirmed,
+        subscriptions=states,
+    )
+
+
+async def _ping(provider: Provider, timeout: float) -> float:
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    # No queue is bound to the address: the broker confirms and forgets.
+    ping = Outgoing(address=_PING, envelope=Envelope(), dedup_id=str(uuid4()), ttl=1.0)
+    await asyncio.wait_for(provider.publish(ping), timeout)
+    return loop.time() - began
+
+
+def _state(subscription: Subscription) -> SubscriptionHealth:
+    waiting, running, oldest = subscription.load
+    return SubscriptionHealth(
+        name=subscription.name,
+        event=subscription.event_name,
+        attached=subscription.attached,
+        paused=subscription.paused,
+        waiting=waiting,
+        running=running,
+        oldest=oldest,
+        left_behind=subscription.stats.left_behind,
+    )

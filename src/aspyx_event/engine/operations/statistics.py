@@ -1,0 +1,81 @@
+"""What a manager has sent and handled, counted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import datetime, timezone
+from time import time
+from typing import Any
+
+from ...envelope import CE_ID, Envelope
+from ...events import EventDescriptor
+from ...registry import EventRegistry
+from ..subscribing.subscriptions import SubscriptionBag
+
+
+class ManagerStats:
+    """Counters of a manager since it was made, or since `reset`. An event that is refused before it leaves is not counted.
+
+    Args:
+        registry: Knows the classes that are asked for.
+        subscriptions: Whose counters make up what was handled.
+    """
+
+    def __init__(self, registry: EventRegistry, subscriptions: SubscriptionBag) -> None:
+        self._registry, self._subscriptions = registry, subscriptions
+        self._sent: Counter[str] = Counter()
+        self._last_headers: dict[str, str] = {}
+        self._last_seconds = 0.0
+
+    def note_sent(self, envelope: Envelope, descriptor: EventDescriptor) -> None:
+        """Count an event that the provider was given. Called by the engine, for each."""
+        self._sent[descriptor.name] += 1
+        self._last_headers, self._last_seconds = envelope.headers, time()
+
+    def sent(self, target: Any = None) -> int:
+        """Return how many events were sent: all, or those of a class, an event, or a name."""
+        return self._count(self._sent, target)
+
+    def handled(self, target: Any = None) -> int:
+        """Return how often handlers succeeded: in all, or with events of a class, an event, or a name. An event that
+        three listeners handled counts three times.
+        """
+        total: Counter[str] = Counter()
+        for subscription in self._subscriptions:
+            total.update(subscription.stats.handled)
+        return self._count(total, target)
+
+    @property
+    def failures(self) -> int:
+        """Attempts of handlers that failed."""
+        return sum(one.stats.failures for one in self._subscriptions)
+
+    @property
+    def dead_letters(self) -> int:
+        """Deliveries given up and kept."""
+        return sum(one.stats.dead_letters for one in self._subscriptions)
+
+    @property
+    def last_event_id(self) -> str:
+        """Id of the event that was sent last; "" before the first."""
+        return self._last_headers.get(CE_ID, "")
+
+    @property
+    def last_time(self) -> datetime | None:
+        """When that was, in UTC; None before the first."""
+        return datetime.fromtimestamp(self._last_seconds, timezone.utc) if self._last_headers else None
+
+    def reset(self) -> None:
+        """Begin anew, with the counters of all subscriptions."""
+        self._sent.clear()
+        self._last_headers = {}
+        for subscription in self._subscriptions:
+            subscription.stats.reset()
+
+    def _count(self, counts: Counter[str], target: Any) -> int:
+        if target is None:
+            return sum(counts.values())
+        if isinstance(target, str):
+            return counts[target]
+        descriptor = self._registry.add(target) if isinstance(target, type) else self._registry.of(target)
+        return counts[descriptor.name]

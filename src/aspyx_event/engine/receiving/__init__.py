@@ -1,0 +1,1 @@
+"""Delivery -> worker -> interceptors -> handler -> settled."""

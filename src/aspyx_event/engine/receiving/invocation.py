@@ -1,0 +1,182 @@
+"""Calling a listener or handler: sync or async, with or without the context, on the loop or in a thread."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from ...context import EventContext, _current
+from ...envelope import Envelope
+from ...events import is_event
+from ...exceptions import ListenerError
+from ...free_form import FreeFormEvent, SelfDescribed
+from ...listeners import EventListenerDescriptor
+
+if TYPE_CHECKING:
+    from ..runtime.threads import Threads
+
+#: Calls a handler; what it returns or yields is left in `EventContext.returned`.
+Call = Callable[[Any, EventContext], "Awaitable[Any] | None"]
+
+
+class Handler:
+    """A handler function, and how its signature asks to be called.
+
+    Args:
+        function: ``(event)`` or ``(event, context)``, sync or async, may yield; a bound method for listeners.
+        label: Names it in errors.
+
+    Raises:
+        ListenerError: it cannot be called with one or two arguments.
+    """
+
+    def __init__(self, function: Callable[..., Any], label: str) -> None:
+        self.label = label
+        self._takes_context = _arity(function, label) == 2
+        inner = function if inspect.isroutine(function) else getattr(function, "__call__", function)  # noqa: B004
+        if inspect.isasyncgenfunction(inner):
+            self.function = _collecting_async(function)
+        elif inspect.isgeneratorfunction(inner):
+            self.function = _collecting(function)
+        else:
+            self.function = function
+        self.is_async = inspect.iscoroutinefunction(inner) or inspect.isasyncgenfunction(inner)
+
+    def call(self, event: Any, context: EventContext) -> Any:
+        """Call it here and now; an async one gives its coroutine."""
+        return self.function(event, context) if self._takes_context else self.function(event)
+
+    def compile(self, *, inline: bool, threads: Callable[[], Threads]) -> Call:
+        """Return a function that calls it the way a delivery does.
+
+        Args:
+            inline: Call a sync function on the loop instead of in a worker thread.
+            threads: Gives the worker threads when the first call needs one.
+        """
+        function, call = self.function, self.call
+        if self.is_async and self._takes_context:
+
+            async def call_both(event: Any, context: EventContext) -> None:
+                context.returned = await function(event, context)
+
+            return call_both
+
+        if self.is_async:
+
+            async def call_one(event: Any, context: EventContext) -> None:
+                context.returned = await function(event)
+
+            return call_one
+
+        if inline:
+
+            def call_here(event: Any, context: EventContext) -> Awaitable[Any] | None:
+                result = call(event, context)
+                if result is None:
+                    return None
+                if inspect.isawaitable(result):
+                    return _keep(result, context)
+                context.returned = result
+                return None
+
+            return call_here
+
+        async def call_in_thread(event: Any, context: EventContext) -> None:
+            # The thread sees the context variables that interceptors set around this delivery.
+            context.thread = job = threads().call(call, event, context)
+            result = await job.future
+            context.thread = None  # what may come now is awaited here
+            context.returned = await result if inspect.isawaitable(result) else result
+
+        return call_in_thread
+
+
+def returned_events(result: Any, label: str) -> list[Any]:
+    """Return the events that a handler gave back: one, several, or none for whatever is false.
+
+    Raises:
+        ListenerError: it gave back something else.
+    """
+    if _is_event(result):
+        return [result]
+    if not result:
+        return []
+    # A text or a mapping is iterable and never meant.
+    many = None if isinstance(result, (str, bytes, dict)) else _listed(result)
+    if many is None or not all(_is_event(one) for one in many):
+        raise ListenerError(
+            f"{label} returned {type(result).__name__}: a handler returns an event, several, or None; its event counts "
+            "as failed"
+        )
+    return many
+
+
+def _is_event(value: Any) -> bool:
+    return isinstance(value, (FreeFormEvent, SelfDescribed)) or is_event(type(value))
+
+
+def _listed(result: Any) -> list[Any] | None:
+    try:
+        return list(result)
+    except TypeError:
+        return None
+
+
+async def _keep(result: Awaitable[Any], context: EventContext) -> None:
+    context.returned = await result
+
+
+def _collecting(function: Callable[..., Any]) -> Callable[..., Any]:
+    def collect(*arguments: Any) -> list[Any]:
+        return list(function(*arguments))
+
+    return collect
+
+
+def _collecting_async(function: Callable[..., Any]) -> Callable[..., Any]:
+    async def collect(*arguments: Any) -> list[Any]:
+        return [one async for one in function(*arguments)]
+
+    return collect
+
+
+def _arity(function: Callable[..., Any], label: str) -> int:
+    if not callable(function):
+        raise ListenerError(f"{label} is {type(function).__name__}, which is not callable; give a function")
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return 1  # a builtin that does not tell
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    positional = [parameter for parameter in parameters if parameter.kind in kinds]
+    required = [parameter for parameter in positional if parameter.default is inspect.Parameter.empty]
+    keywords = [
+        parameter
+        for parameter in parameters
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY and parameter.default is inspect.Parameter.empty
+    ]
+    variadic = any(parameter.kind is inspect.Parameter.VAR_POSITIONAL for parameter in parameters)
+    if len(required) > 2 or keywords or (not positional and not variadic):
+        raise ListenerError(f"{label} is called as (event) or (event, context); its signature does not allow either")
+    # A second parameter with a default was written for something else, unless it is called context.
+    return 2 if len(required) == 2 or any(parameter.name == "context" for parameter in positional[1:2]) else 1
+
+
+def event_annotation(function: Callable[..., Any]) -> object:
+    """Return the annotation of a handler's first parameter, None where there is none or it cannot be resolved."""
+    try:
+        parameters = list(inspect.signature(function, eval_str=True).parameters.values())
+    except (TypeError, ValueError, NameError, AttributeError):
+        return None
+    return parameters[0].annotation if parameters else None
+
+
+class Invoke:
+    """Receiving end of a chain: hands the envelope to the handler of the delivery under way."""
+
+    def handle(self, envelope: Envelope, _listener: EventListenerDescriptor, /) -> Awaitable[Any] | None:
+        context = _current.get()
+        if context is None or context.call is None:
+            raise RuntimeError("proceed_handle() was called outside of the handling of a delivery")
+        return context.call(envelope, context)

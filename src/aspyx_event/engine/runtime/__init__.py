@@ -1,0 +1,1 @@
+"""The event loop, worker threads, start and stop."""

@@ -1,0 +1,126 @@
+"""The event loop a manager lives on: the caller's, or one in a thread of its own for programs that have none."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from ...exceptions import StateError
+from .operations import Completed
+
+T = TypeVar("T")
+Work = Callable[[], Coroutine[Any, Any, T]]
+logger = logging.getLogger("aspyx.event")
+#: Seconds that a loop of ours waits for what others wait for, before it ends.
+_LAST_WORDS = 1.0
+
+
+def running_loop() -> asyncio.AbstractEventLoop | None:
+    """Return the loop that runs in this thread, None where there is none."""
+    return asyncio._get_running_loop()
+
+
+class LoopHost:
+    """Brings work to the manager's loop from wherever it is asked for. Thread-safe."""
+
+    def __init__(self) -> None:
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+        #: What other threads wait for on a loop of ours; the loop ends after it.
+        self._awaited: set[asyncio.Task[Any]] = set()
+
+    @property
+    def owns_loop(self) -> bool:
+        """True if the loop runs in a thread of ours."""
+        return self._thread is not None
+
+    def bind(self) -> asyncio.AbstractEventLoop:
+        """Return the manager's loop; the first call decides: the running one, or a new one in a daemon thread."""
+        loop = self.loop
+        if loop is not None:
+            return loop
+        with self._lock:
+            if self.loop is None:
+                self.loop = running_loop() or self._start_thread()
+            return self.loop
+
+    def forget_ended(self) -> None:
+        """Forget a loop that has ended; only for a manager that has nothing on it."""
+        with self._lock:
+            if self.loop is not None and self.loop.is_closed():
+                self.loop = None
+
+    def unbind(self) -> None:
+        """Forget the loop, and end it if it is ours. Not to be called on a loop of ours."""
+        with self._lock:
+            loop, thread = self.loop, self._thread
+            self.loop = self._thread = None
+        if thread is not None and loop is not None:
+            loop.call_soon_threadsafe(loop.stop)
+            if thread is not threading.current_thread():
+                thread.join(timeout=5.0)
+
+    def here(self) -> bool:
+        """True if the caller runs on the manager's loop."""
+        return self.loop is not None and running_loop() is self.loop
+
+    def run(self, work: Work[T]) -> asyncio.Future[T] | Completed[T]:
+        """Run *work* on the manager's loop.
+
+        Returns:
+            In a thread with a running loop: a future of that loop. Without one: the result, after waiting for it.
+
+        Raises:
+            StateError: the manager's loop has ended.
+            Exception: what *work* raises, where the call waits.
+        """
+        loop, running = self.bind(), running_loop()
+        if running is loop:
+            return loop.create_task(work())
+        if loop.is_closed():
+            raise StateError(
+                "the event loop that this manager was started on has ended; call `await environment.stop()` (or "
+                "`await manager.stop()`) inside that loop, and start again in the new one"
+            )
+        if running is not None:
+            return asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._noted(work), loop))
+        if not loop.is_running():
+            # The caller's own loop, between two run_until_complete().
+            return Completed(loop.run_until_complete(work()))
+        return Completed(asyncio.run_coroutine_threadsafe(self._noted(work), loop).result())
+
+    async def _noted(self, work: Work[T]) -> T:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101  this runs in one
+        self._awaited.add(task)
+        try:
+            return await work()
+        finally:
+            self._awaited.discard(task)
+
+    def _start_thread(self) -> asyncio.AbstractEventLoop:
+        loop, ready = asyncio.new_event_loop(), threading.Event()
+        self._thread = threading.Thread(
+            target=_run_loop, args=(loop, ready, self._awaited), name="aspyx-event-loop", daemon=True
+        )
+        self._thread.start()
+        ready.wait()
+        return loop
+
+
+def _run_loop(loop: asyncio.AbstractEventLoop, ready: threading.Event, awaited: set[asyncio.Task[Any]]) -> None:
+    asyncio.set_event_loop(loop)
+    loop.call_soon(ready.set)
+    try:
+        loop.run_forever()
+    finally:
+        if awaited:  # a second stop, that joined the first one, is about to be told of its end
+            loop.run_until_complete(asyncio.wait(set(awaited), timeout=_LAST_WORDS))
+        for task in asyncio.all_tasks(loop):
+            task.cancel()
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()

@@ -1,0 +1,1 @@
+"""Event -> envelope -> interceptors -> provider -> receipt."""

@@ -1,0 +1,44 @@
+"""Events that a handler returned: sent once it succeeded, in their order, before its delivery is acknowledged."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from uuid import UUID
+
+from ...context import EventContext
+from ...envelope import CE_ID, NO_OPTIONS
+from ...registry import EventRegistry
+from ..receiving.invocation import returned_events
+from .sending import EnvelopeFactory, Sending
+
+
+class PassOn:
+    """Sends what handlers return. On the manager's loop, inside the attempt: what cannot be sent fails it.
+
+    Args:
+        registry: Knows the classes.
+        factory: Makes the envelopes.
+        sending: Takes them out.
+    """
+
+    def __init__(self, registry: EventRegistry, factory: EnvelopeFactory, sending: Sending) -> None:
+        self._registry, self._factory, self._sending = registry, factory, sending
+
+    async def __call__(self, context: EventContext) -> None:
+        """Send what the handler of *context* returned; return when the provider has taken all of it."""
+        result, context.returned = context.returned, None
+        listener = context.listener
+        for number, event in enumerate(returned_events(result, f"listener {listener.name!r}")):
+            descriptor = self._registry.of(event)
+            envelope = self._factory.make(event, descriptor, None, NO_OPTIONS)
+            if context.event_id:
+                # The same at every attempt: a broker that can tell drops what was sent before a crash.
+                envelope.headers[CE_ID] = _derived(context.event_id, listener.event.name, listener.name, number)
+            await self._sending.send(envelope, descriptor)
+
+
+def _derived(event_id: str, target: str, listener: str, number: int) -> str:
+    """Return an id that the same event, listener and place always give: a UUID of version 8 (RFC 9562, section 5.8)."""
+    digest = bytearray(blake2b(f"{event_id}|{target}|{listener}|{number}".encode(), digest_size=16).digest())
+    digest[6], digest[8] = digest[6] & 0x0F | 0x80, digest[8] & 0x3F | 0x80
+    return str(UUID(bytes=bytes(digest)))

@@ -1,0 +1,131 @@
+"""What a listener asks of its provider: the names and kinds of its queues, and the lanes inside them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Hashable
+from operator import attrgetter
+from typing import Any
+
+from ...envelope import CE_KEY
+from ...exceptions import CodecError, DeclarationError, UnsupportedError
+from ...listeners import EventListenerDescriptor
+from ...log_fields import log_fields
+from ...names import is_pattern, literal
+from ...policies import QueueNaming, Retry, RetryMode
+from ...providers.base import Binding, Delivery, Provider
+from ...targets import Source
+from ..receiving.decoding import Decoder
+
+logger = logging.getLogger("aspyx.event")
+_DEFAULT_PREFETCH = 100
+#: Lane of the events whose key cannot be had: one after the other, so that no order is lost.
+_NO_KEY = object()
+
+
+def bindings_of(
+    descriptor: EventListenerDescriptor, provider: Provider, default: Retry | None = None
+) -> tuple[Binding, ...]:
+    """Return the queues that a listener consumes, one for each of its sources; *default* is its manager's policy.
+
+    Raises:
+        UnsupportedError: the provider cannot give one.
+        DeclarationError: see `queue_name`.
+    """
+    retry = descriptor.options.retry or default or Retry()
+    return tuple(_binding(descriptor, source, provider, retry) for source in descriptor.sources)
+
+
+def queue_name(descriptor: EventListenerDescriptor, source: Source, provider: Provider) -> str | None:
+    """Return the queue for one source, None for one that belongs to this process alone and vanishes with it.
+
+    Raises:
+        DeclarationError: a resumable listener per process, and the provider has no server name.
+    """
+    if descriptor.per_process and not descriptor.options.resumable:
+        return None
+    name = descriptor.group or descriptor.name
+    # The first source keeps the plain name: queue names are unique per broker.
+    if descriptor.qualified or provider.queue_naming is QueueNaming.QUALIFIED or source != descriptor.sources[0]:
+        name = f"{literal(source.address)}.{name}"
+    if descriptor.per_process:
+        if not provider.server_name:
+            raise DeclarationError(
+                f"listener {descriptor.name!r} is per_process and resumable: its queue is named after the server, give "
+                f"the {provider.name} provider a server_name"
+            )
+        name += f"-{provider.server_name}"
+    return name
+
+
+def _binding(descriptor: EventListenerDescriptor, source: Source, provider: Provider, retry: Retry) -> Binding:
+    options, capabilities = descriptor.options, provider.capabilities
+    queue = queue_name(descriptor, source, provider)
+    delayed = retry.mode is RetryMode.DELAYED
+    if delayed and queue is None:
+        raise DeclarationError(
+            f"listener {descriptor.name!r} is per_process: its queue has no name to which an event could go back later; "
+            "use Retry(mode='in-order'), or resumable=True"
+        )
+    durable = queue is not None and (source.durable or options.resumable)
+    for needed, offered, what in (
+        (delayed, capabilities.delay, "delivery at a later time (retry mode delayed)"),
+        (durable, capabilities.durable, "a queue that outlives its listener (durable or resumable)"),
+        (queue is None, capabilities.per_process, "a queue per process (per_process)"),
+        (queue is not None, capabilities.competing, "a queue shared by several processes"),
+        (is_pattern(source.address), capabilities.patterns, f"the pattern {source.address!r} of event names"),
+    ):
+        if needed and not offered:
+            raise UnsupportedError(
+                f"listener {descriptor.name!r} needs {what}, which the {provider.name} provider does not offer"
+            )
+    # On a shared queue the broker's filter would stay for ever, and what does not fit with it.
+    conditions = options.selector or () if queue is None else ()
+    return Binding(
+        address=source.address,
+        queue=queue,
+        durable=durable,
+        prefetch=options.prefetch or max(_DEFAULT_PREFETCH, 2 * options.concurrency),
+        crashes=retry.crashes,
+        label=descriptor.name,
+        selector=tuple((one.name, _values(one.expected)) for one in conditions),
+    )
+
+
+def _values(expected: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (expected,) if isinstance(expected, str) else expected
+
+
+def lane_key(descriptor: EventListenerDescriptor, decoder: Decoder) -> Callable[[Delivery], Hashable | None]:
+    """Return what gives a delivery its lane: `order_by`, else the partition key it travelled with."""
+    order_by = descriptor.options.order_by
+    if order_by is None:
+        return lambda delivery: delivery.received.headers.get(CE_KEY)
+    value_of = attrgetter(order_by) if isinstance(order_by, str) else order_by
+
+    def key_of(delivery: Delivery) -> Hashable | None:
+        envelope = delivery.received
+        try:
+            event = envelope.event if envelope.event is not None else decoder.decode(envelope)
+        except CodecError:
+            return None  # the delivery fails on its ordinary path, where the reason is reported
+        try:
+            value = value_of(event)
+        except Exception:  # whatever the user's function raises must not reach the provider
+            logger.exception(
+                "listener %r: order_by failed: the event waits for others like it",
+                descriptor.name,
+                extra=log_fields(envelope, descriptor.name),
+            )
+            return _NO_KEY
+        return value if _hashable(value) else repr(value)
+
+    return key_of
+
+
+def _hashable(value: Any) -> bool:
+    try:
+        hash(value)
+    except TypeError:  # also what is in a tuple counts
+        return False
+    return True

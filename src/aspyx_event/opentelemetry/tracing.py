@@ -1,0 +1,182 @@
+"""Spans of events, by the semantic conventions for messaging, and the trace context that travels with them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextvars import ContextVar, Token
+from functools import partial
+
+from opentelemetry import context as otel_context
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.trace import Link, Span, SpanContext, SpanKind, Status, StatusCode, Tracer
+
+from ..context import EventContext
+from ..engine.failure.republish import REPLAY_OF as REPLAY_HEADER
+from ..envelope import Envelope
+from ..events import EventDescriptor
+from ..listeners import EventListenerDescriptor
+from ..observer import Finish, Observer, Settlement
+from ..providers.base import Outgoing
+from . import semantics
+from .propagation import Propagation, span_context
+from .semantics import Attributes
+
+#: The attempt at the delivery that this worker has in hand.
+_attempt: ContextVar[SpanContext | None] = ContextVar("aspyx_event_attempt_span", default=None)
+
+
+class Tracing(Observer):
+    """Makes the spans of one manager.
+
+    Args:
+        tracer: Makes them.
+        propagation: Carries their context.
+        spans: Operations that get a span. The context travels on also where an operation gets none.
+        parent: The spans of the receiving side are children of the creation of their message, in one trace with it.
+            Without, an attempt begins a trace of its own. Both ways it links to the creation.
+        common: Attributes of all spans.
+    """
+
+    def __init__(
+        self, tracer: Tracer, propagation: Propagation, spans: frozenset[str], *, parent: bool, common: Attributes
+    ) -> None:
+        self._tracer, self._propagation = tracer, propagation
+        self._spans, self._parent, self._common = spans, parent, common
+
+    def created(self, envelope: Envelope, event: EventDescriptor) -> None:
+        if span_context(self._propagation.read(envelope.headers)) is not None:
+            return  # the sender gave a creation context of its own, which is to stay
+        if "create" not in self._spans:
+            return
+        span = self._start("create", SpanKind.PRODUCER, event.name, envelope, None)
+        self._propagation.write(envelope.headers, trace.set_span_in_context(span))
+        span.end()
+
+    def sending(self, message: Outgoing, event: EventDescriptor) -> Finish | None:
+        headers = message.envelope.headers
+        created = self._propagation.read(headers)
+        creation = span_context(created)
+        if "send" not in self._spans:
+            if creation is None:
+                self._propagation.write(headers, otel_context.get_current())
+            return None
+        if creation is not None:
+            span = self._start("send", SpanKind.CLIENT, event.name, message.envelope, created, [Link(creation)])
+        else:
+            span = self._start("send", SpanKind.PRODUCER, event.name, message.envelope, None)
+            self._propagation.write(headers, trace.set_span_in_context(span))
+        return partial(_end, span)
+
+    def received(self, envelope: Envelope, listener: EventListenerDescriptor, arrived: int) -> None:
+        _attempt.set(None)
+        if "receive" not in self._spans:
+            return
+        # Made now, when the message is handed to the application, as the conventions ask; its length is the wait.
+        context, links = self._origin(envelope)
+        span = self._start("receive", SpanKind.CLIENT, listener, envelope, context, links, start_time=arrived)
+        span.end(max(time.time_ns(), arrived))
+
+    def handling(self, context: EventContext) -> Finish | None:
+        origin, links = self._origin(context.envelope)
+        if "process" not in self._spans:
+            return partial(_detach, otel_context.attach(origin))
+        before = _attempt.get()
+        if before is not None:
+            links = [*links, Link(before)]
+        span = self._start("process", SpanKind.CONSUMER, context.listener, context.envelope, origin, links)
+        if span.is_recording():
+            span.set_attribute(semantics.ATTEMPT, context.attempt)
+            if context.redelivered:
+                span.set_attribute(semantics.REDELIVERED, True)
+            replay_of = context.headers.get(REPLAY_HEADER)
+            if replay_of:
+                span.set_attribute(semantics.REPLAY_OF, replay_of)
+        _attempt.set(span.get_span_context())
+        token = otel_context.attach(trace.set_span_in_context(span, origin))
+        return partial(_end_attempt, span, token, context)
+
+    def settling(self, envelope: Envelope, listener: EventListenerDescriptor, settlement: Settlement) -> Finish | None:
+        if "settle" not in self._spans:
+            return None
+        context, links = self._origin(envelope)
+        attempt = _attempt.get()
+        if attempt is not None:
+            context = trace.set_span_in_context(trace.NonRecordingSpan(attempt), context)
+        span = self._start("settle", SpanKind.CLIENT, listener, envelope, context, links)
+        span.set_attribute(semantics.SETTLEMENT, settlement.value)
+        return partial(_end, span)
+
+    def not_stored(self, envelope: Envelope, listener: EventListenerDescriptor, error: Exception) -> None:  # noqa: ARG002
+        # The span of the settlement is still open; its end tells whether it succeeded at last.
+        return
+
+    def replaying(self, envelope: Envelope, listener: EventListenerDescriptor, letter_id: str) -> Finish | None:
+        if "send" not in self._spans:
+            return None
+        creation = span_context(self._propagation.read(envelope.headers))
+        links = [] if creation is None else [Link(creation)]
+        # In the trace of whoever replays, linked to that of the event, which the event keeps.
+        span = self._start("replay", SpanKind.CLIENT, listener, envelope, None, links, kind_of_operation="send")
+        span.set_attribute(semantics.REPLAY_OF, letter_id)
+        return partial(_end, span)
+
+    def _origin(self, envelope: Envelope) -> tuple[Context, list[Link]]:
+        """Return the context in which a received message is worked on, and the link to its creation."""
+        context = self._propagation.read(envelope.headers)
+        creation = span_context(context)
+        if creation is None:
+            return context, []
+        if not self._parent:
+            context = trace.set_span_in_context(trace.INVALID_SPAN, context)
+        return context, [Link(creation)]
+
+    def _start(
+        self,
+        name: str,
+        kind: SpanKind,
+        where: EventListenerDescriptor | str,
+        envelope: Envelope,
+        context: Context | None,
+        links: Sequence[Link] = (),
+        *,
+        kind_of_operation: str | None = None,
+        start_time: int | None = None,
+    ) -> Span:
+        if isinstance(where, str):
+            destination, place = where, {semantics.DESTINATION: where}
+        else:
+            destination, place = where.event.name, semantics.place_attributes(where, envelope)
+        return self._tracer.start_span(
+            f"{name} {destination}",
+            context,
+            kind,
+            {
+                **self._common,
+                **semantics.operation(name, kind_of_operation),
+                **place,
+                **semantics.message_attributes(envelope),
+            },
+            links,
+            start_time,
+        )
+
+
+def _end(span: Span, error: BaseException | None) -> None:
+    if error is not None and span.is_recording():
+        span.set_attribute(semantics.ERROR_TYPE, semantics.error_type(error))
+        span.record_exception(error)
+        span.set_status(Status(StatusCode.ERROR, str(error)))
+    span.end()
+
+
+def _detach(token: Token[Context], _error: BaseException | None) -> None:
+    otel_context.detach(token)
+
+
+def _end_attempt(span: Span, token: Token[Context], context: EventContext, error: BaseException | None) -> None:
+    otel_context.detach(token)
+    if context.skipped:
+        span.set_attribute(semantics.OUTCOME, "skipped")
+    _end(span, error)

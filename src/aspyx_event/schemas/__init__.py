@@ -1,0 +1,1 @@
+"""JSON Schemas of event classes, by pydantic and jsonschema alone."""

@@ -1,1 +1,0 @@
-"""What the framework remembers beyond a message."""
