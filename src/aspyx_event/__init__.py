@@ -20,8 +20,8 @@ from .exceptions import (
     EncodeError,
     EntryPointError,
     EventException,
+    EventNotInTopicError,
     EventStoreError,
-    ForeignEventError,
     HandlerTimeoutError,
     HeaderError,
     InvalidCloudEventError,
@@ -34,7 +34,7 @@ from .exceptions import (
     NoRouteError,
     NotAcceptedError,
     PermissionDeniedError,
-    ProcessDiedError,
+    PoisonMessageError,
     ProviderError,
     QueueClashError,
     RequirementError,
@@ -102,7 +102,7 @@ if TYPE_CHECKING:
     )
     from .providers.local import LocalBroker, LocalProvider
     from .providers.stomp import StompProvider
-    from .sends import sends
+    from .senders import sends
     from .standard_events import DataOperation, Metric, StateTransition
     from .targets import ANY
     from .topics import Topic
@@ -121,7 +121,7 @@ _LAZY = {
         ".configuration": ("EventConfiguration",),
         ".context": ("EventContext", "correlated", "current_context"),
         ".contracts.check": ("Compatibility", "ContractFinding", "ContractReport", "Contracts", "FindingKind"),
-        ".sends": ("sends",),
+        ".senders": ("sends",),
         ".codecs.upcasters": ("upcaster",),
         ".di": ("EventModule",),
         ".engine.operations.dead_letters": ("Cause", "DeadLetter", "DeadLetters"),
@@ -218,12 +218,12 @@ __all__ = [
     "EventListenerDescriptor",
     "EventManager",
     "EventModule",
+    "EventNotInTopicError",
     "EventQuery",
     "EventStatus",
     "EventStore",
     "EventStoreError",
     "FindingKind",
-    "ForeignEventError",
     "FoundEvents",
     "FreeFormEvent",
     "GenericEvent",
@@ -254,7 +254,7 @@ __all__ = [
     "Operation",
     "Outgoing",
     "PermissionDeniedError",
-    "ProcessDiedError",
+    "PoisonMessageError",
     "Provider",
     "ProviderError",
     "QueueClashError",

@@ -11,7 +11,7 @@
     - UnsupportedError
     - RequirementError            the order asked for cannot be kept
     - UnregisteredTopicError
-    - ForeignEventError
+    - EventNotInTopicError
     - EntryPointError
     - ConfigurationError
   + CodecError                  discard: bytes and event do not fit each other, a retry cannot help
@@ -24,7 +24,7 @@
     - LimitExceededError
   + SnapshotError               look at the folder of contracts, or raise the event's version
   + UnknownDeadLetterError      there is no such dead letter (any more)
-  + ProcessDiedError            find out why the event kills its process
+  + PoisonMessageError            find out why the event kills its process
   + HandlerTimeoutError         make the handler faster, or its time longer
   + WebhookError                try again, or look at the receiver
     - WebhookRefusedError       discard, or fix what is posted
@@ -106,7 +106,7 @@ class UnregisteredTopicError(DeclarationError):
     """A topic is not registered with the manager."""
 
 
-class ForeignEventError(DeclarationError):
+class EventNotInTopicError(DeclarationError):
     """An event was sent on a topic that does not carry its class."""
 
 
@@ -176,7 +176,7 @@ class UnknownDeadLetterError(EventException, LookupError):
     """No dead letter has the id; somebody may have replayed or purged it."""
 
 
-class ProcessDiedError(EventException):
+class PoisonMessageError(EventException):
     """The cause of a dead letter whose event was in hand when processes died, again and again."""
 
 

@@ -18,7 +18,7 @@ from .exceptions import DeclarationError, ListenerError
 from .names import check_name
 from .options import SubscriptionKeywords, SubscriptionOptions, make_options
 from .ordering import Requirement
-from .targets import OneTarget, Source, Target, check_target
+from .targets import OneTarget, Route, Target, check_target
 
 E = TypeVar("E")
 C = TypeVar("C", bound=type)
@@ -48,7 +48,7 @@ class EventListenerDescriptor:
         event: Descriptor of the event; of a pattern or a topic one that carries its name.
         name: Name of the listener.
         options: All keywords of the declaration.
-        sources: What is consumed; the first is that of `event`.
+        routes: What is consumed; the first is that of `event`.
         qualified: The queue name carries the event name, because the plain one belongs to another event of the
             same listener class.
     """
@@ -57,7 +57,7 @@ class EventListenerDescriptor:
     event: EventDescriptor
     name: str
     options: SubscriptionOptions
-    sources: tuple[Source, ...] = ()
+    routes: tuple[Route, ...] = ()
     qualified: bool = False
 
     @property
@@ -66,7 +66,7 @@ class EventListenerDescriptor:
 
     @property
     def per_process(self) -> bool:
-        return self.options.per_process or any(source.descriptor.broadcast for source in self.sources)
+        return self.options.per_process or any(source.descriptor.broadcast for source in self.routes)
 
     @property
     def requires(self) -> tuple[Requirement, ...]:
@@ -84,13 +84,13 @@ class Declaration(NamedTuple):
     options: SubscriptionOptions
     qualified: bool = False
 
-    def describe(self, type_: Any, sources: tuple[Source, ...]) -> EventListenerDescriptor:
+    def describe(self, type_: Any, routes: tuple[Route, ...]) -> EventListenerDescriptor:
         return EventListenerDescriptor(
             type=type_,
-            event=sources[0].descriptor,
+            event=routes[0].descriptor,
             name=self.options.name,
             options=self.options,
-            sources=sources,
+            routes=routes,
             qualified=self.qualified,
         )
 

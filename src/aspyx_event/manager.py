@@ -21,7 +21,7 @@ from .engine.engine import Engine
 from .engine.failure.reporter import ExceptionHandling, FailureReporter
 from .engine.memory_methods import MemoryMethods
 from .engine.reacting_methods import ReactingMethods
-from .engine.runner import Residence
+from .engine.runner import EngineRunner
 from .engine.runtime.operations import Operation, Receipt
 from .engine.sending.sending import check_options
 from .engine.subscribing.subscriptions import Subscription, default_name
@@ -108,7 +108,7 @@ class EventManager(_EarlierNames, ContractMethods, MemoryMethods, ReactingMethod
         if hooks is not None:
             provider.hooks = hooks
         self._reporter = FailureReporter(exception_manager)
-        self._residence = Residence(self._reporter)
+        self._runner = EngineRunner(self._reporter)
         self._engine = Engine(
             provider,
             codec or JsonCodec(),
@@ -119,7 +119,7 @@ class EventManager(_EarlierNames, ContractMethods, MemoryMethods, ReactingMethod
             listeners,
             source or provider.server_name or "aspyx-event",
             stop_timeout,
-            self._residence.control,
+            self._runner.control,
             observers,
             store,
             persist,
@@ -127,7 +127,7 @@ class EventManager(_EarlierNames, ContractMethods, MemoryMethods, ReactingMethod
         )
         if validate_schema is not None:
             self.validate_schema = validate_schema
-        self._residence.furnish(self._engine)
+        self._runner.furnish(self._engine)
 
     @inject_environment()  # type: ignore[untyped-decorator]
     def set_environment(self, environment: Environment) -> None:
@@ -142,7 +142,7 @@ class EventManager(_EarlierNames, ContractMethods, MemoryMethods, ReactingMethod
             DeclarationError: a listener or pipeline is wrong or cannot be built; the message names it.
             ProviderError: no connection, no right, no queue.
         """
-        await self._residence.start()
+        await self._runner.start()
 
     async def connect(self) -> None:
         """Start without attaching the listeners: to send, and to work on dead letters. `start` attaches them later.
@@ -151,7 +151,7 @@ class EventManager(_EarlierNames, ContractMethods, MemoryMethods, ReactingMethod
             DeclarationError: a listener or pipeline is wrong or cannot be built; the message names it.
             ProviderError: no connection.
         """
-        await self._residence.connect()
+        await self._runner.connect()
 
     async def setup(self) -> None:
         """Name of `start` in earlier versions."""
@@ -162,11 +162,11 @@ class EventManager(_EarlierNames, ContractMethods, MemoryMethods, ReactingMethod
 
         To be awaited. In a program without a loop the call returns when it is done; inside of a handler at once.
         """
-        return self._residence.stop_from_anywhere(within_handler=current_context() is not None)
+        return self._runner.stop_from_anywhere(within_handler=current_context() is not None)
 
     @on_destroy()  # type: ignore[untyped-decorator]
     async def _destroyed(self) -> None:
-        await self._residence.stop()
+        await self._runner.stop()
 
     def hurry(self) -> None:
         """Let a `stop` under way wait no longer: running handlers are cancelled, their events given back. On its loop."""
@@ -192,7 +192,7 @@ class EventManager(_EarlierNames, ContractMethods, MemoryMethods, ReactingMethod
 
     @property
     def running(self) -> bool:
-        return self._residence.running
+        return self._runner.running
 
     def send_event(
         self,
@@ -228,11 +228,11 @@ class EventManager(_EarlierNames, ContractMethods, MemoryMethods, ReactingMethod
             EncodeError: it holds values that its class cannot write.
             HeaderError: a header is reserved or is not text.
             UnsupportedError: the provider lacks an option.
-            ForeignEventError: the topic does not carry its class.
+            EventNotInTopicError: the topic does not carry its class.
             StateError: the manager is stopped.
             ProviderError: without a running loop only, else from the receipt: not confirmed.
         """
-        residence, engine = self._residence, self._engine
+        residence, engine = self._runner, self._engine
         running = residence.enter()
         descriptor = engine.events.of(event)
         # Inside a handler nobody may wait for handlers: it could wait for itself.
@@ -289,17 +289,17 @@ class EventManager(_EarlierNames, ContractMethods, MemoryMethods, ReactingMethod
             DeclarationError: a target that is none, impossible options, or a queue that serves another event here.
             ProviderError: without a running loop only, else when it is awaited: not attached.
         """
-        self._residence.check_usable()
+        self._runner.check_usable()
         options = make_options("subscribe", name, group, per_process, keywords)
         check_target(target, "subscribe")
-        sources = self._engine.binder.sources_of(target, options, callback)
+        routes = self._engine.binder.routes_of(target, options, callback)
         if not name:
-            options = replace(options, name=default_name(callback, sources[0], self._engine.subscriptions))
+            options = replace(options, name=default_name(callback, routes[0], self._engine.subscriptions))
         descriptor = EventListenerDescriptor(
-            type=callback, event=sources[0].descriptor, name=options.name, options=options, sources=sources
+            type=callback, event=routes[0].descriptor, name=options.name, options=options, routes=routes
         )
         subscription = self._engine.binder.bind(descriptor, callback)
-        subscription.attaching = self._residence.started(
+        subscription.attaching = self._runner.started(
             lambda: self._engine.attach(subscription), undo=lambda: self._engine.binder.forget(subscription)
         )
         return subscription
@@ -307,7 +307,7 @@ class EventManager(_EarlierNames, ContractMethods, MemoryMethods, ReactingMethod
     def unsubscribe(self, subscription: Subscription | str) -> Operation[bool]:
         """Detach a subscription, given itself or its id. Awaited: False if it was gone already."""
         found = self._engine.subscriptions.get(subscription)
-        return self._residence.control(lambda: self._engine.remove(found))
+        return self._runner.control(lambda: self._engine.remove(found))
 
     def list_subscriptions(self, event_name: str | None = None) -> list[Subscription]:
         """Return the subscriptions to one event, or all, in the order they were made."""

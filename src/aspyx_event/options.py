@@ -48,7 +48,7 @@ class SubscriptionKeywords(TypedDict, total=False):
     subtypes: bool
     requires: Requirements | None
     required_by: Requirements | None
-    delay_per_message: float
+    cooldown: float
     hooks: SubscriptionHooks | None
 
 
@@ -76,7 +76,7 @@ class SubscriptionOptions:
         subtypes: Take the events of the classes that derive from the target, too.
         requires: Handlers that must run before this one, for each event: their names, classes or functions.
         required_by: Handlers that must run after this one.
-        delay_per_message: Seconds of rest after each event, for each of the `concurrency` workers.
+        cooldown: Seconds of rest after each event, for each of the `concurrency` workers.
         hooks: Told of the subscription's fate.
     """
 
@@ -95,7 +95,7 @@ class SubscriptionOptions:
     subtypes: bool = False
     requires: Any = None
     required_by: Any = None
-    delay_per_message: float = 0.0
+    cooldown: float = 0.0
     hooks: SubscriptionHooks | None = None
 
     def __post_init__(self) -> None:
@@ -113,8 +113,8 @@ class SubscriptionOptions:
             raise DeclarationError(f"{who}: ack={self.ack!r} is neither AckPolicy.AFTER nor AckPolicy.BEFORE")
         if self.order_by is not None and not (isinstance(self.order_by, str) or callable(self.order_by)):
             raise DeclarationError(f"{who}: order_by={self.order_by!r} is neither a field name nor a function")
-        if not isinstance(self.delay_per_message, (int, float)) or self.delay_per_message < 0:
-            raise DeclarationError(f"{who}: delay_per_message={self.delay_per_message!r} is no number of seconds >= 0")
+        if not isinstance(self.cooldown, (int, float)) or self.cooldown < 0:
+            raise DeclarationError(f"{who}: cooldown={self.cooldown!r} is no number of seconds >= 0")
         if self.hooks is not None and not isinstance(self.hooks, SubscriptionHooks):
             raise DeclarationError(f"{who}: hooks={self.hooks!r}; write hooks=SubscriptionHooks(...)")
         if self.name:

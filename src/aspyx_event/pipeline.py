@@ -23,7 +23,7 @@ from .listeners import EventListenerDescriptor, register_injectable
 C = TypeVar("C", bound=type)
 
 
-class Link(Protocol):
+class Next(Protocol):
     """One place of a chain. Returns None when it is done, or an awaitable."""
 
     def send(self, envelope: Envelope, event_descriptor: EventDescriptor, /) -> Awaitable[Any] | None: ...
@@ -40,7 +40,7 @@ class EnvelopePipeline(ABC):
     """
 
     #: The rest of the chain, set by the manager.
-    next: Link
+    next: Next
 
     @abstractmethod
     def send(self, envelope: Envelope, event_descriptor: EventDescriptor) -> Any:
@@ -202,7 +202,7 @@ class InterceptorLink:
 
     __slots__ = ("handle", "send")
 
-    def __init__(self, interceptor: EnvelopePipeline, following: Link) -> None:
+    def __init__(self, interceptor: EnvelopePipeline, following: Next) -> None:
         interceptor.next = following
         self.send, self.handle = _runs(interceptor.send), _runs(interceptor.handle)
 
@@ -261,7 +261,7 @@ class Chain:
     def __init__(self, publish: Callable[..., Any], invoke: Callable[..., Any]) -> None:
         self._end = _End(publish, invoke)
         self._interceptors: list[EnvelopePipeline] = []
-        self._first: Link = self._end
+        self._first: Next = self._end
         #: There are no interceptors.
         self.plain = True
 

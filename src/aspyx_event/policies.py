@@ -101,7 +101,7 @@ class Retry:
         timeout: Seconds that one attempt may take; None does not limit it. An async handler is cancelled, a sync one
             is left behind in its thread; the attempt has failed with `HandlerTimeoutError`.
         mode: Hold the events behind, or let them pass. The words "in-order" and "delayed" will do.
-        crashes: Deaths of the process with the event in hand, after which it becomes a dead letter. Counted for
+        max_crashes: Deaths of the process with the event in hand, after which it becomes a dead letter. Counted for
             durable queues of providers with a server name, from the second death on.
         dead_letter: False drops an event whose attempts are exhausted (logged) instead of keeping it as a
             dead letter.
@@ -116,7 +116,7 @@ class Retry:
     never: tuple[type[BaseException], ...] = ()
     timeout: float | None = None
     mode: RetryMode | str = RetryMode.IN_ORDER
-    crashes: int = 3
+    max_crashes: int = 3
     dead_letter: bool = True
 
     def __post_init__(self) -> None:
@@ -124,8 +124,8 @@ class Retry:
             raise DeclarationError(f"Retry(attempts={self.attempts!r}): at least one attempt is needed, a whole number")
         if self.delay < 0 or self.max_delay < 0 or not 0 <= self.jitter <= 1:
             raise DeclarationError("Retry: delay and max_delay are seconds >= 0, jitter is a share from 0 to 1")
-        if self.crashes < 1:
-            raise DeclarationError(f"Retry(crashes={self.crashes}): at least one")
+        if self.max_crashes < 1:
+            raise DeclarationError(f"Retry(max_crashes={self.max_crashes}): at least one")
         if self.timeout is not None and self.timeout <= 0:
             raise DeclarationError(f"Retry(timeout={self.timeout}): seconds > 0, or None for no limit")
         object.__setattr__(self, "mode", _word(RetryMode, self.mode, "mode"))

@@ -20,7 +20,7 @@ OneTarget = type | str | Topic
 Target = OneTarget | tuple[OneTarget, ...] | list[OneTarget]
 
 
-class Source(NamedTuple):
+class Route(NamedTuple):
     """One address that a subscription consumes, and which events may come from it.
 
     Attributes:
@@ -64,47 +64,47 @@ def check_target(target: object, where: str) -> None:
         raise DeclarationError(f"{where}(()): give at least one target")
 
 
-def sources_of(
+def routes_of(
     target: Target,
     registry: EventRegistry,
     *,
     subtypes: bool,
     free_form: type | None,
     find_topic: Callable[[Topic | str], Topic],
-) -> tuple[Source, ...]:
+) -> tuple[Route, ...]:
     """Return what *target* means to a manager; the first one names the queue.
 
     Args:
         target: As it was declared.
         registry: The event classes of the manager; those of the target are registered.
         subtypes: Take the event classes that derive from a class, too: those that are declared by now.
-        free_form: See `Source`.
+        free_form: See `Route`.
         find_topic: Registers a topic, or refuses it.
 
     Raises:
         UnregisteredEventTypeError: a class is no event, and has no subclass that is one.
         DeclarationError: a topic is refused.
     """
-    found: dict[str, Source] = {}
+    found: dict[str, Route] = {}
     for one in targets_in(target):
-        for source in _sources(one, registry, subtypes, free_form, find_topic):
+        for source in _routes(one, registry, subtypes, free_form, find_topic):
             found.setdefault(source.address, source)
     return tuple(found.values())
 
 
-def _sources(
+def _routes(
     target: Any,
     registry: EventRegistry,
     subtypes: bool,
     free_form: type | None,
     find_topic: Callable[[Topic | str], Topic],
-) -> Iterator[Source]:
+) -> Iterator[Route]:
     if isinstance(target, Topic):
         topic = find_topic(target)
         for event in topic.events:
             registry.add(event)
         descriptor = EventDescriptor(Topic, topic.name, durable=topic.keeps)
-        yield Source(descriptor, topic.name, topic.keeps, topic.descriptors, topic=topic)
+        yield Route(descriptor, topic.name, topic.keeps, topic.descriptors, topic=topic)
     elif isinstance(target, type):
         classes = [target, *_subclasses(target)] if subtypes else [target]
         declared = [one for one in classes if is_event(one)] if subtypes else classes
@@ -114,13 +114,13 @@ def _sources(
             )
         for one in declared:
             descriptor = registry.add(one)
-            yield Source(descriptor, descriptor.name, descriptor.durable, (descriptor,))
+            yield Route(descriptor, descriptor.name, descriptor.durable, (descriptor,))
     else:
         if not is_pattern(target):
             registry.check_free(target)
         known = registry.find(target)
         descriptor = known or EventDescriptor(free_form or GenericEvent, target)
-        yield Source(descriptor, target, descriptor.durable, free_form=free_form)
+        yield Route(descriptor, target, descriptor.durable, free_form=free_form)
 
 
 def targets_in(target: Any) -> Iterator[Any]:

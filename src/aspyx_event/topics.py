@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from .canonical import canonical_json, content_hash
 from .events import EventDescriptor
-from .exceptions import DeclarationError, ForeignEventError, UnregisteredTopicError
+from .exceptions import DeclarationError, EventNotInTopicError, UnregisteredTopicError
 from .names import check_name
 
 
@@ -85,16 +85,16 @@ class Topic:
         """Refuse an event class that is not of this topic.
 
         Raises:
-            ForeignEventError: it is not.
+            EventNotInTopicError: it is not.
         """
         if event_class not in self.events:
             carried = ", ".join(one.name for one in self.descriptors)
-            raise ForeignEventError(
+            raise EventNotInTopicError(
                 f"topic {self.name!r} carries {carried}, not {event_class.__qualname__}; nothing was sent"
             )
 
 
-class TopicBag:
+class TopicRegistry:
     """The topics of a manager, in the order they came. Names are unique in it.
 
     Attributes:

@@ -77,7 +77,7 @@ LOADED_WHEN_USED = {
     "aspyx_event.providers.stomp",
     "aspyx_event.standard_events",
     "aspyx_event.database.memory",
-    "aspyx_event.database",
+    "aspyx_event.database.database",
     "aspyx_event.testing",
 }
 

@@ -278,7 +278,7 @@ def test_sends_refuses_what_is_no_event():
 
 
 def test_stacked_sends_add_up_and_are_not_inherited():
-    from aspyx_event.sends import sent_by
+    from aspyx_event.senders import sent_by
 
     base = sends(Plain)(sends(Odd, Plain)(type("Base", (), {})))
     assert sent_by(base) == (Odd, Plain)

@@ -172,7 +172,7 @@ def test_bq_30_a_bag_of_event_types_takes_classes_and_refuses_what_is_none():
     manager = EventManager(LocalProvider())
     seen: list[Any] = []
     subscription = manager.subscribe((Left, Greeted), seen.append, name="both")
-    assert [source.descriptor.type for source in subscription.descriptor.sources] == [Left, Greeted]
+    assert [route.descriptor.type for route in subscription.descriptor.routes] == [Left, Greeted]
     for wrong in ((), (Left, 5), (Left, int)):
         with pytest.raises(DeclarationError):
             manager.subscribe(wrong, seen.append, name="wrong")

@@ -275,7 +275,7 @@ async def test_an_async_handler_past_its_time_is_cancelled_and_its_slot_comes_ba
             await manager.send_event(Order(number))
         await eventually(lambda: handled == [2])
         [letter] = await manager.dead_letters.list()
-        assert subscription.stats.left_behind == 0
+        assert subscription.stats.abandoned == 0
     assert cancelled.is_set()
     assert letter.cause.type == f"aspyx_event.exceptions.{HandlerTimeoutError.__name__}"
 
@@ -293,11 +293,11 @@ async def test_a_sync_handler_past_its_time_is_left_behind_and_counted(caplog):
         for number in (1, 2):
             await manager.send_event(Order(number))
         await eventually(lambda: handled == [2])
-        assert subscription.stats.left_behind == 1
+        assert subscription.stats.abandoned == 1
         [health] = (await manager.health()).subscriptions
-        assert health.left_behind == 1
+        assert health.abandoned == 1
         go_on.set()
-        await eventually(lambda: subscription.stats.left_behind == 0)
+        await eventually(lambda: subscription.stats.abandoned == 0)
     assert any("left behind" in record.getMessage() for record in caplog.records)
 
 

@@ -22,8 +22,8 @@ from aspyx_event.engine.subscribing.queues import queue_name
 from aspyx_event.free_form import GenericEvent
 from aspyx_event.listeners import event_handler, handler_declarations
 from aspyx_event.registry import EventRegistry
-from aspyx_event.targets import sources_of
-from aspyx_event.topics import TopicBag
+from aspyx_event.targets import routes_of
+from aspyx_event.topics import TopicRegistry
 
 
 def _signature(cls):
@@ -111,9 +111,11 @@ def _queue(**keywords):
         """Never called."""
 
     [declaration] = handler_declarations(handler)
-    sources = sources_of(Hello, EventRegistry(), subtypes=False, free_form=GenericEvent, find_topic=TopicBag().register)
-    descriptor = declaration.describe(handler, sources)
-    return queue_name(descriptor, sources[0], LocalProvider(server_name="srv-1", queue_naming=naming))
+    routes = routes_of(
+        Hello, EventRegistry(), subtypes=False, free_form=GenericEvent, find_topic=TopicRegistry().register
+    )
+    descriptor = declaration.describe(handler, routes)
+    return queue_name(descriptor, routes[0], LocalProvider(server_name="srv-1", queue_naming=naming))
 
 
 def test_ax_61_a_queue_is_named_after_the_listener_and_with_per_process_after_the_server_too():

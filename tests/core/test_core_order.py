@@ -152,7 +152,7 @@ def test_ep_11_a_handler_without_a_want_takes_everything():
         (lambda: event_handler(()), "give at least one target|the target is"),
         (lambda: event_handler("shop*"), "'\\*' and '#' stand for whole words"),
         (lambda: event_handler("shop..*", 5), "5"),
-        (lambda: event_handler(Placed, delay_per_message=-1), "delay_per_message=-1"),
+        (lambda: event_handler(Placed, cooldown=-1), "cooldown=-1"),
         (lambda: header("", "x"), "name of a header"),
         (lambda: header("x", 5), "expected is a str"),
     ],

@@ -96,7 +96,7 @@ def _calling(seen: Recorder):
 async def test_vr_11_a_subscription_rests_after_each_message_by_the_clock():
     clock, seen = ManualClock(), Recorder()
     async with EventManager(LocalProvider(broker=LocalBroker(clock))) as manager:
-        await manager.subscribe(Tick, seen, name="l", delay_per_message=30)
+        await manager.subscribe(Tick, seen, name="l", cooldown=30)
         await manager.send_event(Tick(1))
         await manager.send_event(Tick(2))
         await eventually(lambda: seen.handled)

@@ -168,10 +168,10 @@ async def test_what_a_sync_handler_gave_back_to_be_awaited_is_left_behind_past_i
         subscription = await manager.subscribe(Order, lambda order: stubborn(), name="back", retry=Retry(timeout=0.05))
         await manager.send_event(Order(1))
         try:
-            await eventually(lambda: subscription.stats.left_behind == 1)
+            await eventually(lambda: subscription.stats.abandoned == 1)
         finally:
             go_on.set()
-        await eventually(lambda: subscription.stats.left_behind == 0)
+        await eventually(lambda: subscription.stats.abandoned == 0)
 
 
 async def test_a_stop_waits_its_time_and_the_event_of_a_handler_that_goes_on_comes_again():

@@ -11,7 +11,7 @@ from support_reactions import Born, Grown
 from aspyx_event import (
     DeclarationError,
     EventManager,
-    ForeignEventError,
+    EventNotInTopicError,
     LocalProvider,
     Topic,
     UnregisteredEventTypeError,
@@ -74,7 +74,7 @@ async def test_bq_74_bq_75_a_topic_and_the_classes_own_listeners_are_apart():
         await eventually(lambda: on_topic.handled and on_class.handled)
         await settle()
         assert (on_topic.events, on_class.events) == ([Born("on the topic")], [Born("to the class")])
-        with pytest.raises(ForeignEventError, match=r"carries reactions\.born, not Grown; nothing was sent"):
+        with pytest.raises(EventNotInTopicError, match=r"carries reactions\.born, not Grown; nothing was sent"):
             manager.send_event(Grown(1), topic=topic)
         with pytest.raises(UnregisteredTopicError, match="topic 'unknown' is not registered"):
             manager.send_event(Born("x"), topic="unknown")

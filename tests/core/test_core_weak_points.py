@@ -17,7 +17,7 @@ from aspyx_event import (
     EntryPointError,
     EventConfiguration,
     EventManager,
-    ForeignEventError,
+    EventNotInTopicError,
     GenericEvent,
     InvalidEventSchemaError,
     InvalidSchemaError,
@@ -59,7 +59,7 @@ async def test_baroque_topics_validate_and_keep_the_same_rules_for_failures():
 async def test_baroque_what_is_refused_is_not_counted_and_a_foreign_event_is_not_published_to_no_one():
     async with EventManager(LocalProvider()) as manager:
         topic = manager.topics.new("weak.topic", [Checked])
-        with pytest.raises(ForeignEventError):
+        with pytest.raises(EventNotInTopicError):
             manager.send_event(One(1), topic=topic)
         with pytest.raises(InvalidEventSchemaError):
             manager.send_event(Checked(""))

@@ -18,7 +18,7 @@ RECOVERY = 15.0
 #: Seconds that are the broker's, where it says that it was slow to close a connection.
 SLOW_CLOSE = 10.0
 #: Why our handlers fail.
-CAUSES = ("InjectedError", "MemoryError", "HandlerTimeoutError", "ProcessDiedError", "EventException")
+CAUSES = ("InjectedError", "MemoryError", "HandlerTimeoutError", "PoisonMessageError", "EventException")
 
 
 @dataclass
@@ -189,7 +189,7 @@ class Account:
             assert headers["aspyx-original-queue"] == self.queue(letter.listener)
             cause, listening = headers["aspyx-cause-type"].rpartition(".")[2], self.listening[letter.listener]
             assert cause in CAUSES, f"I7: {cause}"
-            attempts = listening.crashes if cause == "ProcessDiedError" else listening.attempts
+            attempts = listening.max_crashes if cause == "PoisonMessageError" else listening.attempts
             assert headers["aspyx-attempts"] == str(attempts)
             marks = self.ledger.listeners[letter.listener].marks[letter.event_id]
             assert marks == {mark(letter.event_id, headers)}, f"I12: {marks} has become {headers}"

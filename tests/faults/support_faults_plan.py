@@ -67,7 +67,7 @@ class Listening:
         stubborn: Share whose handler goes on when it is cancelled at its time limit.
         memory: Share for which there is not enough memory.
         ends: Every so many events one ends the process by SIGKILL, or tries to by SystemExit, in turn; 0 is never.
-        crashes: So many times, and then the event is a dead letter.
+        max_crashes: So many times, and then the event is a dead letter.
         timeout: Seconds of one attempt; None does not limit it.
         blocks: So many handlings, and the last of them holds the event loop for `block_for` seconds; 0 is never.
     """
@@ -86,7 +86,7 @@ class Listening:
     stubborn: float = 0.0
     memory: float = 0.0
     ends: int = 0
-    crashes: int = 3
+    max_crashes: int = 3
     timeout: float | None = None
     blocks: int = 0
     block_for: float = 0.0

@@ -132,7 +132,7 @@ async def run(plan: Plan) -> None:
             delay=one.delay,
             mode=RetryMode.DELAYED if one.delayed else RetryMode.IN_ORDER,
             timeout=one.timeout,
-            crashes=one.crashes,
+            max_crashes=one.max_crashes,
         )
         await manager.subscribe(
             tick_event(plan.event) if one is plan.listening[0] else plan.event,

@@ -68,7 +68,7 @@ async def test_nothing_confirmed_is_lost_when_connections_fall_silent(rig, size)
 @pytest.mark.fault("F5 slow network")
 async def test_nothing_is_lost_or_sent_twice_over_a_slow_network(rig, size):
     proxies = [await rig.proxy(), await rig.proxy()]
-    # Each of the first deliveries after a start, as many as the prefetch, waits for a round trip: see `CrashLedger`.
+    # Each of the first deliveries after a start, as many as the prefetch, waits for a round trip: see `InFlightJournal`.
     await rig.consume(Listening(name="one", prefetch=20), proxy=proxies[0])
     await rig.produce(proxy=proxies[1], padding=200, rate=50)
     await rig.flow(10)

@@ -29,14 +29,14 @@ class Peaceful:
 
 async def test_limits_that_fight_are_warned_of_once_with_both_values_and_the_cure(strict_broker, make, until, caplog):
     caplog.set_level(logging.INFO, LOGGER)
-    async with EventManager(make(strict_broker), retry=Retry(crashes=4)) as manager:
+    async with EventManager(make(strict_broker), retry=Retry(max_crashes=4)) as manager:
         for name in ("first", "second"):
             await manager.subscribe(Fought, print, name=f"limits-{name}")
         await manager.subscribe(Peaceful, print, name="limits-peaceful")
         await until(lambda: len(caplog.records) >= 2)
     attempts, delay = [record.getMessage() for record in caplog.records]
     assert all(record.levelno == logging.WARNING for record in caplog.records)
-    for part in ("'fight.order'", "3 deliveries", "max-delivery-attempts", "'DLQ'", "Retry(crashes=4)", "set max-"):
+    for part in ("'fight.order'", "3 deliveries", "max-delivery-attempts", "'DLQ'", "Retry(max_crashes=4)", "set max-"):
         assert part in attempts
     for part in ("'fight.order'", "500 ms", "redelivery-delay", "0 ms", "set redelivery-delay to 0"):
         assert part in delay

@@ -85,7 +85,7 @@ async def test_gauges_tell_what_is_under_way(told, order):
         await eventually(lambda: len(gate.left) == 5)
         await eventually(lambda: told.total("aspyx_event.in_flight") == 0)
         assert told.total("aspyx_event.waiting") == 0
-        assert told.total("aspyx_event.left_behind") == 0
+        assert told.total("aspyx_event.abandoned") == 0
 
 
 async def test_two_managers_of_a_process_are_both_told(told, order, unique):

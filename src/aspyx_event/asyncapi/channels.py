@@ -9,7 +9,7 @@ from enum import Enum
 from ..events import EventDescriptor, is_event
 from ..listeners import EventListenerDescriptor
 from ..names import is_pattern
-from ..targets import Source
+from ..targets import Route
 from ..topics import Topic
 
 
@@ -56,20 +56,20 @@ def channels_of(
 
     Args:
         events: Of all classes that are known.
-        listeners: Their sources are channels too.
+        listeners: Their routes are channels too.
         topics: Also those that nobody listens to.
     """
     known = {one.name: one for one in events}
     found = {one.name: _of_event(one) for one in known.values()}
     found.update({one.name: _of_topic(one) for one in topics})
     for listener in listeners:
-        for source in listener.sources:
+        for source in listener.routes:
             if source.address not in found:
                 found[source.address] = _of_source(source, known.values())
     return dict(sorted(found.items()))
 
 
-def events_of(source: Source, known: Iterable[EventDescriptor]) -> Iterator[EventDescriptor]:
+def events_of(source: Route, known: Iterable[EventDescriptor]) -> Iterator[EventDescriptor]:
     """Yield the event classes among *known* that come from a source."""
     if source.topic is not None:
         yield from source.topic.descriptors
@@ -104,7 +104,7 @@ def _of_topic(topic: Topic) -> Channel:
     )
 
 
-def _of_source(source: Source, known: Iterable[EventDescriptor]) -> Channel:
+def _of_source(source: Route, known: Iterable[EventDescriptor]) -> Channel:
     if source.topic is not None:
         return _of_topic(source.topic)
     if is_event(source.descriptor.type):

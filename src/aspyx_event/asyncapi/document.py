@@ -75,7 +75,7 @@ def document_of(application: Application) -> Document:
     """
     events = {one.name: one for one in (*application.events, *application.senders)}
     for listener in application.listeners:
-        for source in listener.sources:
+        for source in listener.routes:
             if source.topic is None:
                 events.update({one.name: one for one in source.events if is_event(one.type)})
     channels = channels_of(events.values(), application.listeners, application.topics)
@@ -151,7 +151,7 @@ def _operations(
     application: Application, channels: Mapping[str, Channel], keys: Mapping[str, str], bindings: Document
 ) -> Document:
     operations: Document = {}
-    heard = {source.address for listener in application.listeners for source in listener.sources}
+    heard = {source.address for listener in application.listeners for source in listener.routes}
     sent = {event.name: list(names) for event, names in application.senders.items()}
     # A topic that nobody listens to here is there to be sent on.
     sent.update({one.name: [] for one in application.topics if one.name not in heard})
@@ -168,7 +168,7 @@ def _operations(
         )
     queues = [*application.queues, *[""] * (len(application.listeners) - len(application.queues))]
     for listener, queue in zip(application.listeners, queues, strict=True):
-        for source in listener.sources:
+        for source in listener.routes:
             name = number = f"receive.{source.address}.{listener.name}"
             while number in operations:
                 number = f"{name}-{int(number[len(name) + 1 :] or 1) + 1}"

@@ -80,4 +80,4 @@ class Selection:
 
 def _letters_of(subscription: Subscription) -> list[tuple[str, str]]:
     """Return what the letters of a subscription state as their address and subscription."""
-    return [(source.address, subscription.letter_name) for source in subscription.descriptor.sources]
+    return [(route.address, subscription.letter_name) for route in subscription.descriptor.routes]

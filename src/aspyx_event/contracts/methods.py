@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..engine.engine import Engine
 from ..events import EventDescriptor
 from ..providers.base import Provider
-from ..sends import sent_by
+from ..senders import sent_by
 
 if TYPE_CHECKING:
     from .check import Contracts
@@ -63,7 +63,7 @@ class ContractMethods:
         _senders(engine, set(), ())
         known = list(engine.events)
         pairs = [
-            (event.name, one.name) for one in listening for source in one.sources for event in events_of(source, known)
+            (event.name, one.name) for one in listening for source in one.routes for event in events_of(source, known)
         ]
         return contracts_of(known, pairs)
 
@@ -89,9 +89,9 @@ class ContractMethods:
 
         engine = self._engine
         listening = engine.listening()
-        sources = [source for one, _ in listening for source in one.sources]
-        heard = {source.address for source in sources}
-        heard.update(one.name for source in sources if source.topic is not None for one in source.topic.descriptors)
+        routes = [source for one, _ in listening for source in one.routes]
+        heard = {source.address for source in routes}
+        heard.update(one.name for source in routes if source.topic is not None for one in source.topic.descriptors)
         owner = engine.environment.type if engine.environment is not None else None
         return document_of(
             Application(

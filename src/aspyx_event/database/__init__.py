@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -10,10 +9,15 @@ if TYPE_CHECKING:
     from .inbox import SqlInboxStore
 
 __all__ = ["SqlEventStore", "SqlInboxStore"]
-_MODULES = {"SqlEventStore": ".event_store", "SqlInboxStore": ".inbox"}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_MODULES[name], __name__), name)
+    if name == "SqlEventStore":
+        from .event_store import SqlEventStore
+
+        return SqlEventStore
+    if name == "SqlInboxStore":
+        from .inbox import SqlInboxStore
+
+        return SqlInboxStore
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

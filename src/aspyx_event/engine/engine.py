@@ -22,21 +22,21 @@ from ..policies import Limits, Retry
 from ..providers.base import Provider
 from ..registry import EventRegistry
 from ..targets import targets_in
-from ..topics import TopicBag
-from .event_reader import Reader
-from .failure.poison import CrashLedger
+from ..topics import TopicRegistry
+from .event_reader import EventReader
+from .failure.poison import InFlightJournal
 from .failure.reporter import FailureReporter
 from .operations.process import Processor
 from .operations.replay import Memory
 from .operations.statistics import ManagerStats
-from .receiving.invocation import Invoke
-from .sending.forwarding import PassOn
-from .sending.sending import EarlySends, EnvelopeFactory, Publish, Sending
-from .subscribing.binder import Binder, Ground
-from .subscribing.discovery import build_pipelines, pipelines_of, reactions_in, reactions_of, senders_of
-from .subscribing.hooks import HookTelling
+from .receiving.invocation import ChainEnd
+from .sending.forwarding import ResultPublisher
+from .sending.sending import EnvelopeFactory, Publish, Sending, SendsBeforeStart
+from .subscribing.binder import Binder, Collaborators
+from .subscribing.discovery import build_pipelines, handlers_in, handlers_of, pipelines_of, senders_of
+from .subscribing.hooks import HookNotifier
 from .subscribing.queues import queue_name
-from .subscribing.subscriptions import Control, Subscription, SubscriptionBag, detach_all
+from .subscribing.subscriptions import Control, Subscription, SubscriptionRegistry, detach_all
 
 if TYPE_CHECKING:
     from .operations.dead_letters import DeadLetterBox
@@ -90,7 +90,7 @@ class Engine:
         self.stop_timeout = stop_timeout
         #: Attach the subscriptions at start; without, the engine sends and works on dead letters.
         self.listens = True
-        self.events, self.subscriptions = EventRegistry(), SubscriptionBag()
+        self.events, self.subscriptions = EventRegistry(), SubscriptionRegistry()
         self._observer = observer_for(observers, provider, self.subscriptions)
         self.factory = EnvelopeFactory(codec, source, passes_objects=provider.passes_objects, clock=provider.clock)
         configuration = configuration or EventConfiguration()
@@ -101,18 +101,18 @@ class Engine:
         self.stats = ManagerStats(self.events, self.subscriptions)
         publish = Publish(provider, limits, self._observer, self.stats.note_sent)
         self.memory = Memory(store, persist, publish, provider, self.subscriptions, self.events, self._observer)
-        self._chain = Chain(self.memory.send, Invoke().handle)
+        self._chain = Chain(self.memory.send, ChainEnd().handle)
         self.sending = Sending(self._chain, self._observer)
-        self.early = EarlySends(self.sending)
-        self._hooks = HookTelling(provider, self.subscriptions)
+        self.early = SendsBeforeStart(self.sending)
+        self._hooks = HookNotifier(provider, self.subscriptions)
         # Only a broker keeps what a dead process had in hand, and only under a name that comes back.
         counts = provider.capabilities.remote and bool(provider.server_name)
-        self._ledger = CrashLedger(provider) if counts else None
-        self.topics = TopicBag()
+        self._ledger = InFlightJournal(provider) if counts else None
+        self.topics = TopicRegistry()
         self.binder = Binder(self._ground(codec, retry, reporter, limits, control))
         self.processor = Processor(self.events, self.subscriptions, self.factory, control)
         self._configure(configuration)
-        self._given_pipelines, self._reactions = list(pipelines), reactions_in(listeners)
+        self._given_pipelines, self._reactions = list(pipelines), handlers_in(listeners)
         self._pipeline_types: list[type] = []
         self._pipelines: list[EnvelopePipeline] = []
         self._environment: Environment | None = None
@@ -122,7 +122,7 @@ class Engine:
     def adopt(self, environment: Environment) -> None:
         """Take the listeners and pipelines of *environment*. Builds nothing, so that what is broken shows at start."""
         self._environment = environment
-        self._reactions += reactions_of(environment)
+        self._reactions += handlers_of(environment)
         self._pipeline_types = pipelines_of(environment)
 
     async def start(self) -> None:
@@ -225,9 +225,9 @@ class Engine:
         found = [(one.descriptor, one.queue) for one in self.subscriptions]
         for reaction in () if self._prepared else self._reactions:
             declaration = reaction.declaration
-            sources = self.binder.sources_of(declaration.target, declaration.options, reaction.type)
-            descriptor = declaration.describe(reaction.type, sources)
-            found.append((descriptor, queue_name(descriptor, sources[0], self._provider) or ""))
+            routes = self.binder.routes_of(declaration.target, declaration.options, reaction.type)
+            descriptor = declaration.describe(reaction.type, routes)
+            found.append((descriptor, queue_name(descriptor, routes[0], self._provider) or ""))
         return found
 
     def senders(self) -> list[Any]:
@@ -280,10 +280,10 @@ class Engine:
 
     def _ground(
         self, codec: Codec, retry: Retry, reporter: FailureReporter, limits: Limits, control: Control
-    ) -> Ground:
-        return Ground(
+    ) -> Collaborators:
+        return Collaborators(
             provider=self._provider,
-            reader=Reader(codec),
+            reader=EventReader(codec),
             registry=self.events,
             topics=self.topics,
             subscriptions=self.subscriptions,
@@ -294,7 +294,7 @@ class Engine:
             ledger=self._ledger,
             observer=self._observer,
             control=control,
-            pass_on=PassOn(self.events, self.factory, self.sending),
+            pass_on=ResultPublisher(self.events, self.factory, self.sending),
             threads=self._threads,
             remove=self.remove,
         )

@@ -11,7 +11,7 @@ from ..events import EventDescriptor
 from ..exceptions import DecodeError
 
 
-class Reader:
+class EventReader:
     """Reads events.
 
     Args:

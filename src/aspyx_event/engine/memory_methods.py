@@ -8,7 +8,7 @@ from ..context import current_context
 from ..database.base import EventStore
 from ..database.records import StoredEvent
 from .engine import Engine
-from .runner import Residence
+from .runner import EngineRunner
 from .runtime.loop import running_loop
 from .runtime.operations import Operation
 from .subscribing.subscriptions import Subscription
@@ -18,7 +18,7 @@ class MemoryMethods:
     """Base of `EventManager`."""
 
     _engine: Engine
-    _residence: Residence
+    _runner: EngineRunner
 
     @property
     def store(self) -> EventStore:
@@ -56,7 +56,7 @@ class MemoryMethods:
         """
         # Inside a handler nobody may wait for handlers: it could wait for itself.
         wait_handled = running_loop() is None and current_context() is None
-        return self._residence.started(lambda: self._engine.memory.replay(events, to, rate, progress, wait_handled))
+        return self._runner.started(lambda: self._engine.memory.replay(events, to, rate, progress, wait_handled))
 
     def send_unpublished(
         self, *, older_than: float = 60.0, rate: float | None = None, progress: Callable[[int], None] | None = None
@@ -77,4 +77,4 @@ class MemoryMethods:
             ProviderError: when awaited: an event was not taken.
         """
         self._engine.memory.store  # noqa: B018  there is one, or it says so
-        return self._residence.started(lambda: self._engine.memory.send_unpublished(older_than, rate, progress))
+        return self._runner.started(lambda: self._engine.memory.send_unpublished(older_than, rate, progress))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..configuration import EventConfiguration
 from ..exceptions import StateError
-from ..topics import TopicBag
+from ..topics import TopicRegistry
 from .operations.statistics import ManagerStats
 from .runtime.loop import running_loop
 from .runtime.operations import Operation
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from .engine import Engine
     from .operations.dead_letters import DeadLetters
     from .operations.health import Health
-    from .runner import Residence
+    from .runner import EngineRunner
 
 
 class ReactingMethods:
     """Part of `EventManager`."""
 
     _engine: Engine
-    _residence: Residence
+    _runner: EngineRunner
 
     def process(self, event: Any) -> Any:
         """Run the matching handlers here and now, in this thread, in the order they ask for; no provider is involved.
@@ -53,7 +53,7 @@ class ReactingMethods:
         return await self._engine.processor.process_async(event)
 
     @property
-    def topics(self) -> TopicBag:
+    def topics(self) -> TopicRegistry:
         """The topics of this manager."""
         return self._engine.topics
 
@@ -74,7 +74,7 @@ class ReactingMethods:
         """The events that subscriptions of this manager could not handle; starts the manager if need be."""
         from .operations.dead_letters import DeadLetters
 
-        return DeadLetters(self._engine.dead_letters, self._residence.started)
+        return DeadLetters(self._engine.dead_letters, self._runner.started)
 
     def health(self, *, timeout: float = 2.0, stalled_after: float | None = None) -> Operation[Health]:
         """Find out, by asking the broker, whether events can be sent and are received. Does not start the manager.
@@ -84,7 +84,7 @@ class ReactingMethods:
             stalled_after: A delivery that waits for a worker longer than this many seconds makes the process not
                 live; None: a slow listener is no reason for a restart.
         """
-        return self._residence.control(lambda: self._engine.health(self._residence.running, timeout, stalled_after))
+        return self._runner.control(lambda: self._engine.health(self._runner.running, timeout, stalled_after))
 
     def load_from(self, group: str, *, strict: bool = True) -> list[Subscription]:
         """Subscribe what installed distributions offer under an entry-point group.
@@ -105,9 +105,9 @@ class ReactingMethods:
         """
         self._engine.prepare()
         loaded = self._engine.binder.load(group, self._engine.environment, strict=strict)
-        if self._residence.running:  # otherwise the start attaches them
+        if self._runner.running:  # otherwise the start attaches them
             for subscription in loaded:
-                subscription.attaching = self._residence.control(partial(self._engine.attach, subscription))
+                subscription.attaching = self._runner.control(partial(self._engine.attach, subscription))
         return loaded
 
     def join(self, timeout: float | None = None) -> bool:
@@ -122,11 +122,11 @@ class ReactingMethods:
         if running_loop() is not None:
             raise StateError("join() would block the event loop; write `await manager.joined()`")
         try:
-            return self._residence.ended.wait(timeout)
+            return self._runner.ended.wait(timeout)
         except KeyboardInterrupt:
-            self._residence.stop_from_anywhere(within_handler=False).close()
+            self._runner.stop_from_anywhere(within_handler=False).close()
             return True
 
     async def joined(self) -> None:
         """Wait until the manager was stopped."""
-        await asyncio.to_thread(self._residence.ended.wait)
+        await asyncio.to_thread(self._runner.ended.wait)

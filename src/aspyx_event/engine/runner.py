@@ -14,15 +14,15 @@ from ..exceptions import StateError
 from .engine import Engine
 from .failure.reporter import FailureReporter
 from .runtime.lifecycle import Lifecycle, State, stop_at_exit
-from .runtime.loop import LoopHost, running_loop
+from .runtime.loop import EventLoopRunner, running_loop
 from .runtime.operations import Completed, Finished, Operation
-from .sending.pending import Underway
+from .sending.pending import PendingSend
 
 logger = logging.getLogger("aspyx.event")
 Work = Callable[[], Coroutine[Any, Any, Any]]
 
 
-class Residence:
+class EngineRunner:
     """Starts and stops an engine, lazily if need be, and brings work to it. Thread-safe.
 
     Args:
@@ -31,7 +31,7 @@ class Residence:
 
     def __init__(self, reporter: FailureReporter) -> None:
         self._reporter = reporter
-        self._host = LoopHost()
+        self._host = EventLoopRunner()
         self._reporting: set[asyncio.Task[None]] = set()
         self._starting: asyncio.Task[None] | None = None
 
@@ -120,7 +120,7 @@ class Residence:
 
     def send(
         self, envelope: Envelope, descriptor: EventDescriptor, running: asyncio.AbstractEventLoop | None
-    ) -> asyncio.Future[None] | Completed[None] | Underway:
+    ) -> asyncio.Future[None] | Completed[None] | PendingSend:
         """Send an envelope, after a start if there was none yet; waits for it where no loop runs.
 
         Args:

@@ -192,7 +192,7 @@ class Gauges:
         for name, unit, description, read in (
             ("in_flight", "{message}", "Messages being handled.", lambda one: one.load[1]),
             ("waiting", "{message}", "Messages received that wait for a worker.", lambda one: one.load[0]),
-            ("left_behind", "{handler}", "Handlers past their time limit.", lambda one: one.stats.left_behind),
+            ("abandoned", "{handler}", "Handlers past their time limit.", lambda one: one.stats.abandoned),
             ("attached", "{subscription}", "Subscriptions whose queue is attached.", lambda one: int(one.attached)),
         ):
             level(f"aspyx_event.{name}", [partial(self._of_subscriptions, read)], unit, description)

@@ -37,7 +37,7 @@ def fights(binding: Binding, settings: dict[str, Any]) -> Iterator[str]:
         yield (
             f"{address}: after {attempts} deliveries of a message (max-delivery-attempts) the broker {fate}, before "
             f"listener {listener!r} makes a dead letter of an event in whose handling processes died {binding.crashes} "
-            f"times (Retry(crashes={binding.crashes})); set max-delivery-attempts to -1 for the address, or to more "
+            f"times (Retry(max_crashes={binding.crashes})); set max-delivery-attempts to -1 for the address, or to more "
             f"than {binding.crashes}"
         )
     elif attempts >= 0 and not dead:

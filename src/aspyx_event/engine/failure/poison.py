@@ -15,7 +15,7 @@ from hashlib import blake2b
 from uuid import uuid4
 
 from ...envelope import FRAMEWORK_PREFIX, Envelope
-from ...exceptions import EventException, ProcessDiedError, ProviderError
+from ...exceptions import EventException, PoisonMessageError, ProviderError
 from ...log_fields import log_fields
 from ...names import FRAMEWORK_ADDRESS_PREFIX
 from ...providers.base import AddressKind, Delivery, Outgoing, Provider
@@ -29,7 +29,7 @@ _DEATHS = FRAMEWORK_PREFIX + "deaths"
 _LIFETIME = 24 * 3600.0
 
 
-class CrashLedger:
+class InFlightJournal:
     """What is in hand on this server, and how often it was in hand when the process died. On the manager's loop.
 
     Args:
@@ -59,7 +59,7 @@ class CrashLedger:
             What crosses it out again; None where nothing could be noted.
 
         Raises:
-            ProcessDiedError: processes died *limit* times with this event in hand. It is crossed out by that.
+            PoisonMessageError: processes died *limit* times with this event in hand. It is crossed out by that.
         """
         if self._opening is None:
             self._opening = asyncio.get_running_loop().create_task(self._open())
@@ -70,7 +70,7 @@ class CrashLedger:
         deaths = self._deaths.pop(identity, 0)
         if deaths >= limit:
             self.cross_out(identity)
-            raise ProcessDiedError(f"the process died {deaths} times while it handled this event")
+            raise PoisonMessageError(f"the process died {deaths} times while it handled this event")
         try:
             await self._provider.publish(self._note(identity, deaths + 1))
         except ProviderError as error:
@@ -125,7 +125,7 @@ class Hold:
 
     __slots__ = ("_identity", "_ledger")
 
-    def __init__(self, ledger: CrashLedger, identity: str) -> None:
+    def __init__(self, ledger: InFlightJournal, identity: str) -> None:
         self._ledger, self._identity = ledger, identity
 
     def release(self) -> None:

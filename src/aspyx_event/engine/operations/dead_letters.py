@@ -30,7 +30,7 @@ from ..failure.republish import (
 )
 from ..runtime.operations import Operation
 from ..sending.observed import watched
-from ..subscribing.subscriptions import Control, Subscription, SubscriptionBag
+from ..subscribing.subscriptions import Control, Subscription, SubscriptionRegistry
 
 logger = logging.getLogger("aspyx.event")
 
@@ -120,7 +120,9 @@ class DeadLetterBox:
         observer: Told of each replay.
     """
 
-    def __init__(self, provider: Provider, subscriptions: SubscriptionBag, observer: Observer | None = None) -> None:
+    def __init__(
+        self, provider: Provider, subscriptions: SubscriptionRegistry, observer: Observer | None = None
+    ) -> None:
         self._provider, self._subscriptions, self._observer = provider, subscriptions, observer
 
     async def list(self, subscription: str | None, limit: int) -> list[DeadLetter]:

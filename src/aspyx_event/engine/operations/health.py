@@ -11,7 +11,7 @@ from ...envelope import Envelope
 from ...exceptions import EventException
 from ...names import FRAMEWORK_ADDRESS_PREFIX
 from ...providers.base import Outgoing, Provider
-from ..subscribing.subscriptions import Subscription, SubscriptionBag
+from ..subscribing.subscriptions import Subscription, SubscriptionRegistry
 
 _PING = FRAMEWORK_ADDRESS_PREFIX + "ping"
 
@@ -28,7 +28,7 @@ class SubscriptionHealth:
         waiting: Deliveries received that no worker has taken yet.
         running: Deliveries being handled.
         oldest: Seconds that the first of the waiting ones has waited; 0.0 where none waits.
-        left_behind: Handlers past their time limit that still run.
+        abandoned: Handlers past their time limit that still run.
     """
 
     name: str
@@ -38,7 +38,7 @@ class SubscriptionHealth:
     waiting: int
     running: int
     oldest: float
-    left_behind: int
+    abandoned: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,12 @@ class Health:
 
 
 async def check_health(
-    provider: Provider, subscriptions: SubscriptionBag, *, running: bool, timeout: float, stalled_after: float | None
+    provider: Provider,
+    subscriptions: SubscriptionRegistry,
+    *,
+    running: bool,
+    timeout: float,
+    stalled_after: float | None,
 ) -> Health:
     """Ask the broker and look at every subscription. Runs on the manager's loop.
 
@@ -134,5 +139,5 @@ def _state(subscription: Subscription) -> SubscriptionHealth:
         waiting=waiting,
         running=running,
         oldest=oldest,
-        left_behind=subscription.stats.left_behind,
+        abandoned=subscription.stats.abandoned,
     )

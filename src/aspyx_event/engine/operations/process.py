@@ -21,7 +21,7 @@ from ..receiving.handlers import check_requirements
 from ..receiving.invocation import returned_events
 from ..runtime.loop import running_loop
 from ..sending.sending import EnvelopeFactory
-from ..subscribing.subscriptions import Control, Subscription, SubscriptionBag
+from ..subscribing.subscriptions import Control, Subscription, SubscriptionRegistry
 
 logger = logging.getLogger("aspyx.event")
 
@@ -40,7 +40,7 @@ class Processor:
     def __init__(
         self,
         registry: EventRegistry,
-        subscriptions: SubscriptionBag,
+        subscriptions: SubscriptionRegistry,
         factory: EnvelopeFactory,
         control: Control,
     ) -> None:
@@ -135,11 +135,9 @@ class Processor:
         """
         descriptor = self._registry.of(event)
         meant = [
-            one
-            for one in self._subscriptions
-            if any(source.takes(descriptor.name) for source in one.descriptor.sources)
+            one for one in self._subscriptions if any(source.takes(descriptor.name) for source in one.descriptor.routes)
         ]
-        meant.sort(key=lambda one: not any(is_pattern(source.address) for source in one.descriptor.sources))
+        meant.sort(key=lambda one: not any(is_pattern(source.address) for source in one.descriptor.routes))
         wanted = [one for one in meant if _wants(one, event, descriptor, headers)]
         bound = [one.step for one in wanted if one.descriptor.requires]
         if bound:

@@ -21,7 +21,7 @@ from ..failure.republish import replay_copy, time_left
 from ..sending.observed import watched
 from ..sending.recorder import Recorder
 from ..sending.sending import Publish
-from ..subscribing.subscriptions import Subscription, SubscriptionBag
+from ..subscribing.subscriptions import Subscription, SubscriptionRegistry
 
 logger = logging.getLogger("aspyx.event.store")
 Events = AsyncIterable[StoredEvent] | Iterable[StoredEvent]
@@ -52,7 +52,7 @@ class Memory:
         persist: bool,
         publish: Publish,
         provider: Provider,
-        subscriptions: SubscriptionBag,
+        subscriptions: SubscriptionRegistry,
         events: EventRegistry,
         observer: Observer | None,
     ) -> None:
@@ -186,7 +186,7 @@ def _queue_for(stored: StoredEvent, subscription: Subscription) -> Binding:
         DeclarationError: there is none.
     """
     queues = {one.address: one for one in subscription.intake.bindings}
-    for source in subscription.descriptor.sources:
+    for source in subscription.descriptor.routes:
         named = source.topic is not None and any(one.name == stored.type for one in source.events)
         if named or source.takes(stored.type):
             found = queues[source.address]

@@ -10,7 +10,7 @@ from typing import Any
 from ...envelope import CE_ID, Envelope
 from ...events import EventDescriptor
 from ...registry import EventRegistry
-from ..subscribing.subscriptions import SubscriptionBag
+from ..subscribing.subscriptions import SubscriptionRegistry
 
 
 class ManagerStats:
@@ -21,7 +21,7 @@ class ManagerStats:
         subscriptions: Whose counters make up what was handled.
     """
 
-    def __init__(self, registry: EventRegistry, subscriptions: SubscriptionBag) -> None:
+    def __init__(self, registry: EventRegistry, subscriptions: SubscriptionRegistry) -> None:
         self._registry, self._subscriptions = registry, subscriptions
         self._sent: Counter[str] = Counter()
         self._last_headers: dict[str, str] = {}

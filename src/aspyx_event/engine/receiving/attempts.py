@@ -11,7 +11,7 @@ from ...context import EventContext, Running, _current
 from ...exceptions import EventException, HandlerTimeoutError, StopProcessing
 from ...log_fields import log_fields
 from ...observer import Observer
-from ...pipeline import Link
+from ...pipeline import Next
 
 logger = logging.getLogger("aspyx.event")
 #: Seconds that a cancelled handler has to end before it is left behind.
@@ -24,20 +24,20 @@ class Attempts:
     Args:
         chain: Interceptors, ending in the handler.
         timeout: Seconds for one attempt; None does not limit it.
-        left_behind: Called with 1 for a handler that ignores its time limit, and with -1 when it ends at last.
+        abandoned: Called with 1 for a handler that ignores its time limit, and with -1 when it ends at last.
         pass_on: Sends the events that a handler returned.
         observer: Told of each attempt.
     """
 
     def __init__(
         self,
-        chain: Link,
+        chain: Next,
         timeout: float | None,
-        left_behind: Callable[[int], None],
+        abandoned: Callable[[int], None],
         pass_on: Callable[[EventContext], Awaitable[None]],
         observer: Observer | None = None,
     ) -> None:
-        self._chain, self._timeout, self._left_behind, self._pass_on = chain, timeout, left_behind, pass_on
+        self._chain, self._timeout, self._left_behind, self._pass_on = chain, timeout, abandoned, pass_on
         self._observer = observer
         #: A reference to each handler that is left behind.
         self._running: set[object] = set()

@@ -8,10 +8,10 @@ from functools import partial
 
 from ...providers.base import Binding, Consumer, Delivery, Provider
 from .dispatch import Dispatcher
-from .workers import Lanes
+from .workers import WorkerPool
 
 
-class Intake:
+class QueueConsumer:
     """Attaches, pauses and detaches. Runs on the manager's loop.
 
     Args:
@@ -33,9 +33,9 @@ class Intake:
         self.bindings, self.dispatcher = bindings, dispatcher
         self._concurrency, self._key_of, self._name = concurrency, key_of, name
         self._consumers: list[Consumer] = []
-        self._lanes: Lanes | None = None
+        self._lanes: WorkerPool | None = None
         #: What a detach under way waits for.
-        self._leaving: Lanes | None = None
+        self._leaving: WorkerPool | None = None
         #: Paused by the program.
         self.paused = False
         self._attaching = asyncio.Lock()
@@ -66,7 +66,7 @@ class Intake:
             if self._consumers:
                 return
             self.dispatcher.begin()
-            lanes = Lanes(self.dispatcher.dispatch, self._concurrency, self._key_of, name=self._name)
+            lanes = WorkerPool(self.dispatcher.dispatch, self._concurrency, self._key_of, name=self._name)
             consumers: list[Consumer] = []
             try:
                 for binding in self.bindings:
@@ -115,6 +115,6 @@ class Intake:
             await consumer.resume()
 
 
-def _put(lanes: Lanes, binding: Binding, delivery: Delivery) -> None:
+def _put(lanes: WorkerPool, binding: Binding, delivery: Delivery) -> None:
     delivery.binding = binding
     lanes.put(delivery)

@@ -14,32 +14,32 @@ from ...filters import Filter
 from ...free_form import FREE_FORM, FreeFormEvent, GenericEvent
 from ...names import is_pattern
 from ...registry import EventRegistry
-from ...targets import ANY, Source
-from ..event_reader import Reader
+from ...targets import ANY, Route
+from ..event_reader import EventReader
 from .invocation import Call
 
 
 class Decoder:
-    """Decodes what comes from the sources of one subscription.
+    """Decodes what comes from the routes of one subscription.
 
     Args:
         reader: Reads events whose class is known.
         registry: The classes of the manager: a message arrives as the class that has its name.
-        sources: What is consumed.
+        routes: What is consumed.
     """
 
-    def __init__(self, reader: Reader, registry: EventRegistry, sources: tuple[Source, ...]) -> None:
+    def __init__(self, reader: EventReader, registry: EventRegistry, routes: tuple[Route, ...]) -> None:
         self._reader, self._registry = reader, registry
-        self._known = {event.name: event for source in sources for event in source.events}
+        self._known = {event.name: event for source in routes for event in source.events}
         #: Sources whose events are not known beforehand.
-        self._open = [source for source in sources if not source.events]
+        self._open = [source for source in routes if not source.events]
         self._only = next(iter(self._known.values())) if len(self._known) == 1 and not self._open else None
-        self._label = sources[0].descriptor.name
+        self._label = routes[0].descriptor.name
         # Of a single name without a class the event's name is known, even if the message does not state it.
         names = [source.address for source in self._open if not is_pattern(source.address)]
-        self._default = names[0] if len(names) == len(sources) == 1 else ""
+        self._default = names[0] if len(names) == len(routes) == 1 else ""
         #: The broker's own messages come along with everything; they state no event name.
-        self.skips_nameless = any(source.address == ANY for source in sources)
+        self.skips_nameless = any(source.address == ANY for source in routes)
 
     def name_of(self, envelope: Envelope) -> str:
         """Return the name of the event, "" where the message does not state it and it cannot be known."""
@@ -91,7 +91,7 @@ def _free(name: str, envelope: Envelope, wanted: type | None) -> Any:
     return from_envelope(envelope)
 
 
-class Handling:
+class Invocation:
     """What one handler does with an envelope that came through the interceptors: look at the headers, decode, look at
     the event, call.
 

@@ -13,7 +13,7 @@ from ...exceptions import (
     CodecError,
     HeaderError,
     LimitExceededError,
-    ProcessDiedError,
+    PoisonMessageError,
     ProviderError,
     RequirementError,
 )
@@ -21,12 +21,12 @@ from ...log_fields import log_fields
 from ...observer import Observer, Settlement
 from ...policies import AckPolicy, Limits, RetryMode
 from ...providers.base import Binding, Consume, Delivery, Outgoing, Provider
-from ..failure.poison import CrashLedger
+from ..failure.poison import InFlightJournal
 from ..failure.reporter import FailureReporter
 from ..failure.republish import FAILED_HANDLER, dead_letter, letter_name, retry_copy, with_finished
 from ..sending.observed import ObservedDelivery, observed_consume
-from .handlers import Step
-from .progress import Passage
+from .handlers import BoundHandler
+from .progress import DeliveryProgress
 
 logger = logging.getLogger("aspyx.event")
 
@@ -54,7 +54,7 @@ class Dispatcher:
         reporter: FailureReporter,
         bindings: tuple[Binding, ...],
         limits: Limits,
-        ledger: CrashLedger | None,
+        ledger: InFlightJournal | None,
         observer: Observer | None,
         *,
         policy: AckPolicy,
@@ -71,7 +71,7 @@ class Dispatcher:
         #: A delivery needs nothing but its handlers.
         self._plain = observer is None and policy is not AckPolicy.BEFORE and not rest and len(bindings) == 1
         #: The handlers, in their order. Replaced as a whole.
-        self.steps: tuple[Step, ...] = ()
+        self.steps: tuple[BoundHandler, ...] = ()
 
     def begin(self) -> None:
         """Undo `stop`, before the first delivery."""
@@ -105,14 +105,14 @@ class Dispatcher:
         if self._rest:
             await self._wait(self._rest)
 
-    async def _handle_noted(self, ledger: CrashLedger, delivery: Delivery, binding: Binding) -> None:
+    async def _handle_noted(self, ledger: InFlightJournal, delivery: Delivery, binding: Binding) -> None:
         self._suspects -= 1
         first = self.steps[0]
         try:
-            hold = await ledger.enter(binding.queue or "", delivery.received, first.retry.crashes)
-        except ProcessDiedError as error:
-            passage = Passage(delivery, binding, self.steps, manual=False)
-            await self._give_up(first, passage, error, first.retry.crashes)
+            hold = await ledger.enter(binding.queue or "", delivery.received, first.retry.max_crashes)
+        except PoisonMessageError as error:
+            passage = DeliveryProgress(delivery, binding, self.steps, manual=False)
+            await self._give_up(first, passage, error, first.retry.max_crashes)
             return
         try:
             await self._handle(delivery, binding)
@@ -122,7 +122,7 @@ class Dispatcher:
 
     async def _handle(self, delivery: Delivery, binding: Binding) -> None:
         steps = self.steps
-        passage = Passage(delivery, binding, steps, self._policy is AckPolicy.MANUAL)
+        passage = DeliveryProgress(delivery, binding, steps, self._policy is AckPolicy.MANUAL)
         exceeded = self._limits.exceeded(passage.received)
         if exceeded:
             await self._refuse(passage, exceeded)
@@ -154,7 +154,7 @@ class Dispatcher:
             delivery.release()
             raise
 
-    async def _refuse(self, passage: Passage, exceeded: str) -> None:
+    async def _refuse(self, passage: DeliveryProgress, exceeded: str) -> None:
         first, delivery = passage.steps[0], passage.delivery
         too_large = LimitExceededError(f"event {first.descriptor.event.name!r}: too large: {exceeded}")
         context = EventContext(delivery.received, first.descriptor, passage.attempt_of(first), delivery.redelivered)
@@ -162,7 +162,7 @@ class Dispatcher:
         await self._give_up(first, passage, too_large, context.attempt)
 
     async def _again(
-        self, step: Step, passage: Passage, context: EventContext, failed: Exception
+        self, step: BoundHandler, passage: DeliveryProgress, context: EventContext, failed: Exception
     ) -> EventContext | None:
         """Do what is to be done after an attempt that failed; return the context of one that succeeded, None if the
         delivery is settled.
@@ -192,14 +192,14 @@ class Dispatcher:
                 return context
             error = again
 
-    def _next_try(self, step: Step, passage: Passage, attempt: int, delay: float) -> Outgoing:
+    def _next_try(self, step: BoundHandler, passage: DeliveryProgress, attempt: int, delay: float) -> Outgoing:
         received = passage.received
         if len(passage.steps) > 1:
             headers = {**with_finished(received.headers, passage.kept), FAILED_HANDLER: step.name}
             received = Envelope(received.body, headers)
         return retry_copy(received, passage.binding, attempt, delay, self._clock.time())
 
-    async def _note(self, step: Step, error: Exception, context: EventContext) -> None:
+    async def _note(self, step: BoundHandler, error: Exception, context: EventContext) -> None:
         step.stats.failures += 1
         delay = self._delay(step, error, context.attempt)
         if delay is None:
@@ -219,7 +219,7 @@ class Dispatcher:
             extra=log_fields(context.envelope, step.name),
         )
 
-    def _delay(self, step: Step, error: BaseException, attempt: int) -> float | None:
+    def _delay(self, step: BoundHandler, error: BaseException, attempt: int) -> float | None:
         if self._policy is AckPolicy.BEFORE or isinstance(error, (CodecError, RequirementError)):
             return None
         return step.retry.next_delay(attempt, error)
@@ -239,7 +239,7 @@ class Dispatcher:
                 wait.cancel()
         return not due.is_set()
 
-    async def _give_up(self, step: Step, passage: Passage, error: Exception, attempts: int) -> None:
+    async def _give_up(self, step: BoundHandler, passage: DeliveryProgress, error: Exception, attempts: int) -> None:
         """Keep the event as a dead letter, then forget the delivery."""
         if self._policy is AckPolicy.BEFORE or not step.retry.dead_letter:
             step.stats.dropped += 1
@@ -282,7 +282,7 @@ class Dispatcher:
             else:
                 return
 
-    async def _replace(self, step: Step, delivery: Delivery, copy: Outgoing) -> None:
+    async def _replace(self, step: BoundHandler, delivery: Delivery, copy: Outgoing) -> None:
         """Publish *copy*, then forget the delivery. A crash between the two makes the copy again, with the same id."""
         pause = 0.1
         while True:

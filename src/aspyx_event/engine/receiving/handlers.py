@@ -15,11 +15,11 @@ from ...listeners import EventListenerDescriptor
 from ...observer import Observer
 from ...options import unmet_requirement
 from ...ordering import Requirement
-from ...pipeline import Link
+from ...pipeline import Next
 from ...policies import Retry
 from .attempts import Attempts
-from .decoding import Handling
-from .invocation import Handler
+from .decoding import Invocation
+from .invocation import HandlerFunction
 
 
 @dataclass(slots=True)
@@ -32,7 +32,7 @@ class SubscriptionStats:
         dead_letters: Deliveries given up and kept as dead letters.
         dropped: Deliveries given up and not kept: at most once, or ``Retry(dead_letter=False)``.
         skipped: Deliveries that its conditions did not want.
-        left_behind: Handlers past their time limit that still run.
+        abandoned: Handlers past their time limit that still run.
         handled: `count` by the name of the event.
         last_event_id: Id of the event handled last, with or without success; "" before the first.
         last_seconds: When that was, in seconds since the epoch; None before the first.
@@ -43,7 +43,7 @@ class SubscriptionStats:
     dead_letters: int = 0
     dropped: int = 0
     skipped: int = 0
-    left_behind: int = 0
+    abandoned: int = 0
     last_event_id: str = ""
     last_seconds: float | None = None
     #: Successes by the name of the event.
@@ -71,7 +71,7 @@ class SubscriptionStats:
         return None if self.last_seconds is None else datetime.fromtimestamp(self.last_seconds, timezone.utc)
 
 
-class Step:
+class BoundHandler:
     """A handler with its policies and counters.
 
     Args:
@@ -79,7 +79,7 @@ class Step:
         handler: Its function.
         filter: Which events it wants; None: all.
         handling: Decodes, filters and calls it.
-        chain: Interceptors, ending in `Invoke`.
+        chain: Interceptors, ending in `ChainEnd`.
         retry: What happens after a failure.
         pass_on: Sends the events that it returned.
         observer: Told of each attempt.
@@ -88,10 +88,10 @@ class Step:
     def __init__(
         self,
         descriptor: EventListenerDescriptor,
-        handler: Handler,
+        handler: HandlerFunction,
         filter: Filter | None,  # noqa: A002
-        handling: Handling,
-        chain: Link,
+        handling: Invocation,
+        chain: Next,
         retry: Retry,
         pass_on: Callable[[EventContext], Awaitable[None]],
         observer: Observer | None = None,
@@ -108,10 +108,10 @@ class Step:
         return self.descriptor.name
 
     def _left_behind(self, change: int) -> None:
-        self.stats.left_behind += change
+        self.stats.abandoned += change
 
 
-def check_requirements(step: Step, steps: tuple[Step, ...], skipped: set[str]) -> None:
+def check_requirements(step: BoundHandler, steps: tuple[BoundHandler, ...], skipped: set[str]) -> None:
     """Refuse to run *step*, which wants the event, where what it requires is not there or did not want it.
 
     Raises:

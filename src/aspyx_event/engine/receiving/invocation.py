@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Call = Callable[[Any, EventContext], "Awaitable[Any] | None"]
 
 
-class Handler:
+class HandlerFunction:
     """A handler function, and how its signature asks to be called.
 
     Args:
@@ -172,7 +172,7 @@ def event_annotation(function: Callable[..., Any]) -> object:
     return parameters[0].annotation if parameters else None
 
 
-class Invoke:
+class ChainEnd:
     """Receiving end of a chain: hands the envelope to the handler of the delivery under way."""
 
     def handle(self, envelope: Envelope, _listener: EventListenerDescriptor, /) -> Awaitable[Any] | None:

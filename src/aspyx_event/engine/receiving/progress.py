@@ -11,7 +11,7 @@ from ...envelope import ATTEMPT
 from ...providers.base import Binding, Delivery
 from ...shared import Shared
 from ..failure.republish import FAILED_HANDLER, finished_handlers
-from .handlers import Step, check_requirements
+from .handlers import BoundHandler, check_requirements
 
 
 def _record_of(context: EventContext) -> StoredEvent:
@@ -21,7 +21,7 @@ def _record_of(context: EventContext) -> StoredEvent:
 EventContext.make_record = staticmethod(_record_of)
 
 
-class Passage:
+class DeliveryProgress:
     """One delivery on its way through the handlers of its queue.
 
     Attributes:
@@ -34,7 +34,7 @@ class Passage:
 
     __slots__ = ("binding", "delivery", "finished", "received", "settle", "shared", "skipped", "steps")
 
-    def __init__(self, delivery: Delivery, binding: Binding, steps: tuple[Step, ...], manual: bool) -> None:
+    def __init__(self, delivery: Delivery, binding: Binding, steps: tuple[BoundHandler, ...], manual: bool) -> None:
         self.delivery, self.received, self.binding, self.steps = delivery, delivery.received, binding, steps
         self.settle = (delivery.ack, delivery.release) if manual else None
         self.shared: Shared | None = None
@@ -51,7 +51,7 @@ class Passage:
         """
         return [] if self.shared else self.finished
 
-    def attempt_of(self, step: Step) -> int:
+    def attempt_of(self, step: BoundHandler) -> int:
         """Return which attempt of this handler it is, by what the message states."""
         headers = self.received.headers
         stated = headers.get(ATTEMPT)
@@ -59,7 +59,7 @@ class Passage:
             return 1
         return int(stated) if stated.isascii() and stated.isdigit() and len(stated) < 6 else 1
 
-    def context(self, step: Step, attempt: int = 0) -> EventContext:
+    def context(self, step: BoundHandler, attempt: int = 0) -> EventContext:
         """Return the context of one attempt; 0 is the one that the message states."""
         # Interceptors change what they are given; each attempt and the dead letter start from what was received.
         context = EventContext(

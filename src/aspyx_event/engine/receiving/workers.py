@@ -18,7 +18,7 @@ _TURN = 32
 Handle = Callable[[Delivery], Awaitable[None]]
 
 
-class Lanes:
+class WorkerPool:
     """Workers of one subscription. Runs on the manager's loop.
 
     With one worker, deliveries are handled in the order they come. With several and a key, those of one key stay in

@@ -23,7 +23,7 @@ def running_loop() -> asyncio.AbstractEventLoop | None:
     return asyncio._get_running_loop()
 
 
-class LoopHost:
+class EventLoopRunner:
     """Brings work to the manager's loop from wherever it is asked for. Thread-safe."""
 
     def __init__(self) -> None:

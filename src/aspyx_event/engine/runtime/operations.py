@@ -13,7 +13,7 @@ from ...envelope import Envelope
 from ...events import EventDescriptor
 
 if TYPE_CHECKING:
-    from ..sending.pending import Underway
+    from ..sending.pending import PendingSend
 
 T = TypeVar("T")
 #: Told of an error, and of the id of the event whose send it was; "" for other work.
@@ -70,7 +70,7 @@ class Operation(Generic[T]):
 
     __slots__ = ("_future", "_report", "_taken")
 
-    def __init__(self, future: asyncio.Future[T] | Completed[T] | Underway, report: Report | None) -> None:
+    def __init__(self, future: asyncio.Future[T] | Completed[T] | PendingSend, report: Report | None) -> None:
         # What is under way has all that is used of a future here.
         self._future: asyncio.Future[T] | Completed[T] = future  # type: ignore[assignment]
         self._report, self._taken = report, False
@@ -124,7 +124,7 @@ class Receipt(Operation[None]):
 
     def __init__(
         self,
-        future: asyncio.Future[None] | Completed[None] | Underway,
+        future: asyncio.Future[None] | Completed[None] | PendingSend,
         report: Report | None,
         envelope: Envelope,
         descriptor: EventDescriptor,

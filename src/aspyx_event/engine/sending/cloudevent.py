@@ -12,7 +12,7 @@ from ...cloudevents.messaging import to_stomp
 from ...context import lineage
 from ...envelope import CE_CAUSATION, CE_CORRELATION, CE_EXPIRY, CE_KEY, Envelope, SendOptions, check_headers
 from ...events import EventDescriptor
-from ..event_reader import Reader
+from ..event_reader import EventReader
 from .ids import timestamp
 
 
@@ -21,7 +21,7 @@ def cloudevent_envelope(
     descriptor: EventDescriptor,
     headers: Mapping[str, str] | None,
     options: SendOptions,
-    reader: Reader,
+    reader: EventReader,
     clock: Clock,
 ) -> Envelope:
     """Return the envelope of a CloudEvent: its own attributes and data.

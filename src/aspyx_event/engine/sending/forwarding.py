@@ -12,7 +12,7 @@ from ..receiving.invocation import returned_events
 from .sending import EnvelopeFactory, Sending
 
 
-class PassOn:
+class ResultPublisher:
     """Sends what handlers return. On the manager's loop, inside the attempt: what cannot be sent fails it.
 
     Args:

@@ -17,7 +17,7 @@ from ...pipeline import in_context
 Run = Callable[[Any, Any], Coroutine[Any, Any, None]]
 
 
-class Underway:
+class PendingSend:
     """One send. To be used like a future; awaited at once it runs in the task of its caller.
 
     Either way it sees a copy of the context variables of its caller, so that what interceptors do to them stays theirs.
@@ -31,7 +31,7 @@ class Underway:
 
     __slots__ = ("_context", "_departures", "_descriptor", "_done", "_envelope", "_error", "_future", "_run")
 
-    def __init__(self, departures: Departures, run: Run, envelope: Any, descriptor: Any) -> None:
+    def __init__(self, departures: PendingSends, run: Run, envelope: Any, descriptor: Any) -> None:
         self._departures, self._envelope, self._descriptor = departures, envelope, descriptor
         self._run: Run | None = run
         self._context = copy_context()
@@ -127,23 +127,23 @@ class Underway:
             future.exception()  # whoever awaited the send was told
 
 
-class Departures:
+class PendingSends:
     """The sends of one manager that have not begun, which begin in the order they were made, and those under way.
 
     On one loop, that of the first send.
     """
 
     def __init__(self) -> None:
-        self._waiting: deque[Underway] = deque()
+        self._waiting: deque[PendingSend] = deque()
         #: Those that have a task which did not begin yet: nobody may overtake them.
-        self._beginning: set[Underway] = set()
-        self.running: set[Underway] = set()
+        self._beginning: set[PendingSend] = set()
+        self.running: set[PendingSend] = set()
         self._scheduled = False
         self.loop: asyncio.AbstractEventLoop = None  # type: ignore[assignment]  # from the first send on
 
-    def add(self, run: Run, envelope: Any, descriptor: Any) -> Underway:
+    def add(self, run: Run, envelope: Any, descriptor: Any) -> PendingSend:
         """Return a send that begins when it is awaited, and at the next turn of the loop at the latest."""
-        underway = Underway(self, run, envelope, descriptor)
+        underway = PendingSend(self, run, envelope, descriptor)
         self._waiting.append(underway)
         if not self._scheduled:
             self._scheduled = True
@@ -151,7 +151,7 @@ class Departures:
             self.loop.call_soon(self._next_turn)
         return underway
 
-    def depart(self, underway: Underway) -> bool:
+    def depart(self, underway: PendingSend) -> bool:
         """Let one begin, if no send that was made before has yet to; False if it has to wait for its turn."""
         if self._beginning or not self._waiting or self._waiting[0] is not underway:
             return False
@@ -159,7 +159,7 @@ class Departures:
         self.running.add(underway)
         return True
 
-    def departed(self, underway: Underway) -> None:
+    def departed(self, underway: PendingSend) -> None:
         """The task of one has begun, or will not."""
         self._beginning.discard(underway)
 

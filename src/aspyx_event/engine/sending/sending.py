@@ -41,10 +41,10 @@ from ...pipeline import Chain
 from ...policies import Limits
 from ...providers.base import Outgoing, Provider
 from ...schemas.json_schema import SchemaValidation
-from ..event_reader import Reader
+from ..event_reader import EventReader
 from .ids import new_id, timestamp
 from .observed import observed_publish
-from .pending import Departures, Underway
+from .pending import PendingSend, PendingSends
 
 if TYPE_CHECKING:
     from ...cloudevents.event import CloudEvent
@@ -122,7 +122,7 @@ class EnvelopeFactory:
         #: Checks what has a JSON Schema of its own; `process` and whatever else brings events in asks it too.
         self.schemas = SchemaValidation()
         self._source = uri_reference(source)
-        self._reader = Reader(codec)
+        self._reader = EventReader(codec)
 
     def make(
         self, event: Any, descriptor: EventDescriptor, headers: Mapping[str, str] | None, options: SendOptions
@@ -222,7 +222,7 @@ def check_options(options: SendOptions, provider: Provider) -> None:
             raise UnsupportedError(f"send_event({name}=...): the {provider.name} provider does not offer it")
 
 
-class EarlySends:
+class SendsBeforeStart:
     """Events that were sent before the start was over: they go first, in the order they were sent. On one loop."""
 
     def __init__(self, sending: Sending) -> None:
@@ -283,9 +283,9 @@ class Sending:
 
     def __init__(self, chain: Chain, observer: Observer | None = None) -> None:
         self._chain, self._observer = chain, observer
-        self._departures = Departures()
+        self._departures = PendingSends()
 
-    def send(self, envelope: Envelope, descriptor: EventDescriptor) -> asyncio.Future[None] | Underway:
+    def send(self, envelope: Envelope, descriptor: EventDescriptor) -> asyncio.Future[None] | PendingSend:
         """Send; what is returned is done when the provider has taken the message, or an interceptor stopped it."""
         if self._observer is not None:
             self._observer.created(envelope, descriptor)

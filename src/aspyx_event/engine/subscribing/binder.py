@@ -14,46 +14,46 @@ from ...filters import Filter, Want, wants_of
 from ...listeners import EventListenerDescriptor
 from ...observer import Observer
 from ...options import SubscriptionOptions
-from ...pipeline import Link
+from ...pipeline import Next
 from ...policies import Limits, Retry
 from ...providers.base import Provider
 from ...registry import EventRegistry
-from ...targets import Source, Target, free_form_of, sources_of
-from ...topics import Topic, TopicBag
-from ..event_reader import Reader
-from ..failure.poison import CrashLedger
+from ...targets import Route, Target, free_form_of, routes_of
+from ...topics import Topic, TopicRegistry
+from ..event_reader import EventReader
+from ..failure.poison import InFlightJournal
 from ..failure.reporter import FailureReporter
-from ..receiving.consumer import Intake
-from ..receiving.decoding import Decoder, Handling
+from ..receiving.consumer import QueueConsumer
+from ..receiving.decoding import Decoder, Invocation
 from ..receiving.dispatch import Dispatcher
-from ..receiving.handlers import Step
-from ..receiving.invocation import Handler, event_annotation
-from .chains import Joining
-from .discovery import Reaction
+from ..receiving.handlers import BoundHandler
+from ..receiving.invocation import HandlerFunction, event_annotation
+from .chains import HandlerChains
+from .discovery import DeclaredHandler
 from .entry_points import load_reactions
 from .hooks import given_up
-from .queues import bindings_of, lane_key
-from .subscriptions import Control, Subscription, SubscriptionBag
+from .queues import bindings_of, ordering_key
+from .subscriptions import Control, Subscription, SubscriptionRegistry
 
 if TYPE_CHECKING:
     from ..runtime.threads import Threads
 
 
-class Ground(NamedTuple):
+class Collaborators(NamedTuple):
     """What subscriptions of one manager stand on."""
 
     provider: Provider
-    reader: Reader
+    reader: EventReader
     registry: EventRegistry
-    topics: TopicBag
-    subscriptions: SubscriptionBag
-    #: Interceptors, ending in `Invoke`.
-    chain: Link
+    topics: TopicRegistry
+    subscriptions: SubscriptionRegistry
+    #: Interceptors, ending in `ChainEnd`.
+    chain: Next
     #: For listeners that say nothing themselves.
     retry: Retry
     reporter: FailureReporter
     limits: Limits
-    ledger: CrashLedger | None
+    ledger: InFlightJournal | None
     observer: Observer | None
     control: Control
     #: Sends what handlers return.
@@ -69,19 +69,19 @@ class Binder:
         ground: What they stand on.
     """
 
-    def __init__(self, ground: Ground) -> None:
+    def __init__(self, ground: Collaborators) -> None:
         self._ground = ground
-        self._joining = Joining(ground.subscriptions, self._make_intake)
+        self._joining = HandlerChains(ground.subscriptions, self._make_intake)
 
-    def sources_of(
+    def routes_of(
         self, target: Target, options: SubscriptionOptions, function: Callable[..., Any]
-    ) -> tuple[Source, ...]:
+    ) -> tuple[Route, ...]:
         """Return what a declared target means here.
 
         Raises:
             DeclarationError: an unknown class or topic.
         """
-        return sources_of(
+        return routes_of(
             target,
             self._ground.registry,
             subtypes=options.subtypes,
@@ -104,7 +104,7 @@ class Binder:
 
         Raises:
             UnregisteredTopicError: it is not known by its name.
-            ForeignEventError: it does not carry the event's class.
+            EventNotInTopicError: it does not carry the event's class.
         """
         found = self.find_topic(topic)
         found.check_carries(type(event))
@@ -118,27 +118,27 @@ class Binder:
                 serves another event here, or the order asked for cannot be kept.
         """
         ground, options, label = self._ground, descriptor.options, f"listener {descriptor.name!r}"
-        for event in (event for source in descriptor.sources for event in source.events):
+        for event in (event for source in descriptor.routes for event in source.events):
             check_field(event.type, options.order_by, f"{label}: order_by")
             ground.reader.prepare(event)
-        handler = Handler(function, label)
+        handler = HandlerFunction(function, label)
         wanted = Filter.of(_when(options), wants_of(descriptor.type))
         call = handler.compile(inline=options.inline, threads=ground.threads)
-        handling = Handling(self._decoder(descriptor), wanted, call)
+        handling = Invocation(self._decoder(descriptor), wanted, call)
         retry = options.retry or ground.retry
-        step = Step(descriptor, handler, wanted, handling, ground.chain, retry, ground.pass_on, ground.observer)
+        step = BoundHandler(descriptor, handler, wanted, handling, ground.chain, retry, ground.pass_on, ground.observer)
         subscription = Subscription(step, ground.control, ground.remove)
         step.given_up = given_up(subscription)
         self._joining.join(subscription)
         return subscription
 
-    def bind_declared(self, reaction: Reaction) -> Subscription:
+    def bind_declared(self, reaction: DeclaredHandler) -> Subscription:
         """Bind a declared listener or handler, which is built for that."""
         function = reaction.resolve()
-        sources = self.sources_of(reaction.declaration.target, reaction.declaration.options, function)
-        return self.bind(reaction.declaration.describe(reaction.type, sources), function)
+        routes = self.routes_of(reaction.declaration.target, reaction.declaration.options, function)
+        return self.bind(reaction.declaration.describe(reaction.type, routes), function)
 
-    def bind_all(self, reactions: Iterable[Reaction]) -> None:
+    def bind_all(self, reactions: Iterable[DeclaredHandler]) -> None:
         """Bind what is declared; all of it, or nothing.
 
         Raises:
@@ -163,7 +163,7 @@ class Binder:
         """
         made: list[Subscription] = []
 
-        def take(reaction: Reaction) -> Subscription:
+        def take(reaction: DeclaredHandler) -> Subscription:
             made.append(self.bind_declared(reaction))
             return made[-1]
 
@@ -174,14 +174,14 @@ class Binder:
                 self.forget(subscription)
             raise
 
-    def forget(self, subscription: Subscription) -> Intake | None:
+    def forget(self, subscription: Subscription) -> QueueConsumer | None:
         """Take a subscription out; return its intake, attached as it is, if nobody uses it any more."""
         return self._joining.leave(subscription)
 
     def _decoder(self, descriptor: EventListenerDescriptor) -> Decoder:
-        return Decoder(self._ground.reader, self._ground.registry, descriptor.sources)
+        return Decoder(self._ground.reader, self._ground.registry, descriptor.routes)
 
-    def _make_intake(self, descriptor: EventListenerDescriptor) -> Intake:
+    def _make_intake(self, descriptor: EventListenerDescriptor) -> QueueConsumer:
         ground, options = self._ground, descriptor.options
         bindings = bindings_of(descriptor, ground.provider, ground.retry)
         dispatcher = Dispatcher(
@@ -194,10 +194,14 @@ class Binder:
             ground.observer,
             policy=options.ack,
             concurrency=options.concurrency,
-            rest=options.delay_per_message,
+            rest=options.cooldown,
         )
-        return Intake(
-            bindings, dispatcher, options.concurrency, lane_key(descriptor, self._decoder(descriptor)), descriptor.name
+        return QueueConsumer(
+            bindings,
+            dispatcher,
+            options.concurrency,
+            ordering_key(descriptor, self._decoder(descriptor)),
+            descriptor.name,
         )
 
 

@@ -11,8 +11,8 @@ from ...listeners import EventListenerDescriptor
 from ...options import SubscriptionOptions, unmet_requirement
 from ...ordering import bound_together, predecessors, sequence
 from ...policies import AckPolicy
-from ..receiving.consumer import Intake
-from .subscriptions import Subscription, SubscriptionBag
+from ..receiving.consumer import QueueConsumer
+from .subscriptions import Subscription, SubscriptionRegistry
 
 #: What all handlers of a chain have in common, because they share the queue.
 _COMMON = (
@@ -24,14 +24,14 @@ _COMMON = (
     "order_by",
     "prefetch",
     "selector",
-    "delay_per_message",
+    "cooldown",
 )
 _DEFAULTS = {field.name: field.default for field in fields(SubscriptionOptions)}
 #: Makes the intake of a queue from the descriptor that names it.
-MakeIntake = Callable[[EventListenerDescriptor], Intake]
+MakeIntake = Callable[[EventListenerDescriptor], QueueConsumer]
 
 
-class Joining:
+class HandlerChains:
     """Gives every subscription its place: an intake of its own, or one that it shares.
 
     Args:
@@ -39,7 +39,7 @@ class Joining:
         make_intake: Makes one.
     """
 
-    def __init__(self, subscriptions: SubscriptionBag, make_intake: MakeIntake) -> None:
+    def __init__(self, subscriptions: SubscriptionRegistry, make_intake: MakeIntake) -> None:
         self._subscriptions, self._make_intake = subscriptions, make_intake
         #: Subscriptions that name others; few, so that the many without bonds cost nothing.
         self._naming: dict[str, Subscription] = {}
@@ -77,7 +77,7 @@ class Joining:
         if subscription.descriptor.requires or subscription.descriptor.required_by:
             self._naming[subscription.id] = subscription
 
-    def leave(self, subscription: Subscription) -> Intake | None:
+    def leave(self, subscription: Subscription) -> QueueConsumer | None:
         """Forget a subscription; return its intake if nobody uses it any more."""
         self._subscriptions.remove(subscription)
         self._naming.pop(subscription.id, None)
@@ -118,10 +118,8 @@ class Joining:
 
     def _peers(self, subscription: Subscription) -> list[Subscription]:
         """Return the subscriptions here that consume the same, in the order they were made."""
-        addresses = {source.address for source in subscription.descriptor.sources}
-        return [
-            one for one in self._subscriptions if {source.address for source in one.descriptor.sources} == addresses
-        ]
+        addresses = {source.address for source in subscription.descriptor.routes}
+        return [one for one in self._subscriptions if {source.address for source in one.descriptor.routes} == addresses]
 
 
 def _in_order(together: list[Subscription]) -> list[Subscription]:

@@ -14,10 +14,10 @@ from aspyx.reflection import Decorators
 from ...exceptions import DeclarationError, ListenerError
 from ...listeners import Declaration, event_listener, handler_declarations, listener_declarations
 from ...pipeline import EnvelopePipeline, envelope_pipeline, pipeline_rank
-from ...sends import sent_by
+from ...senders import sent_by
 
 
-class Reaction(NamedTuple):
+class DeclaredHandler(NamedTuple):
     """A declared listener or handler.
 
     Attributes:
@@ -31,25 +31,25 @@ class Reaction(NamedTuple):
     resolve: Callable[[], Callable[..., Any]]
 
     @staticmethod
-    def built(declaration: Declaration, type_: Any, function: Callable[..., Any]) -> Reaction:
+    def built(declaration: Declaration, type_: Any, function: Callable[..., Any]) -> DeclaredHandler:
         """Return that of a *function* which is there already."""
-        return Reaction(declaration, type_, partial(_itself, function))
+        return DeclaredHandler(declaration, type_, partial(_itself, function))
 
 
-def reactions_of(environment: Environment) -> list[Reaction]:
+def handlers_of(environment: Environment) -> list[DeclaredHandler]:
     """Return what reacts in *environment*: its own classes only, not those of a parent or of another environment."""
     found = []
     for cls in _own_types(environment, lambda cls: bool(listener_declarations(cls) or _marked_methods(cls))):
         resolve = partial(_method_of, environment, cls, "on")
-        found += [Reaction(declaration, cls, resolve) for declaration in listener_declarations(cls)]
+        found += [DeclaredHandler(declaration, cls, resolve) for declaration in listener_declarations(cls)]
         for name, function in _marked_methods(cls):
             resolve = partial(_method_of, environment, cls, name)
             declarations = named_declarations(function, f"{cls.__name__}.{name}")
-            found += [Reaction(one, function, resolve) for one in declarations]
+            found += [DeclaredHandler(one, function, resolve) for one in declarations]
     return found
 
 
-def reactions_in(objects: Iterable[Any]) -> list[Reaction]:
+def handlers_in(objects: Iterable[Any]) -> list[DeclaredHandler]:
     """Return what reacts among functions marked with ``@event_handler``, and instances of listener classes or of
     classes with such methods.
 
@@ -59,12 +59,12 @@ def reactions_in(objects: Iterable[Any]) -> list[Reaction]:
     found = []
     for one in objects:
         if inspect.isfunction(one) or inspect.ismethod(one):
-            marked = [Reaction.built(each, one, one) for each in named_declarations(one, one.__name__)]
+            marked = [DeclaredHandler.built(each, one, one) for each in named_declarations(one, one.__name__)]
         else:
-            marked = [Reaction.built(each, type(one), one.on) for each in listener_declarations(type(one))]
+            marked = [DeclaredHandler.built(each, type(one), one.on) for each in listener_declarations(type(one))]
             for name, function in _marked_methods(type(one)):
                 declarations = named_declarations(function, f"{type(one).__name__}.{name}")
-                marked += [Reaction.built(each, function, getattr(one, name)) for each in declarations]
+                marked += [DeclaredHandler.built(each, function, getattr(one, name)) for each in declarations]
         if not marked:
             raise DeclarationError(
                 f"{one!r} reacts to nothing: hand over functions marked with @event_handler, or instances of classes "

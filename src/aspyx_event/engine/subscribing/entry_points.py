@@ -15,7 +15,7 @@ from ...exceptions import EntryPointError
 from ...listeners import Declaration, listener_declarations
 from ...options import SubscriptionOptions
 from ...targets import ANY
-from .discovery import Reaction, named_declarations, reactions_in
+from .discovery import DeclaredHandler, handlers_in, named_declarations
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -24,7 +24,7 @@ logger = logging.getLogger("aspyx.event")
 
 
 def load_reactions(
-    group: str, environment: Environment | None, take: Callable[[Reaction], Any], *, strict: bool
+    group: str, environment: Environment | None, take: Callable[[DeclaredHandler], Any], *, strict: bool
 ) -> list[Any]:
     """Load every entry of *group*, in the order of their names, and give what it holds to *take*.
 
@@ -57,7 +57,7 @@ def load_reactions(
     return taken
 
 
-def _reactions_of(entry: EntryPoint, found: Any, environment: Environment | None) -> list[Reaction]:
+def _reactions_of(entry: EntryPoint, found: Any, environment: Environment | None) -> list[DeclaredHandler]:
     if isinstance(found, ModuleType):
         own = [one for one in vars(found).values() if getattr(one, "__module__", None) == found.__name__]
         reactions = [reaction for one in own for reaction in _reactions_in(one, "", environment)]
@@ -65,9 +65,9 @@ def _reactions_of(entry: EntryPoint, found: Any, environment: Environment | None
         reactions = _reactions_in(found, entry.name, environment)
         if not reactions and inspect.isfunction(found):
             declaration = Declaration(ANY, SubscriptionOptions(name=entry.name))
-            reactions = [Reaction.built(declaration, found, found)]
+            reactions = [DeclaredHandler.built(declaration, found, found)]
         elif not reactions and not isinstance(found, type):
-            reactions = reactions_in([found])
+            reactions = handlers_in([found])
     if not reactions:
         raise EntryPointError(
             "it holds no handler: offer a function, a class marked with @event_listener, or a module with such"
@@ -75,13 +75,13 @@ def _reactions_of(entry: EntryPoint, found: Any, environment: Environment | None
     return reactions
 
 
-def _reactions_in(one: Any, name: str, environment: Environment | None) -> list[Reaction]:
+def _reactions_in(one: Any, name: str, environment: Environment | None) -> list[DeclaredHandler]:
     """Return what *one* is marked with; nothing for what is no function and no class."""
     if inspect.isfunction(one):
-        return [Reaction.built(each, one, one) for each in named_declarations(one, name or one.__name__)]
+        return [DeclaredHandler.built(each, one, one) for each in named_declarations(one, name or one.__name__)]
     if isinstance(one, type):
         resolve = partial(_built, one, environment)
-        return [Reaction(each, one, resolve) for each in listener_declarations(one)]
+        return [DeclaredHandler(each, one, resolve) for each in listener_declarations(one)]
     return []
 
 

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from ...providers.base import ConnectionHooks, Provider
-from .subscriptions import Subscription, SubscriptionBag
+from .subscriptions import Subscription, SubscriptionRegistry
 
 logger = logging.getLogger("aspyx.event")
 #: Seconds between two looks whether a queue is attached again, once the connection is back.
@@ -29,7 +29,7 @@ async def tell(hook: Callable[..., Any] | None, *arguments: Any) -> None:
         logger.exception("a hook failed: %r", hook)
 
 
-class HookTelling:
+class HookNotifier:
     """Passes on what becomes of the connection to the hooks of subscriptions, after those that the provider had. On the
     manager's loop.
 
@@ -38,7 +38,7 @@ class HookTelling:
         subscriptions: Of the manager.
     """
 
-    def __init__(self, provider: Provider, subscriptions: SubscriptionBag) -> None:
+    def __init__(self, provider: Provider, subscriptions: SubscriptionRegistry) -> None:
         self._provider, self._subscriptions = provider, subscriptions
         self._own = ConnectionHooks()
         self._waiting: set[asyncio.Task[None]] = set()

@@ -14,7 +14,7 @@ from ...log_fields import log_fields
 from ...names import is_pattern, literal
 from ...policies import QueueNaming, Retry, RetryMode
 from ...providers.base import Binding, Delivery, Provider
-from ...targets import Source
+from ...targets import Route
 from ..receiving.decoding import Decoder
 
 logger = logging.getLogger("aspyx.event")
@@ -26,17 +26,17 @@ _NO_KEY = object()
 def bindings_of(
     descriptor: EventListenerDescriptor, provider: Provider, default: Retry | None = None
 ) -> tuple[Binding, ...]:
-    """Return the queues that a listener consumes, one for each of its sources; *default* is its manager's policy.
+    """Return the queues that a listener consumes, one for each of its routes; *default* is its manager's policy.
 
     Raises:
         UnsupportedError: the provider cannot give one.
         DeclarationError: see `queue_name`.
     """
     retry = descriptor.options.retry or default or Retry()
-    return tuple(_binding(descriptor, source, provider, retry) for source in descriptor.sources)
+    return tuple(_binding(descriptor, source, provider, retry) for source in descriptor.routes)
 
 
-def queue_name(descriptor: EventListenerDescriptor, source: Source, provider: Provider) -> str | None:
+def queue_name(descriptor: EventListenerDescriptor, source: Route, provider: Provider) -> str | None:
     """Return the queue for one source, None for one that belongs to this process alone and vanishes with it.
 
     Raises:
@@ -46,7 +46,7 @@ def queue_name(descriptor: EventListenerDescriptor, source: Source, provider: Pr
         return None
     name = descriptor.group or descriptor.name
     # The first source keeps the plain name: queue names are unique per broker.
-    if descriptor.qualified or provider.queue_naming is QueueNaming.QUALIFIED or source != descriptor.sources[0]:
+    if descriptor.qualified or provider.queue_naming is QueueNaming.QUALIFIED or source != descriptor.routes[0]:
         name = f"{literal(source.address)}.{name}"
     if descriptor.per_process:
         if not provider.server_name:
@@ -58,7 +58,7 @@ def queue_name(descriptor: EventListenerDescriptor, source: Source, provider: Pr
     return name
 
 
-def _binding(descriptor: EventListenerDescriptor, source: Source, provider: Provider, retry: Retry) -> Binding:
+def _binding(descriptor: EventListenerDescriptor, source: Route, provider: Provider, retry: Retry) -> Binding:
     options, capabilities = descriptor.options, provider.capabilities
     queue = queue_name(descriptor, source, provider)
     delayed = retry.mode is RetryMode.DELAYED
@@ -86,7 +86,7 @@ def _binding(descriptor: EventListenerDescriptor, source: Source, provider: Prov
         queue=queue,
         durable=durable,
         prefetch=options.prefetch or max(_DEFAULT_PREFETCH, 2 * options.concurrency),
-        crashes=retry.crashes,
+        crashes=retry.max_crashes,
         label=descriptor.name,
         selector=tuple((one.name, _values(one.expected)) for one in conditions),
     )
@@ -96,7 +96,7 @@ def _values(expected: str | tuple[str, ...]) -> tuple[str, ...]:
     return (expected,) if isinstance(expected, str) else expected
 
 
-def lane_key(descriptor: EventListenerDescriptor, decoder: Decoder) -> Callable[[Delivery], Hashable | None]:
+def ordering_key(descriptor: EventListenerDescriptor, decoder: Decoder) -> Callable[[Delivery], Hashable | None]:
     """Return what gives a delivery its lane: `order_by`, else the partition key it travelled with."""
     order_by = descriptor.options.order_by
     if order_by is None:

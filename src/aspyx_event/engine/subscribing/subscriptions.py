@@ -11,10 +11,10 @@ from uuid import uuid4
 from ...exceptions import DeclarationError, QueueClashError
 from ...listeners import EventListenerDescriptor
 from ...providers.base import Binding
-from ...targets import Source
+from ...targets import Route
 from ..failure.republish import dead_letter_address, letter_name
-from ..receiving.consumer import Intake
-from ..receiving.handlers import Step, SubscriptionStats
+from ..receiving.consumer import QueueConsumer
+from ..receiving.handlers import BoundHandler, SubscriptionStats
 from ..runtime.operations import Operation
 
 logger = logging.getLogger("aspyx.event")
@@ -22,7 +22,7 @@ logger = logging.getLogger("aspyx.event")
 Control = Callable[[Callable[[], Coroutine[Any, Any, Any]]], Operation[Any]]
 
 
-def default_name(callback: Callable[..., Any], source: Source, taken: SubscriptionBag) -> str:
+def default_name(callback: Callable[..., Any], source: Route, taken: SubscriptionRegistry) -> str:
     """Return the name of a subscription that was given none: the function's name, numbered if it is in use.
 
     Raises:
@@ -55,13 +55,13 @@ class Subscription:
     """
 
     def __init__(
-        self, step: Step, control: Control, remove: Callable[[Subscription], Coroutine[Any, Any, bool]]
+        self, step: BoundHandler, control: Control, remove: Callable[[Subscription], Coroutine[Any, Any, bool]]
     ) -> None:
         self.id = str(uuid4())
         self.descriptor: EventListenerDescriptor = step.descriptor
         self.step, self._control, self._remove = step, control, remove
         #: The queues it shares with the handlers bound to it.
-        self.intake: Intake
+        self.intake: QueueConsumer
         #: The work of attaching, where it was asked for at run time.
         self.attaching: Operation[None] | None = None
 
@@ -137,12 +137,12 @@ class Subscription:
         return f"<Subscription {self.name!r} to {self.event_name!r} {'attached' if self.attached else 'detached'}>"
 
 
-class SubscriptionBag:
+class SubscriptionRegistry:
     """The subscriptions of a manager, in the order they were made."""
 
     def __init__(self) -> None:
         self._by_id: dict[str, Subscription] = {}
-        self._claims: dict[str, list[tuple[Intake, Subscription]]] = {}
+        self._claims: dict[str, list[tuple[QueueConsumer, Subscription]]] = {}
 
     def add(self, subscription: Subscription) -> None:
         self._by_id[subscription.id] = subscription
@@ -151,7 +151,7 @@ class SubscriptionBag:
         """Forget a subscription; False if it is not here."""
         return self._by_id.pop(subscription.id, None) is not None
 
-    def claim(self, intake: Intake, subscription: Subscription) -> None:
+    def claim(self, intake: QueueConsumer, subscription: Subscription) -> None:
         """Note that an intake made for *subscription* uses its queues.
 
         Raises:
@@ -170,7 +170,7 @@ class SubscriptionBag:
             if binding.queue is not None:
                 self._claims.setdefault(binding.queue, []).append((intake, subscription))
 
-    def unclaim(self, intake: Intake) -> None:
+    def unclaim(self, intake: QueueConsumer) -> None:
         """Undo `claim`."""
         for binding in intake.bindings:
             left = [one for one in self._claims.get(binding.queue or "", ()) if one[0] is not intake]
@@ -188,11 +188,11 @@ class SubscriptionBag:
         return [
             one
             for one in self._by_id.values()
-            if event_name is None or any(source.address == event_name for source in one.descriptor.sources)
+            if event_name is None or any(source.address == event_name for source in one.descriptor.routes)
         ]
 
     @property
-    def intakes(self) -> list[Intake]:
+    def intakes(self) -> list[QueueConsumer]:
         """Of all subscriptions, each once."""
         return list(dict.fromkeys(one.intake for one in self._by_id.values()))
 
@@ -203,7 +203,7 @@ class SubscriptionBag:
         return len(self._by_id)
 
 
-async def detach_all(subscriptions: SubscriptionBag, grace: float) -> None:
+async def detach_all(subscriptions: SubscriptionRegistry, grace: float) -> None:
     """Detach all subscriptions at once; errors are logged, because a stop must reach the end."""
     results = await asyncio.gather(*(one.detach(grace) for one in subscriptions.intakes), return_exceptions=True)
     for result in results:

@@ -15,7 +15,7 @@ from .errors import Condition, Stage, error_for
 from .head_templates import Heads, Received
 from .links import LinkOwner, SupervisedLink, logger, unique_name
 from .sections import decode
-from .volatile import VANISHING, Seat
+from .volatile import VANISHING, SharedLinkPair
 from .wire import Wire
 
 # What Artemis says to who joins a queue whose address is just being deleted with it: trying again helps.
@@ -91,7 +91,7 @@ class Receiver(SupervisedLink, Consumer):
         self._returned: dict[str, None] = {}
         self._paused = self._closed = self._complained = False
         #: Of a shared volatile queue.
-        self._seat: Seat | None = None
+        self._seat: SharedLinkPair | None = None
         #: The wire grants before its next write.
         self._granting = False
         self._parts = bytearray()
@@ -115,14 +115,14 @@ class Receiver(SupervisedLink, Consumer):
             super().attach(wire)
         elif self._link is None and wire.alive:
             self._wire, self._link = wire, self._create(wire.session)
-            self._seat = Seat(self, wire, self._link)
+            self._seat = SharedLinkPair(self, wire, self._link)
             self._handle = self._seat.handle
 
     def new_link(self, session: Any) -> Any:
         """Return one more link to the same queue, not opened yet."""
         return self._create(session)
 
-    def take_seat(self, seat: Seat, waiting: Seat) -> bool:
+    def take_seat(self, seat: SharedLinkPair, waiting: SharedLinkPair) -> bool:
         """Consume over the link of *seat*; False if the receiver waits for nothing of *waiting* any more."""
         if self._seat is not waiting:
             return False
@@ -130,7 +130,7 @@ class Receiver(SupervisedLink, Consumer):
         self.on_attached()
         return True
 
-    def waits_for(self, seat: Seat) -> bool:
+    def waits_for(self, seat: SharedLinkPair) -> bool:
         """Tell whether *seat* is the place it is going to take."""
         return self._seat is seat and not self._up
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 VANISHING = 0.1
 
 
-class Seat:
+class SharedLinkPair:
     """One link of a receiver.
 
     The first link may be at a queue that is no more, so nothing is asked for over it. A little later a second one is
@@ -36,7 +36,7 @@ class Seat:
         handle: Of the link.
     """
 
-    def __init__(self, receiver: Receiver, wire: Wire, link: Any, *, first: Seat | None = None) -> None:
+    def __init__(self, receiver: Receiver, wire: Wire, link: Any, *, first: SharedLinkPair | None = None) -> None:
         self._receiver, self.wire, self.link, self._first = receiver, wire, link, first
         #: It has the receiver's deliveries, or is going to have them as far as is known.
         self._current = first is None
@@ -66,7 +66,7 @@ class Seat:
 
     def _look_again(self) -> None:
         if self._open and self.wire.alive and self._receiver.waits_for(self):
-            Seat(self._receiver, self.wire, self._receiver.new_link(self.wire.session), first=self)
+            SharedLinkPair(self._receiver, self.wire, self._receiver.new_link(self.wire.session), first=self)
 
     def on_delivery(self, handle: Any) -> None:
         if self._current:

@@ -61,7 +61,7 @@ class ProcessContract(ConformanceBase):
         listener = f"{rig.name}.listener"
         dead = await rig.dead_letters(order, listener)
         plan = Plan(rig.address(), True, listener, hangs_on=3)
-        for deaths in range(1, Retry().crashes + 1):
+        for deaths in range(1, Retry().max_crashes + 1):
             doomed = await rig.process(plan, reports, "one")
             if deaths == 1:
                 for number in range(1, 6):
@@ -71,8 +71,8 @@ class ProcessContract(ConformanceBase):
         await rig.process(plan, reports, "one")
         await reports.when(lambda items: _starts(items, 5) == 1, "the last event")
         [letter] = await dead.until(1)
-        assert letter.envelope.headers[copies.CAUSE_TYPE].endswith("ProcessDiedError")
-        assert (_starts(reports.items, 3), _starts(reports.items, 4)) == (Retry().crashes, 1)
+        assert letter.envelope.headers[copies.CAUSE_TYPE].endswith("PoisonMessageError")
+        assert (_starts(reports.items, 3), _starts(reports.items, 4)) == (Retry().max_crashes, 1)
 
     @contract("competing")
     async def test_ax_11_processes_with_one_listener_share_its_events(self, rig: Rig) -> None:

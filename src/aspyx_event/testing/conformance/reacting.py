@@ -253,7 +253,7 @@ class ReactingContract(ConformanceBase):
     @contract("competing")
     async def test_vr_11_a_subscription_may_rest_after_each_message(self, rig: Rig) -> None:
         manager, order, log = await rig.manager(), rig.event(), rig.log()
-        await manager.subscribe(order, Noting(log, "slow"), name=f"{rig.name}.slow", delay_per_message=1.5)
+        await manager.subscribe(order, Noting(log, "slow"), name=f"{rig.name}.slow", cooldown=1.5)
         await manager.send_event(order(1))
         await manager.send_event(order(2))
         await log.until(1)
