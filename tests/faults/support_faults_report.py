@@ -21,11 +21,11 @@ def markdown(rows: list[Figures], command: str) -> str:
     lines = [
         f"`{command}` on {_machine()}, Python {platform.python_version()}, Artemis 2.44.0 with `journal-datasync` on.",
         "",
-        "| figure | goal | measured | alone |",
+        "| figure | goal | measured | command |",
         "| --- | --- | --- | --- |",
         *(f"| {' | '.join(line)} |" for line in _headlines(rows)),
         "",
-        "| fault | via | times | confirmed | lost | handled again | withheld | flow again, s (median, max) | ready again, s | wrong, s |",
+        "| fault | via | times | confirmed | lost | redelivered | withheld | flow restored, s (median, max) | ready again, s | readiness wrong, s |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
         *(_line(row) for row in sorted(rows, key=lambda row: (int(row.fault.split()[0][1:]), row.fault, row.provider))),
     ]
@@ -50,29 +50,29 @@ def _headlines(rows: list[Figures]) -> Iterable[tuple[str, ...]]:
         "`make faults`",
     )
     yield (
-        "handled again",
+        "redelivered",
         "at most the prefetch (100, 20) of each listener, each time",
         f"{again:,} in {breaks} kills and cuts, {again / max(1, breaks):.1f} each time",
         "`make faults ARGS=\"-k 'broker or network or killed'\"`",
     )
     if recoveries:
         yield (
-            "events flow after the broker is up again",
+            "time until events flow after the broker is up again",
             "5 s",
             f"{median(recoveries):.2f} s (median), {max(recoveries):.2f} s (longest of {len(recoveries)})",
             "`make faults ARGS=\"-k 'broker_is_killed or broker_restarts'\"`",
         )
     if returns:
         yield (
-            "ready after the broker is up again",
+            "time until ready after the broker is up again",
             "5 s",
             f"{median(returns):.2f} s (median), {max(returns):.2f} s (longest)",
             "the same",
         )
     yield (
-        "handled again after SIGTERM",
+        "redelivered after SIGTERM",
         "0",
-        f"{sum(row.redelivered for row in ended)} in {sum(row.faults for row in ended)} ends",
+        f"{sum(row.redelivered for row in ended)} in {sum(row.faults for row in ended)} stops",
         '`make faults ARGS="-k finishes_what_it_began"`',
     )
     if poison:
@@ -86,13 +86,13 @@ def _headlines(rows: list[Figures]) -> Iterable[tuple[str, ...]]:
             '`make faults ARGS="-k test_poison"`',
         )
     yield (
-        "files, threads, tasks left by connections and subscriptions",
+        "files, threads and tasks left behind by connections and subscriptions",
         "0 after 1,000 and 1,000",
         f"0 after {sum(row.faults for row in cycles):,}",
         '`make faults ARGS="-k leave_nothing_behind"`',
     )
     yield (
-        "longest time that a process was wrong about its readiness",
+        "longest time for which a process reported a wrong readiness",
         "10 s",
         f"{max((row.wrong for row in truthful), default=0.0):.1f} s in {sum(row.samples for row in rows):,} samples",
         "`make faults`",
@@ -102,7 +102,7 @@ def _headlines(rows: list[Figures]) -> Iterable[tuple[str, ...]]:
 def _line(row: Figures) -> str:
     flow = f"{median(row.recoveries):.2f}, {max(row.recoveries):.2f}" if row.recoveries else ""
     ready = f"{max(row.returns):.1f}" if row.returns else ""
-    lost = f"{row.lost} ({row.dropped:,} as told)" if row.dropped else str(row.lost)
+    lost = f"{row.lost} ({row.dropped:,} dropped as documented)" if row.dropped else str(row.lost)
     return (
         f"| {row.fault.partition(' ')[2]}{'' if row.passed else ', **failed**'} | {row.provider.upper()} | {row.faults:,} | {row.accepted:,} | {lost} | "
         f"{row.redelivered:,} | {row.stuck} | {flow} | {ready} | {row.wrong:.1f} |"

@@ -76,7 +76,7 @@ async def test_a_replay_loses_nothing_and_changes_nothing_when_the_broker_is_kil
     assert figures.dead_letters == 0, "a letter that was replayed is still there"
 
 
-@pytest.mark.fault("F9 handler ends its process")
+@pytest.mark.fault("F9 handler kills its process")
 async def test_an_event_that_ends_the_process_becomes_a_dead_letter_and_all_else_is_handled(rig, size):
     count, ends = size(60, 300), 30
     listening = Listening(name="one", prefetch=20, ends=ends, max_crashes=2)

@@ -29,7 +29,7 @@ async def test_what_a_killed_consumer_had_is_handled_by_another_in_the_order_of_
     rig.check(redeliveries=PREFETCH * figures.faults)
 
 
-@pytest.mark.fault("F7 consumer ended under load")
+@pytest.mark.fault("F7 consumer stopped under load")
 async def test_a_consumer_that_is_told_to_end_finishes_what_it_began(rig, size):
     listening = Listening(name="one", concurrency=8, prefetch=PREFETCH, work=0.01, work_more=0.1)
     await rig.consume(listening, name="steady")
@@ -47,7 +47,7 @@ async def test_a_consumer_that_is_told_to_end_finishes_what_it_began(rig, size):
     assert rig.ledger.listeners["one"].begun == rig.ledger.listeners["one"].handled
 
 
-@pytest.mark.fault("F7 handlers longer than the grace")
+@pytest.mark.fault("F7 handlers longer than the stop timeout")
 async def test_a_consumer_that_is_told_to_end_does_not_wait_for_ever_and_loses_nothing(rig, size):
     patient = Listening(name="one", concurrency=4, prefetch=PREFETCH, work=0.01)
     endless = Listening(name="one", concurrency=4, prefetch=PREFETCH, work=0.01, hangs=0.02)
