@@ -80,7 +80,8 @@ if TYPE_CHECKING:
     from .filters import header, want
     from .free_form import FreeFormEvent, GenericEvent
     from .http.health_app import HealthApp
-    from .listeners import EventListener, EventListenerDescriptor, event_handler, event_listener
+    from .listener_descriptors import EventListenerDescriptor
+    from .listeners import EventListener, event_handler, event_listener
     from .manager import EventManager
     from .observer import Observer, Settlement
     from .options import SubscriptionHooks, SubscriptionOptions
@@ -135,7 +136,8 @@ _LAZY = {
         ".filters": ("header", "want"),
         ".free_form": ("FreeFormEvent", "GenericEvent"),
         ".database.deduplicate": ("Deduplicate",),
-        ".listeners": ("EventListener", "EventListenerDescriptor", "event_handler", "event_listener"),
+        ".listener_descriptors": ("EventListenerDescriptor",),
+        ".listeners": ("EventListener", "event_handler", "event_listener"),
         ".manager": ("EventManager",),
         ".http.health_app": ("HealthApp",),
         ".observer": ("Observer", "Settlement"),

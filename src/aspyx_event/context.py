@@ -12,7 +12,7 @@ from .exceptions import DeclarationError, StateError
 from .shared import Shared
 
 if TYPE_CHECKING:
-    from .listeners import EventListenerDescriptor
+    from .listener_descriptors import EventListenerDescriptor
 
 
 class Running(Protocol):

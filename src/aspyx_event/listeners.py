@@ -1,24 +1,23 @@
-"""What reacts to events: ``@event_listener``, ``@event_handler``, `EventListener` and their descriptors."""
+"""Declarations of listeners: ``@event_listener``, ``@event_handler`` and the base class `EventListener`."""
 
 from __future__ import annotations
 
 import inspect
 from abc import ABC
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any, Generic, NamedTuple, TypeVar
+from dataclasses import replace
+from typing import Any, Generic, TypeVar
 
 from aspyx.di import ClassInstanceProvider, Providers, injectable
 from aspyx.reflection import Decorators
 from typing_extensions import Unpack
 
 from .context import EventContext
-from .events import EventDescriptor
 from .exceptions import DeclarationError, ListenerError
+from .listener_descriptors import Declaration
 from .names import check_name
-from .options import SubscriptionKeywords, SubscriptionOptions, make_options
-from .ordering import Requirement
-from .targets import OneTarget, Route, Target, check_target
+from .options import SubscriptionKeywords, make_options
+from .targets import OneTarget, Target, check_target
 
 E = TypeVar("E")
 C = TypeVar("C", bound=type)
@@ -37,62 +36,6 @@ class EventListener(ABC, Generic[E]):
     def on(self, event: E, context: EventContext) -> Any:
         """React to *event*; returning acknowledges it, raising makes the attempt fail."""
         raise NotImplementedError
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EventListenerDescriptor:
-    """One event bound to one listener or handler: what a pipeline's `handle` is told.
-
-    Attributes:
-        type: The listener class, or the handler's function.
-        event: Descriptor of the event; of a pattern or a topic one that carries its name.
-        name: Name of the listener.
-        options: All keywords of the declaration.
-        routes: What is consumed; the first is that of `event`.
-        qualified: The queue name carries the event name, because the plain one belongs to another event of the
-            same listener class.
-    """
-
-    type: Any
-    event: EventDescriptor
-    name: str
-    options: SubscriptionOptions
-    routes: tuple[Route, ...] = ()
-    qualified: bool = False
-
-    @property
-    def group(self) -> str:
-        return self.options.group
-
-    @property
-    def per_process(self) -> bool:
-        return self.options.per_process or any(source.descriptor.broadcast for source in self.routes)
-
-    @property
-    def requires(self) -> tuple[Requirement, ...]:
-        return self.options.requires or ()
-
-    @property
-    def required_by(self) -> tuple[Requirement, ...]:
-        return self.options.required_by or ()
-
-
-class Declaration(NamedTuple):
-    """One use of a decorator on a class, a function or a method."""
-
-    target: Target
-    options: SubscriptionOptions
-    qualified: bool = False
-
-    def describe(self, type_: Any, routes: tuple[Route, ...]) -> EventListenerDescriptor:
-        return EventListenerDescriptor(
-            type=type_,
-            event=routes[0].descriptor,
-            name=self.options.name,
-            options=self.options,
-            routes=routes,
-            qualified=self.qualified,
-        )
 
 
 def event_listener(

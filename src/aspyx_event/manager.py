@@ -28,7 +28,7 @@ from .engine.subscribing.subscriptions import Subscription, default_name
 from .envelope import NO_OPTIONS, Envelope, SendOptions
 from .events import EventDescriptor
 from .exceptions import DeclarationError
-from .listeners import EventListenerDescriptor
+from .listener_descriptors import EventListenerDescriptor
 from .observer import Observer
 from .options import SubscriptionKeywords, make_options
 from .pipeline import EnvelopePipeline

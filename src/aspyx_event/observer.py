@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from .context import EventContext
 from .envelope import Envelope
 from .events import EventDescriptor
-from .listeners import EventListenerDescriptor
+from .listener_descriptors import EventListenerDescriptor
 from .providers.base import Outgoing, Provider
 
 logger = logging.getLogger("aspyx.event")

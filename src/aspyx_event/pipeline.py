@@ -18,7 +18,8 @@ from aspyx.reflection import Decorators
 from .envelope import Envelope
 from .events import EventDescriptor
 from .exceptions import DeclarationError
-from .listeners import EventListenerDescriptor, register_injectable
+from .listener_descriptors import EventListenerDescriptor
+from .listeners import register_injectable
 
 C = TypeVar("C", bound=type)
 

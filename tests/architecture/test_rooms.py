@@ -37,7 +37,6 @@ DRIVERS = {"providers.local", "providers.amqp", "providers.stomp"}
 # To be straightened.
 NOT_YET = {
     ("configuration", "database.database"),
-    ("context", "listeners"),
     ("schemas.json_schema", "codecs.json"),
     ("schemas.json_schema", "events"),
     ("engine.runtime.operations", "engine.sending.pending"),

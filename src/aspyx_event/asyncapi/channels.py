@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from ..events import EventDescriptor, is_event
-from ..listeners import EventListenerDescriptor
+from ..listener_descriptors import EventListenerDescriptor
 from ..names import is_pattern
 from ..targets import Route
 from ..topics import Topic

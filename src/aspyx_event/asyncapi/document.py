@@ -24,7 +24,7 @@ from ..envelope import (
     SPECVERSION,
 )
 from ..events import EventDescriptor, is_event
-from ..listeners import EventListenerDescriptor
+from ..listener_descriptors import EventListenerDescriptor
 from ..providers.base import ServerDescription
 from ..topics import Topic
 from .channels import Channel, ChannelKind, channels_of

@@ -6,7 +6,7 @@ import asyncio
 import logging
 
 from ..envelope import CE_SOURCE, REPLAY_RUN, Envelope
-from ..listeners import EventListenerDescriptor
+from ..listener_descriptors import EventListenerDescriptor
 from ..log_fields import log_fields
 from ..pipeline import AbstractEnvelopePipeline
 from .base import InboxStore

@@ -15,7 +15,7 @@ from ..codecs.base import Codec
 from ..configuration import EventConfiguration
 from ..database.base import EventStore
 from ..events import is_event
-from ..listeners import EventListenerDescriptor
+from ..listener_descriptors import EventListenerDescriptor
 from ..observer import Observer, observer_for
 from ..pipeline import Chain, EnvelopePipeline
 from ..policies import Limits, Retry

@@ -15,7 +15,7 @@ from ..context import EventContext
 from ..engine.failure.republish import REPLAY_OF
 from ..envelope import ATTEMPT, CE_TIME, Envelope
 from ..events import EventDescriptor
-from ..listeners import EventListenerDescriptor
+from ..listener_descriptors import EventListenerDescriptor
 from ..observer import Finish, Observer, Settlement, SubscriptionView
 from ..providers.base import Outgoing, Provider
 from . import semantics

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..envelope import CE_CAUSATION, CE_CORRELATION, CE_TYPE, Envelope
-from ..listeners import EventListenerDescriptor
+from ..listener_descriptors import EventListenerDescriptor
 from ..providers.base import Provider
 
 Attributes = dict[str, Any]

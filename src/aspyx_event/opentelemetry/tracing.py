@@ -16,7 +16,7 @@ from ..context import EventContext
 from ..engine.failure.republish import REPLAY_OF as REPLAY_HEADER
 from ..envelope import Envelope
 from ..events import EventDescriptor
-from ..listeners import EventListenerDescriptor
+from ..listener_descriptors import EventListenerDescriptor
 from ..observer import Finish, Observer, Settlement
 from ..providers.base import Outgoing
 from . import semantics

@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote
 from uuid import uuid4
 
 from ...envelope import ATTEMPT, CE_EXPIRY, CE_KEY, CE_SOURCE, FRAMEWORK_PREFIX, REPLAY_RUN, Envelope
-from ...listeners import EventListenerDescriptor
+from ...listener_descriptors import EventListenerDescriptor
 from ...names import DEAD_LETTER_PREFIX, literal
 from ...providers.base import AddressKind, Binding, Outgoing
 from .reporter import users_part

@@ -11,7 +11,7 @@ from time import time
 from ...context import EventContext
 from ...exceptions import RequirementError
 from ...filters import Filter
-from ...listeners import EventListenerDescriptor
+from ...listener_descriptors import EventListenerDescriptor
 from ...observer import Observer
 from ...options import unmet_requirement
 from ...ordering import Requirement

@@ -11,7 +11,7 @@ from ...envelope import Envelope
 from ...events import is_event
 from ...exceptions import ListenerError
 from ...free_form import FreeFormEvent, SelfDescribed
-from ...listeners import EventListenerDescriptor
+from ...listener_descriptors import EventListenerDescriptor
 
 if TYPE_CHECKING:
     from ..runtime.threads import Threads

@@ -11,7 +11,7 @@ from typing import Any
 from ...envelope import Envelope
 from ...events import EventDescriptor
 from ...exceptions import StateError
-from ...listeners import EventListenerDescriptor
+from ...listener_descriptors import EventListenerDescriptor
 from ...observer import Finish, Observer, Settlement
 from ...providers.base import Consume, Delivery, Outgoing, Provider
 

@@ -11,7 +11,7 @@ from aspyx.di import Environment
 from ...context import EventContext
 from ...events import check_field
 from ...filters import Filter, Want, wants_of
-from ...listeners import EventListenerDescriptor
+from ...listener_descriptors import EventListenerDescriptor
 from ...observer import Observer
 from ...options import SubscriptionOptions
 from ...pipeline import Next

@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 from ...exceptions import DeclarationError, RequirementError
-from ...listeners import EventListenerDescriptor
+from ...listener_descriptors import EventListenerDescriptor
 from ...options import SubscriptionOptions, unmet_requirement
 from ...ordering import bound_together, predecessors, sequence
 from ...policies import AckPolicy

@@ -12,7 +12,8 @@ from aspyx.di import Environment
 from aspyx.reflection import Decorators
 
 from ...exceptions import DeclarationError, ListenerError
-from ...listeners import Declaration, event_listener, handler_declarations, listener_declarations
+from ...listener_descriptors import Declaration
+from ...listeners import event_listener, handler_declarations, listener_declarations
 from ...pipeline import EnvelopePipeline, envelope_pipeline, pipeline_rank
 from ...senders import sent_by
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from aspyx.di import Environment
 
 from ...exceptions import EntryPointError
-from ...listeners import Declaration, listener_declarations
+from ...listener_descriptors import Declaration
+from ...listeners import listener_declarations
 from ...options import SubscriptionOptions
 from ...targets import ANY
 from .discovery import DeclaredHandler, handlers_in, named_declarations

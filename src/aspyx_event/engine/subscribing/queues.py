@@ -9,7 +9,7 @@ from typing import Any
 
 from ...envelope import CE_KEY
 from ...exceptions import CodecError, DeclarationError, UnsupportedError
-from ...listeners import EventListenerDescriptor
+from ...listener_descriptors import EventListenerDescriptor
 from ...log_fields import log_fields
 from ...names import is_pattern, literal
 from ...policies import QueueNaming, Retry, RetryMode

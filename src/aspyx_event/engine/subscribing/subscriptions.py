@@ -9,7 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 from ...exceptions import DeclarationError, QueueClashError
-from ...listeners import EventListenerDescriptor
+from ...listener_descriptors import EventListenerDescriptor
 from ...providers.base import Binding
 from ...targets import Route
 from ..failure.republish import dead_letter_address, letter_name

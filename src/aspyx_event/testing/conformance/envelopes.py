@@ -14,7 +14,7 @@ import pytest
 from ...envelope import CE_ID, CE_KEY, CE_SOURCE, CE_SPECVERSION, CE_TIME, CE_TYPE, CONTENT_TYPE, Envelope
 from ...events import EventDescriptor
 from ...exceptions import NoRouteError, UnsupportedError
-from ...listeners import EventListenerDescriptor
+from ...listener_descriptors import EventListenerDescriptor
 from ...pipeline import AbstractEnvelopePipeline
 from .messages import RESERVED, VALUES
 from .options import TOLERANCE

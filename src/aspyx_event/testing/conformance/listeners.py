@@ -8,7 +8,7 @@ from typing import Any
 
 from ...context import EventContext
 from ...envelope import Envelope
-from ...listeners import EventListenerDescriptor
+from ...listener_descriptors import EventListenerDescriptor
 from ...pipeline import AbstractEnvelopePipeline
 from .rig import Log, Rig
 from .suite import ConformanceBase, contract

@@ -1,0 +1,67 @@
+"""Descriptions of a listener: `EventListenerDescriptor`, and the `Declaration` that it is made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from .events import EventDescriptor
+from .options import SubscriptionOptions
+from .ordering import Requirement
+from .targets import Route, Target
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventListenerDescriptor:
+    """One event bound to one listener or handler: what a pipeline's `handle` is told.
+
+    Attributes:
+        type: The listener class, or the handler's function.
+        event: Descriptor of the event; of a pattern or a topic one that carries its name.
+        name: Name of the listener.
+        options: All keywords of the declaration.
+        routes: What is consumed; the first is that of `event`.
+        qualified: The queue name carries the event name, because the plain one belongs to another event of the
+            same listener class.
+    """
+
+    type: Any
+    event: EventDescriptor
+    name: str
+    options: SubscriptionOptions
+    routes: tuple[Route, ...] = ()
+    qualified: bool = False
+
+    @property
+    def group(self) -> str:
+        return self.options.group
+
+    @property
+    def per_process(self) -> bool:
+        return self.options.per_process or any(source.descriptor.broadcast for source in self.routes)
+
+    @property
+    def requires(self) -> tuple[Requirement, ...]:
+        return self.options.requires or ()
+
+    @property
+    def required_by(self) -> tuple[Requirement, ...]:
+        return self.options.required_by or ()
+
+
+class Declaration(NamedTuple):
+    """One use of a decorator on a class, a function or a method."""
+
+    target: Target
+    options: SubscriptionOptions
+    qualified: bool = False
+
+    def describe(self, type_: Any, routes: tuple[Route, ...]) -> EventListenerDescriptor:
+        return EventListenerDescriptor(
+            type=type_,
+            event=routes[0].descriptor,
+            name=self.options.name,
+            options=self.options,
+            routes=routes,
+            qualified=self.qualified,
+        )
