@@ -13,25 +13,27 @@ _MARKS = {RATE: "x", TIME: "x", P50: "x", P99: "x", EXTRA_MICROS: " us", EXTRA_M
 _EXTRA = {EXTRA_MICROS: 1e6, EXTRA_MILLIS: 1e3}
 
 _WAITS = (
-    "by CPU per event it is met: less than a third of the reactor's. But the reactor's process is busy all the time, and "
-    "this one waits for the broker an eighth of it: both share two cores"
+    "by CPU per event the target is met: less than a third of the reactor's. But the reactor's process is busy all the time, and "
+    "this process waits for the broker an eighth of the time: both share two cores"
 )
 _TAIL = (
-    "one send in a hundred waits for what else the machine and the broker do, for several times its own time, whoever sends: the bare "
-    "engine's p99 in the table tells how much of it is the client's"
+    "one send in a hundred waits for other work of the machine and the broker, for several times its own time, with every client: the bare "
+    "engine's p99 in the table shows the client's share"
 )
 _FLOOR = (
-    "an envelope with id, time and headers, an interceptor on both sides, a queue, a worker that is woken, a context and "
-    "an acknowledgement: each of these takes what the codec takes, or half of that"
+    "an envelope with id, time and headers, an interceptor on both sides, a queue, a worker wake-up, a context and "
+    "an acknowledgement: each of these costs half of the codec's time to all of it"
 )
 _NO_CALL = (
     "blinker calls a function; here an event gets id, time and headers, passes an interceptor on both sides, a queue and "
     "a worker, and is acknowledged"
 )
-_TEST_BROKER = "an event would have to cost five times what the codec alone costs, and does much beside that; the next line tells what"
+_TEST_BROKER = (
+    "to meet this goal, an event may cost at most five times the codec; the next line lists what else it pays for"
+)
 _THREADS = (
-    "most of it is what two threads cost in Python when each has a core and they hand the interpreter's lock to each other: the bare "
-    "run_in_executor of the same run stands in the table, between the two listeners"
+    "most of it is the cost of two Python threads that run on different cores and pass the interpreter lock back and forth: see the bare "
+    "run_in_executor of the same run in the table, between the two listeners"
 )
 
 

@@ -48,11 +48,15 @@ _PER_SECOND = "events per second"
 
 CASES = (
     Case(
-        "listeners", "one listener, and others for events that nobody sends", "listeners", (1, 10, 100, 1_000), most=1.3
+        "listeners",
+        "one listener, and others for events that are never sent",
+        "listeners",
+        (1, 10, 100, 1_000),
+        most=1.3,
     ),
     Case(
         "fanout",
-        "listeners that all get the event",
+        "listeners of the same event",
         "listeners",
         (1, 10, 100, 1_000),
         messages=10_000,
@@ -73,7 +77,7 @@ CASES = (
     ),
     Case(
         "concurrency",
-        "handlers at once, each waits 5 ms",
+        "concurrent handlers, each waits 5 ms",
         "concurrency",
         (1, 10, 100),
         lines=(LOCAL, AMQP, STOMP),
@@ -82,10 +86,10 @@ CASES = (
         figure="rate",
         unit=_PER_SECOND,
     ),
-    Case("keys", "keys of order_by, ten workers (0: not ordered)", "keys", (0, 1, 100, 10_000), messages=10_000),
+    Case("keys", "keys of order_by, ten workers (0: unordered)", "keys", (0, 1, 100, 10_000), messages=10_000),
     Case(
         "processes",
-        "consumer processes at one queue",
+        "consumer processes on one queue",
         "processes",
         (1, 2, 3, 4),
         lines=("AMQP, no-op", "AMQP, 5 ms each"),
@@ -107,7 +111,7 @@ CASES = (
     ),
     Case(
         "backlog",
-        "messages that wait when a consumer starts",
+        "messages waiting when a consumer starts",
         "messages waiting",
         (100, 10_000, 1_000_000),
         lines=(AMQP, STOMP),
