@@ -73,7 +73,8 @@ if TYPE_CHECKING:
     from .engine.operations.health import Health, SubscriptionHealth
     from .engine.operations.statistics import ManagerStats
     from .engine.receiving.handlers import SubscriptionStats
-    from .engine.runtime.operations import Operation, Receipt
+    from .engine.runtime.operations import Operation
+    from .engine.sending.receipt import Receipt
     from .engine.subscribing.subscriptions import Subscription
     from .envelope import Envelope, SendOptions
     from .events import EventDescriptor, event
@@ -127,7 +128,8 @@ _LAZY = {
         ".di": ("EventModule",),
         ".engine.operations.dead_letters": ("Cause", "DeadLetter", "DeadLetters"),
         ".engine.operations.health": ("Health", "SubscriptionHealth"),
-        ".engine.runtime.operations": ("Operation", "Receipt"),
+        ".engine.runtime.operations": ("Operation",),
+        ".engine.sending.receipt": ("Receipt",),
         ".engine.operations.statistics": ("ManagerStats",),
         ".engine.receiving.handlers": ("SubscriptionStats",),
         ".engine.subscribing.subscriptions": ("Subscription",),

@@ -22,8 +22,9 @@ from .engine.failure.reporter import ExceptionHandling, FailureReporter
 from .engine.memory_methods import MemoryMethods
 from .engine.reacting_methods import ReactingMethods
 from .engine.runner import EngineRunner
-from .engine.runtime.operations import Operation, Receipt
-from .engine.sending.sending import check_options
+from .engine.runtime.operations import Operation
+from .engine.sending.publisher import check_send_options
+from .engine.sending.receipt import Receipt
 from .engine.subscribing.subscriptions import Subscription, default_name
 from .envelope import NO_OPTIONS, Envelope, SendOptions
 from .events import EventDescriptor
@@ -258,7 +259,7 @@ class EventManager(_EarlierNames, ContractMethods, MemoryMethods, ReactingMethod
                 address=channel.name if channel is not None else "",
                 durable=channel.keeps if channel is not None else None,
             )
-            check_options(options, self.provider)
+            check_send_options(options, self.provider)
         envelope = engine.factory.make(event, descriptor, headers, options)
         return Receipt(residence.send(envelope, descriptor, running), residence.report, envelope, descriptor)
 

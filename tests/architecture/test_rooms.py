@@ -39,7 +39,6 @@ NOT_YET = {
     ("configuration", "database.database"),
     ("schemas.json_schema", "codecs.json"),
     ("schemas.json_schema", "events"),
-    ("engine.runtime.operations", "engine.sending.pending"),
     ("engine.sending.forwarding", "engine.receiving.invocation"),
     ("providers.amqp.receiver", "providers.amqp.volatile"),
     ("manager", "contracts.methods"),

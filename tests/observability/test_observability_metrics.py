@@ -110,7 +110,7 @@ async def test_the_lag_is_the_time_since_the_event_was_made(told, order, monkeyp
     clock = ManualClock()
     async with EventManager(LocalProvider(clock=clock), observers=[told.telemetry()]) as manager:
         await manager.subscribe(order, seen, name="billing")
-        monkeypatch.setattr("aspyx_event.engine.sending.sending.time_ns", lambda: 1_000_000_000_000_000_000)  # in 2001
+        monkeypatch.setattr("aspyx_event.engine.sending.factory.time_ns", lambda: 1_000_000_000_000_000_000)  # in 2001
         await manager.send_event(order(1))
         await eventually(lambda: seen.handled)
     (point,) = [

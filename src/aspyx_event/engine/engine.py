@@ -30,8 +30,10 @@ from .operations.process import Processor
 from .operations.replay import Memory
 from .operations.statistics import ManagerStats
 from .receiving.invocation import ChainEnd
+from .sending.factory import EnvelopeFactory
 from .sending.forwarding import ResultPublisher
-from .sending.sending import EnvelopeFactory, Publish, Sending, SendsBeforeStart
+from .sending.publisher import Publisher
+from .sending.sending import Sending, SendsBeforeStart
 from .subscribing.binder import Binder, Collaborators
 from .subscribing.discovery import build_pipelines, handlers_in, handlers_of, pipelines_of, senders_of
 from .subscribing.hooks import HookNotifier
@@ -99,7 +101,7 @@ class Engine:
             store = configuration.make_store() if store is None else store
         self.configuration = replace(configuration, persist=persist)
         self.stats = ManagerStats(self.events, self.subscriptions)
-        publish = Publish(provider, limits, self._observer, self.stats.note_sent)
+        publish = Publisher(provider, limits, self._observer, self.stats.note_sent)
         self.memory = Memory(store, persist, publish, provider, self.subscriptions, self.events, self._observer)
         self._chain = Chain(self.memory.send, ChainEnd().handle)
         self.sending = Sending(self._chain, self._observer)

@@ -15,7 +15,7 @@ from .engine import Engine
 from .failure.reporter import FailureReporter
 from .runtime.lifecycle import Lifecycle, State, stop_at_exit
 from .runtime.loop import EventLoopRunner, running_loop
-from .runtime.operations import Completed, Finished, Operation
+from .runtime.operations import Completed, Operation
 from .sending.pending import PendingSend
 
 logger = logging.getLogger("aspyx.event")
@@ -94,7 +94,7 @@ class EngineRunner:
             threading.Thread(target=self._stop_here, name="aspyx-event-stop").start()
         else:
             self._stop_here()
-        return Finished()
+        return Completed(None)
 
     def _stop_here(self) -> None:
         # One after the other: the end of the first takes the loop away that a second one would ask.

@@ -17,7 +17,7 @@ from ..asgi import Message, Receive, Send, answer
 from ..cloudevents.event import CloudEvent
 from ..cloudevents.formats import is_batch
 from ..cloudevents.http import from_http, from_http_batch
-from ..engine.runtime.operations import Receipt
+from ..engine.sending.receipt import Receipt
 from ..exceptions import (
     CodecError,
     DeclarationError,

@@ -20,7 +20,7 @@ from ...shared import Shared
 from ..receiving.handlers import check_requirements
 from ..receiving.invocation import returned_events
 from ..runtime.loop import running_loop
-from ..sending.sending import EnvelopeFactory
+from ..sending.factory import EnvelopeFactory
 from ..subscribing.subscriptions import Control, Subscription, SubscriptionRegistry
 
 logger = logging.getLogger("aspyx.event")

@@ -19,8 +19,8 @@ from ...providers.base import Binding, Provider
 from ...registry import EventRegistry
 from ..failure.republish import replay_copy, time_left
 from ..sending.observed import watched
+from ..sending.publisher import Publisher
 from ..sending.recorder import Recorder
-from ..sending.sending import Publish
 from ..subscribing.subscriptions import Subscription, SubscriptionRegistry
 
 logger = logging.getLogger("aspyx.event.store")
@@ -50,7 +50,7 @@ class Memory:
         self,
         store: EventStore | None,
         persist: bool,
-        publish: Publish,
+        publish: Publisher,
         provider: Provider,
         subscriptions: SubscriptionRegistry,
         events: EventRegistry,

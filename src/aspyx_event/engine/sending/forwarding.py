@@ -9,7 +9,8 @@ from ...context import EventContext
 from ...envelope import CE_ID, NO_OPTIONS
 from ...registry import EventRegistry
 from ..receiving.invocation import returned_events
-from .sending import EnvelopeFactory, Sending
+from .factory import EnvelopeFactory
+from .sending import Sending
 
 
 class ResultPublisher:

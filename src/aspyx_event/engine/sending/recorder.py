@@ -26,7 +26,7 @@ from ...exceptions import (
     StoreRefusedError,
     StoreUnavailableError,
 )
-from .sending import Publish
+from .publisher import Publisher
 
 logger = logging.getLogger("aspyx.event.store")
 #: Events in one transaction.
@@ -68,7 +68,7 @@ class Recorder:
         publish: Hands an event to the provider.
     """
 
-    def __init__(self, store: EventStore, publish: Publish) -> None:
+    def __init__(self, store: EventStore, publish: Publisher) -> None:
         self._store, self._publish = store, publish
         self._waiting: deque[_Entry] = deque()
         #: By id: handed over, and not settled yet.

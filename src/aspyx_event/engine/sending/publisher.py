@@ -1,0 +1,84 @@
+"""`Publisher`: the last link of the sending chain, envelope -> provider."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from ...envelope import CE_ID, NO_OPTIONS, Envelope, SendOptions
+from ...events import EventDescriptor
+from ...exceptions import LimitExceededError, UnsupportedError
+from ...observer import Observer
+from ...policies import Limits
+from ...providers.base import Outgoing, Provider
+from .observed import observed_publish
+
+
+class Publisher:
+    """Sending end of a chain: hands the envelope to the provider."""
+
+    def __init__(
+        self,
+        provider: Provider,
+        limits: Limits,
+        observer: Observer | None = None,
+        count: Callable[[Envelope, EventDescriptor], None] | None = None,
+    ) -> None:
+        self._provider, self._limits, self._observer, self._count = provider, limits, observer, count
+
+    def check(self, envelope: Envelope, descriptor: EventDescriptor) -> None:
+        """Refuse what is too large.
+
+        Raises:
+            LimitExceededError: it is.
+        """
+        exceeded = self._limits.exceeded(envelope)
+        if exceeded:
+            raise LimitExceededError(f"event {descriptor.name!r} (id {envelope.id}): too large: {exceeded}")
+
+    def send(self, envelope: Envelope, descriptor: EventDescriptor, /) -> asyncio.Future[None]:
+        """Hand *envelope* over; the future is done when the provider has confirmed it."""
+        self.check(envelope, descriptor)  # here, because interceptors may have made it larger
+        options = envelope.options
+        message = Outgoing(
+            address=descriptor.name,
+            envelope=envelope,
+            dedup_id=envelope.dedup_id or envelope.headers.get(CE_ID, ""),
+            durable=descriptor.durable,
+        )
+        if options is not NO_OPTIONS:
+            message.key, message.delay, message.ttl = options.key, options.delay, options.ttl
+            message.priority, message.require_route = options.priority, options.require_route
+            message.wait_handled = options.wait_handled
+            if options.address:
+                message.address = options.address
+            if options.durable is not None:
+                message.durable = options.durable
+        if self._observer is not None:
+            published = observed_publish(self._observer, self._provider, message, descriptor)
+        else:
+            published = self._provider.publish(message)
+        if self._count is not None:
+            self._count(envelope, descriptor)
+        return published
+
+
+def check_send_options(options: SendOptions, provider: Provider) -> None:
+    """Refuse what the provider cannot do.
+
+    Raises:
+        UnsupportedError: names the option and the provider.
+    """
+    if options is NO_OPTIONS:
+        return
+    capabilities = provider.capabilities
+    wanted = (
+        ("delay", options.delay > 0, capabilities.delay),
+        ("ttl", options.ttl is not None, capabilities.ttl),
+        ("priority", options.priority is not None, capabilities.priority),
+        ("key", options.key is not None, capabilities.ordered_keys),
+        ("require_route", options.require_route, capabilities.require_route),
+    )
+    for name, asked, offered in wanted:
+        if asked and not offered:
+            raise UnsupportedError(f"send_event({name}=...): the {provider.name} provider does not offer it")
