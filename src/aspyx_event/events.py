@@ -82,7 +82,7 @@ class EventDescriptor:
         """
         from .schemas.json_schema import schema_of
 
-        return schema_of(self)
+        return schema_of(self.type, self.name, self.declared_schema)
 
     def json(self) -> str:
         """Return what is known of the event class as canonical JSON, its JSON Schema included."""

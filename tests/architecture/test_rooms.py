@@ -37,8 +37,6 @@ DRIVERS = {"providers.local", "providers.amqp", "providers.stomp"}
 # To be straightened.
 NOT_YET = {
     ("configuration", "database.database"),
-    ("schemas.json_schema", "codecs.json"),
-    ("schemas.json_schema", "events"),
     ("engine.sending.forwarding", "engine.receiving.invocation"),
     ("providers.amqp.receiver", "providers.amqp.volatile"),
     ("manager", "contracts.methods"),

@@ -116,27 +116,31 @@ class WithCallable(BaseModel):
 
 
 def test_a_class_that_json_schema_cannot_tell_is_named_with_the_cure():
-    with pytest.raises(DeclarationError, match=r"'schemas.callable'.*give one: @event\(schema="):
+    with pytest.raises(DeclarationError, match=r"'schemas.callable'.*declare one: @event\(schema="):
         _ = EventDescriptor.of(WithCallable).schema
 
 
 @pytest.mark.parametrize(
     ("schema", "words"),
     [
-        ("{", "is no JSON: Expecting"),
-        ("[1]", "is list; give a JSON Schema"),
-        (7, "is int; give a JSON Schema"),
-        ({"type": "text"}, "is no JSON Schema at type: 'text'"),
-        ({"properties": {"n": {"minimum": "low"}}}, "is no JSON Schema at properties/n/minimum: 'low'"),
-        ({"required": "n"}, "is no JSON Schema at required"),
+        ("{", "is not JSON: Expecting"),
+        ("[1]", "is list; declare a JSON Schema"),
+        (7, "is int; declare a JSON Schema"),
+        ({"type": "text"}, "is not a JSON Schema at type: 'text'"),
+        ({"properties": {"n": {"minimum": "low"}}}, "is not a JSON Schema at properties/n/minimum: 'low'"),
+        ({"required": "n"}, "is not a JSON Schema at required"),
         ({"$ref": "#/$defs/gone"}, "refers at its root to '#/$defs/gone', which is not in it"),
         (
             {"properties": {"a": {"$ref": "https://example.com/a.json"}}},
             "/properties/a to 'https://example.com/a.json'",
         ),
+        ({"$id": "urn:a", "$ref": "urn:gone"}, "refers at its root to 'urn:gone', which is not in it"),
+        ({"$defs": {"a": {"$id": "urn:a"}}, "$ref": "urn:a#/$defs/b"}, "refers at its root to 'urn:a#/$defs/b'"),
+        ({"$defs": {"a": {"$anchor": "here"}}, "$ref": "#there"}, "refers at its root to '#there'"),
+        ({"prefixItems": [True], "$ref": "#/prefixItems/last"}, "refers at its root to '#/prefixItems/last'"),
         ({"$schema": "https://example.com/own"}, "unknown $schema 'https://example.com/own'"),
-        ({"default": {1, 2}}, "what JSON cannot write"),
-        ({"maximum": math.inf}, "what JSON cannot write"),
+        ({"default": {1, 2}}, "a value that JSON cannot write"),
+        ({"maximum": math.inf}, "a value that JSON cannot write"),
     ],
 )
 def test_a_malformed_schema_is_an_error_of_the_declaration(schema, words):
@@ -152,6 +156,29 @@ def test_a_schema_may_be_a_text_and_of_any_draft():
         text = json.dumps({"$schema": f"http://json-schema.org/{dialect}", "required": ["n"]})
         cls = event(name="schemas.text", schema=text)(dataclass(type("Text", (), {"__annotations__": {}})))
         assert EventDescriptor.of(cls).schema["required"] == ["n"]
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"$defs": {"a": {"$anchor": "here", "type": "integer"}}, "properties": {"n": {"$ref": "#here"}}},
+        {
+            "$id": "https://example.com/root",
+            "$defs": {"a": {"$id": "inner", "$defs": {"b": {"type": "integer"}}, "$ref": "#/$defs/b"}},
+            "properties": {"n": {"$ref": "inner"}},
+        },
+        {"$defs": {"a b/c": {"type": "integer"}}, "properties": {"n": {"$ref": "#/$defs/a%20b~1c"}}},
+        {"properties": {"n": {"type": "integer"}, "$id": {"type": "string"}}},
+        {"properties": {"n": {"type": "integer", "examples": [{"$ref": "a value, not a schema"}]}}},
+    ],
+)
+def test_references_to_names_inside_the_schema_are_followed(schema):
+    cls = event(name="schemas.named", schema=schema)(dataclass(type("Named", (), {"__annotations__": {"n": int}})))
+    manager = EventManager(LocalProvider())
+    manager.send_event(cls(1))
+    manager.send_event(GenericEvent("schemas.named", {"n": 1}))
+    with pytest.raises(InvalidEventSchemaError, match="field 'n': does not satisfy type"):
+        manager.send_event(GenericEvent("schemas.named", {"n": "x"}))
 
 
 async def test_what_is_not_like_its_schema_is_refused_before_it_is_sent():
@@ -205,16 +232,21 @@ def test_what_is_not_like_its_class_is_refused_by_the_same_error():
     assert caught.value.__cause__.error_count() == 1
 
 
-@event(name="schemas.looping", schema={"$id": "urn:a", "$ref": "urn:gone"})
+@event(name="schemas.looping", schema={"$ref": "#"})
 @dataclass
 class Looping:
     n: int
 
 
-def test_a_reference_found_wanting_by_the_first_event_loads_nothing(monkeypatch):
-    monkeypatch.setattr("urllib.request.urlopen", lambda *_: pytest.fail("something was loaded"))
+def test_a_schema_that_refers_to_itself_without_end_refuses_the_event():
     with pytest.raises(InvalidEventSchemaError, match="the schema cannot be applied"):
         EventManager(LocalProvider()).send_event(Looping(1))
+
+
+def test_a_reference_to_another_document_loads_nothing(monkeypatch):
+    monkeypatch.setattr("urllib.request.urlopen", lambda *_: pytest.fail("something was loaded"))
+    with pytest.raises(InvalidSchemaError, match="nothing is loaded from elsewhere"):
+        event(name="schemas.elsewhere", schema={"$ref": "https://example.com/a.json"})(Looping)
 
 
 def test_many_errors_are_counted():

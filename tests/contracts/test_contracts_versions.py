@@ -186,9 +186,9 @@ def broken(payload):
     [
         (broken, b'{"n": 1}', ("broken (version 1 to 2) failed", "KeyError", "'price'")),
         (lambda payload: None, b'{"n": 1}', ("returned NoneType", "the payload, a dict")),
-        (lambda payload: {"n": object()}, b'{"n": 1}', ("no JSON",)),
+        (lambda payload: {"n": object()}, b'{"n": 1}', ("is not JSON",)),
         (lambda payload: {"n": "many"}, b'{"n": 1}', ("field 'n'", "of a payload of version 1")),
-        (lambda payload: payload, b"[1]", ("no JSON object",)),
+        (lambda payload: payload, b"[1]", ("not a JSON object",)),
         (lambda payload: payload, b"{", ("EOF",)),
     ],
 )

@@ -1,41 +1,16 @@
-"""JSON by pydantic, for dataclasses and models alike; validators run on receive, and once on send.
-
-Beyond pydantic's defaults, so that every value survives the way: bytes are written in base64 (RFC 4648 section 5),
-infinities and NaN as the strings "Infinity", "-Infinity" and "NaN". A class that configures these itself keeps its
-own setting. Unknown fields are ignored, unless the class forbids them.
-"""
+"""`JsonCodec`: JSON by pydantic, for dataclasses and models; validators run on receive, and once on send."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
-from pydantic import PydanticUserError, TypeAdapter, ValidationError
-from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnnotation
-from pydantic_core import (
-    PydanticSerializationError,
-    SchemaError,
-    SchemaSerializer,
-    SchemaValidator,
-    from_json,
-    to_json,
-)
+from pydantic import ValidationError
+from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from ..events import EventDescriptor
-from ..exceptions import DeclarationError, DecodeError, EncodeError, InvalidEventSchemaError
-
-_CONFIG = {"ser_json_bytes": "base64", "val_json_bytes": "base64", "ser_json_inf_nan": "strings"}
-_CONFIGURABLE = frozenset({"model", "dataclass", "typed-dict"})
-
-
-class _Compiled(NamedTuple):
-    # The methods themselves: a function around them would cost a tenth of what they do.
-    to_json: Callable[..., bytes]
-    validate_json: Callable[..., Any]
-
-    def validate(self, body: bytes) -> Any:
-        # Other senders may write the name of a field where we write its alias.
-        return self.validate_json(body, by_alias=True, by_name=True)
+from ..exceptions import DecodeError, EncodeError, InvalidEventSchemaError
+from ..schemas.compiled import CompiledClass, compile_class
 
 
 class JsonCodec:
@@ -44,7 +19,7 @@ class JsonCodec:
     content_type = "application/json"
 
     def __init__(self) -> None:
-        self._compiled: dict[type, _Compiled] = {}
+        self._compiled: dict[type, CompiledClass] = {}
 
     def prepare(self, descriptor: EventDescriptor) -> None:
         self._of(descriptor)
@@ -52,9 +27,9 @@ class JsonCodec:
     def encode(self, event: Any, descriptor: EventDescriptor) -> bytes:
         compiled = self._compiled.get(descriptor.type) or self._of(descriptor)
         try:
-            # round_trip: what a validator of this class reads, so neither computed fields nor JSON within JSON.
+            # round_trip: only what a validator of this class reads, so no computed fields and no JSON within JSON.
             body = compiled.to_json(event, by_alias=True, round_trip=True, warnings=False)
-            # Dataclasses take any value. Here the sender learns of a wrong one, not every receiver for itself.
+            # Dataclasses accept any value. Validating here reports a wrong one to the sender, not to each receiver.
             compiled.validate_json(body, by_alias=True, by_name=True)
         except ValidationError as error:
             raise InvalidEventSchemaError(descriptor.name, _problems(error)) from error
@@ -65,6 +40,7 @@ class JsonCodec:
     def decode(self, body: bytes, descriptor: EventDescriptor) -> Any:
         compiled = self._compiled.get(descriptor.type) or self._of(descriptor)
         try:
+            # by_name: other senders may write the name of a field where this codec writes its alias.
             return compiled.validate_json(body, by_alias=True, by_name=True)
         except ValidationError as error:
             raise DecodeError(f"event {descriptor.name!r}: {_explain(error)}") from error
@@ -77,59 +53,20 @@ class JsonCodec:
         except ValueError as error:
             raise DecodeError(f"event {descriptor.name!r}: {error}") from error
         if not isinstance(payload, dict):
-            raise DecodeError(f"event {descriptor.name!r}: the payload is no JSON object")
-        made = upcast(payload)
+            raise DecodeError(f"event {descriptor.name!r}: the payload is not a JSON object")
+        upcasted = upcast(payload)
         try:
-            # As JSON again, so that validators read it as they would have from the wire.
-            current = to_json(made, bytes_mode="base64", inf_nan_mode="strings")
+            # As JSON again, so that validators read it as if it came from the wire.
+            current = to_json(upcasted, bytes_mode="base64", inf_nan_mode="strings")
         except (PydanticSerializationError, ValueError) as error:
-            raise DecodeError(f"event {descriptor.name!r}: what the upcasters made is no JSON: {error}") from error
+            raise DecodeError(f"event {descriptor.name!r}: the result of the upcasters is not JSON: {error}") from error
         return self.decode(current, descriptor)
 
-    def _of(self, descriptor: EventDescriptor) -> _Compiled:
+    def _of(self, descriptor: EventDescriptor) -> CompiledClass:
         compiled = self._compiled.get(descriptor.type)
         if compiled is None:
-            compiled = self._compiled[descriptor.type] = _compile(descriptor)
+            compiled = self._compiled[descriptor.type] = compile_class(descriptor.type, descriptor.name)
         return compiled
-
-
-def _compile(descriptor: EventDescriptor) -> _Compiled:
-    try:
-        adapter: TypeAdapter[Any] = TypeAdapter(descriptor.type)
-        if not adapter.pydantic_complete:
-            adapter.rebuild(force=True, raise_errors=True)
-        schema = _configured(adapter.core_schema)
-        # False: nested models must not bring the serializers they were built with, which lack our configuration.
-        return _Compiled(
-            SchemaSerializer(schema, None, False).to_json, SchemaValidator(schema, None, False).validate_json
-        )
-    except (
-        PydanticUserError,
-        PydanticSchemaGenerationError,
-        PydanticUndefinedAnnotation,
-        SchemaError,
-        NameError,
-    ) as error:
-        reason = str(error).partition("\n")[0]  # what follows is about pydantic's own classes
-        raise DeclarationError(
-            f"event {descriptor.name!r}: the fields of {descriptor.type.__qualname__} cannot be analysed: {reason} "
-            "(annotations must name classes that pydantic knows and that are visible in the class's module)"
-        ) from error
-
-
-def _configured(node: Any) -> Any:
-    """Return a copy of a core schema with our configuration where the class has none of its own."""
-    if isinstance(node, dict):
-        # Defaults and metadata are the user's values, not schemas.
-        copy = {key: value if key in ("metadata", "default") else _configured(value) for key, value in node.items()}
-        if copy.get("type") in _CONFIGURABLE:
-            copy["config"] = {**_CONFIG, **(copy.get("config") or {})}
-        return copy
-    if isinstance(node, list):
-        return [_configured(item) for item in node]
-    if type(node) is tuple:
-        return tuple(_configured(item) for item in node)
-    return node
 
 
 def _explain(error: ValidationError) -> str:

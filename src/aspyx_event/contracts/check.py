@@ -13,9 +13,9 @@ from pydantic import ValidationError
 
 from ..codecs.json import JsonCodec
 from ..codecs.upcasters import VersionedDecoding, declared_steps
+from ..codecs.validation import SchemaValidation
 from ..events import EventDescriptor
 from ..exceptions import CodecError, DeclarationError, SnapshotError
-from ..schemas.json_schema import SchemaValidation
 from .compatibility import refusals
 from .examples import ExampleError, example_of
 from .snapshot import Recorded, read_snapshot, write_payload, write_schema

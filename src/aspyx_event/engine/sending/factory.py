@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ...clock import Clock, SystemClock
 from ...codecs.base import Codec
+from ...codecs.validation import SchemaValidation
 from ...context import lineage
 from ...envelope import (
     CE_CAUSATION,
@@ -31,7 +32,6 @@ from ...envelope import (
 from ...events import EventDescriptor
 from ...free_form import FreeFormEvent, SelfDescribed
 from ...names import uri_reference
-from ...schemas.json_schema import SchemaValidation
 from ..event_reader import EventReader
 from .ids import new_id, timestamp
 

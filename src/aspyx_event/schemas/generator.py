@@ -1,4 +1,4 @@
-"""How JSON Schema tells what `JsonCodec` writes. Apart, because pydantic's part of it takes long to import."""
+"""Generates JSON Schemas that describe what `JsonCodec` writes. A file of its own, because pydantic's part of it is slow to import."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from pydantic_core import core_schema
 Schema = dict[str, Any]
 
 
-class AsWritten(GenerateJsonSchema):
-    """Tells what `JsonCodec` reads and writes, in the same words with every release of pydantic."""
+class SchemaGenerator(GenerateJsonSchema):
+    """Describes what `JsonCodec` reads and writes, in the same words with every release of pydantic."""
 
     def bytes_schema(self, schema: core_schema.BytesSchema) -> Schema:
-        made = super().bytes_schema(schema)
+        generated = super().bytes_schema(schema)
         if not self._config.config_dict.get("val_json_bytes"):
-            made["format"] = "base64url"
-        return made
+            generated["format"] = "base64url"
+        return generated
 
     def decimal_schema(self, schema: core_schema.DecimalSchema) -> Schema:
         number = self.float_schema(cast("core_schema.FloatSchema", {**schema, "type": "float"}))
