@@ -22,11 +22,11 @@ from .engine.failure.reporter import ExceptionHandling, FailureReporter
 from .engine.memory_methods import MemoryMethods
 from .engine.reacting_methods import ReactingMethods
 from .engine.runner import EngineRunner
+from .engine.runtime.loop import EventLoopRunner
 from .engine.runtime.operations import Operation
-from .engine.sending.publisher import check_send_options
 from .engine.sending.receipt import Receipt
 from .engine.subscribing.subscriptions import Subscription, default_name
-from .envelope import NO_OPTIONS, Envelope, SendOptions
+from .envelope import Envelope
 from .events import EventDescriptor
 from .exceptions import DeclarationError
 from .listener_descriptors import EventListenerDescriptor
@@ -108,27 +108,27 @@ class EventManager(_EarlierNames, ContractMethods, MemoryMethods, ReactingMethod
         self.provider = provider
         if hooks is not None:
             provider.hooks = hooks
-        self._reporter = FailureReporter(exception_manager)
-        self._runner = EngineRunner(self._reporter)
+        reporter = FailureReporter(exception_manager)
+        loop = EventLoopRunner(reporter.report)
         self._engine = Engine(
             provider,
             codec or JsonCodec(),
             limits or Limits(),
             retry or Retry(),
-            self._reporter,
+            reporter,
             pipelines,
             listeners,
             source or provider.server_name or "aspyx-event",
             stop_timeout,
-            self._runner.control,
+            loop,
             observers,
             store,
             persist,
             configuration or EventConfiguration(),
         )
+        self._runner = EngineRunner(self._engine, loop)
         if validate_schema is not None:
             self.validate_schema = validate_schema
-        self._runner.furnish(self._engine)
 
     @inject_environment()  # type: ignore[untyped-decorator]
     def set_environment(self, environment: Environment) -> None:
@@ -233,35 +233,7 @@ class EventManager(_EarlierNames, ContractMethods, MemoryMethods, ReactingMethod
             StateError: the manager is stopped.
             ProviderError: without a running loop only, else from the receipt: not confirmed.
         """
-        residence, engine = self._runner, self._engine
-        running = residence.enter()
-        descriptor = engine.events.of(event)
-        # Inside a handler nobody may wait for handlers: it could wait for itself.
-        wait_handled = running is None and current_context() is None
-        options = NO_OPTIONS
-        channel = None if topic is None else engine.binder.channel(topic, event)
-        if (
-            key is not None
-            or delay
-            or ttl is not None
-            or priority is not None
-            or require_route
-            or wait_handled
-            or topic
-        ):
-            options = SendOptions(
-                key=key,
-                delay=delay,
-                ttl=ttl,
-                priority=priority,
-                require_route=require_route,
-                wait_handled=wait_handled,
-                address=channel.name if channel is not None else "",
-                durable=channel.keeps if channel is not None else None,
-            )
-            check_send_options(options, self.provider)
-        envelope = engine.factory.make(event, descriptor, headers, options)
-        return Receipt(residence.send(envelope, descriptor, running), residence.report, envelope, descriptor)
+        return self._engine.sender.send_event(event, headers, key, delay, ttl, priority, require_route, topic)
 
     def subscribe(
         self,

@@ -160,6 +160,15 @@ class TopicRegistry:
             )
         return known
 
+    def resolve(self, topic: Topic | str) -> Topic:
+        """Return a registered topic. A `Topic` that is not registered yet is registered first, if `registers` allows it.
+
+        Raises:
+            UnregisteredTopicError: it is not registered.
+            DeclarationError: another topic has its name.
+        """
+        return self.register(topic) if isinstance(topic, Topic) and self.registers else self.get(topic)
+
     def with_name(self, name: str) -> Topic | None:
         """Return the topic of exactly this name."""
         return self._by_name.get(name)

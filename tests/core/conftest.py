@@ -23,5 +23,5 @@ def _no_loop_is_left_behind(monkeypatch):
     monkeypatch.setattr(EventManager, "__init__", remembering)
     yield
     for manager in made:
-        if manager.running and manager._runner._host.owns_loop:
+        if manager.running and manager._runner._loop.owns_loop:
             manager.stop()

@@ -96,7 +96,7 @@ def test_ax_42_without_a_loop_the_call_returns_when_every_listener_is_done():
     manager.subscribe(Order, seen.append, name="sync")
     receipt = manager.send_event(Order(1))
     assert (seen, receipt.done(), receipt.result()) == ([Order(1), Order(1)], True, None)
-    manager._runner._stop_now()
+    manager._engine.lifecycle._stop_at_exit()
 
 
 def test_ax_42_without_a_loop_a_failing_listener_does_not_fail_the_send_but_is_logged(caplog):
@@ -107,7 +107,7 @@ def test_ax_42_without_a_loop_a_failing_listener_does_not_fail_the_send_but_is_l
     manager.subscribe(Order, fail)
     manager.send_event(Order(1))
     assert [record.getMessage().endswith("ValueError: broken listener") for record in caplog.records] == [True]
-    manager._runner._stop_now()
+    manager._engine.lifecycle._stop_at_exit()
 
 
 def test_ax_42_without_a_loop_a_failing_send_raises():
@@ -118,7 +118,7 @@ def test_ax_42_without_a_loop_a_failing_send_raises():
     with pytest.raises(NoRouteError):
         plain.send_event(Order(1), require_route=True)
     for one in (manager, plain):
-        one._runner._stop_now()
+        one._engine.lifecycle._stop_at_exit()
 
 
 async def test_ax_42_from_a_worker_thread_the_call_waits_and_from_a_foreign_loop_the_receipt_is_awaited_there():
@@ -173,7 +173,7 @@ def test_ax_42_a_sync_listener_may_send_in_a_plain_script_too():
     manager.subscribe(Order, on)
     manager.subscribe(Answer, seen.append, name="answers")
     manager.send_event(Order(5))
-    manager._runner._stop_now()
+    manager._engine.lifecycle._stop_at_exit()
     assert seen == [Answer(5)]
 
 
@@ -191,7 +191,7 @@ def test_ax_42_many_threads_may_send_at_once_and_start_the_manager_once():
     for thread in threads:
         thread.join(10)
     assert sorted(seen) == list(range(20))
-    manager._runner._stop_now()
+    manager._engine.lifecycle._stop_at_exit()
 
 
 async def test_ax_44_a_failing_send_that_nobody_awaits_is_reported_once(caplog):

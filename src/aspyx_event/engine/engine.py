@@ -27,18 +27,22 @@ from .event_reader import EventReader
 from .failure.poison import InFlightJournal
 from .failure.reporter import FailureReporter
 from .operations.process import Processor
-from .operations.replay import Memory
+from .operations.replay import Memory, check_store
 from .operations.statistics import ManagerStats
 from .receiving.invocation import ChainEnd
+from .runtime.lifecycle import Lifecycle
+from .runtime.loop import EventLoopRunner
 from .sending.factory import EnvelopeFactory
 from .sending.forwarding import ResultPublisher
 from .sending.publisher import Publisher
-from .sending.sending import Sending, SendsBeforeStart
+from .sending.recorder import EventRecorder
+from .sending.sender import Sender
+from .sending.sending import Sending
 from .subscribing.binder import Binder, Collaborators
 from .subscribing.discovery import build_pipelines, handlers_in, handlers_of, pipelines_of, senders_of
 from .subscribing.hooks import HookNotifier
 from .subscribing.queues import queue_name
-from .subscribing.subscriptions import Control, Subscription, SubscriptionRegistry, detach_all
+from .subscribing.subscriptions import Subscription, SubscriptionRegistry, detach_all
 
 if TYPE_CHECKING:
     from .operations.dead_letters import DeadLetterBox
@@ -51,23 +55,26 @@ _MAX_THREADS = 512
 
 
 class Engine:
-    """Everything of a manager that lives on its event loop.
+    """The parts of a manager that live on its event loop.
 
     Args:
         provider: The transport.
         codec: Events to bytes and back.
         limits: What is too large.
-        retry: For listeners that say nothing themselves.
-        reporter: Gets the errors nobody else takes.
+        retry: For listeners that declare none.
+        reporter: Gets the errors that nobody else handles.
         pipelines: Interceptors outside of those of the environment, outermost first.
         listeners: Marked functions and listener instances besides those of the environment.
-        source: CloudEvents source of what is sent.
+        source: CloudEvents source of sent events.
         stop_timeout: Seconds that running handlers have to finish.
-        control: Runs the work of a subscription's methods on the manager's loop.
-        observers: Told of everything.
-        store: The memory of events; None has none.
-        persist: Store each event that is sent; None as the configuration says.
-        configuration: Switches.
+        loop: The loop on which the engine will live.
+        observers: Get all that happens to events.
+        store: The event store; None without one.
+        persist: Store each event that is sent; None takes the setting of the configuration.
+        configuration: Further settings.
+
+    Raises:
+        DeclarationError: events are to be stored, and there is no store, or it is not an `EventStore`.
     """
 
     def __init__(
@@ -81,45 +88,85 @@ class Engine:
         listeners: Iterable[Any],
         source: str,
         stop_timeout: float,
-        control: Control,
+        loop: EventLoopRunner,
         observers: Iterable[Observer] = (),
         store: EventStore | None = None,
         persist: bool | None = None,
         configuration: EventConfiguration | None = None,
     ) -> None:
-        self._provider, self._codec = provider, codec
+        self._provider, self._codec, self._loop = provider, codec, loop
         #: Seconds that running handlers have to finish.
         self.stop_timeout = stop_timeout
-        #: Attach the subscriptions at start; without, the engine sends and works on dead letters.
-        self.listens = True
-        self.events, self.subscriptions = EventRegistry(), SubscriptionRegistry()
-        self._observer = observer_for(observers, provider, self.subscriptions)
-        self.factory = EnvelopeFactory(codec, source, passes_objects=provider.passes_objects, clock=provider.clock)
+        #: Attach the subscriptions at start. Otherwise the engine only sends and works on dead letters.
+        self.consumes = True
+        self.lifecycle = Lifecycle(self.start, self.stop, loop)
+        self._declare(pipelines, listeners)
         configuration = configuration or EventConfiguration()
         if persist is None:
             persist = configuration.persist
             store = configuration.make_store() if store is None else store
         self.configuration = replace(configuration, persist=persist)
+
+        # What is known, then the chain from its end to its start, then what uses the chain.
+        self.events, self.subscriptions, self.topics = EventRegistry(), SubscriptionRegistry(), TopicRegistry()
+        self._observer = observer_for(observers, provider, self.subscriptions)
         self.stats = ManagerStats(self.events, self.subscriptions)
-        publish = Publisher(provider, limits, self._observer, self.stats.note_sent)
-        self.memory = Memory(store, persist, publish, provider, self.subscriptions, self.events, self._observer)
-        self._chain = Chain(self.memory.send, ChainEnd().handle)
-        self.sending = Sending(self._chain, self._observer)
-        self.early = SendsBeforeStart(self.sending)
-        self._hooks = HookNotifier(provider, self.subscriptions)
-        # Only a broker keeps what a dead process had in hand, and only under a name that comes back.
-        counts = provider.capabilities.remote and bool(provider.server_name)
-        self._ledger = InFlightJournal(provider) if counts else None
-        self.topics = TopicRegistry()
-        self.binder = Binder(self._ground(codec, retry, reporter, limits, control))
-        self.processor = Processor(self.events, self.subscriptions, self.factory, control)
+        self._chain = self._build_chain(limits, store, persist)
+        self._build_sending(source)
+        self._build_receiving(retry, reporter, limits)
         self._configure(configuration)
+
+    def _declare(self, pipelines: Iterable[EnvelopePipeline], listeners: Iterable[Any]) -> None:
         self._given_pipelines, self._reactions = list(pipelines), handlers_in(listeners)
         self._pipeline_types: list[type] = []
         self._pipelines: list[EnvelopePipeline] = []
         self._environment: Environment | None = None
-        self._workers: Threads | None = None
         self._prepared = False
+
+    def _build_chain(self, limits: Limits, store: EventStore | None, persist: bool) -> Chain:
+        check_store(store, persist)
+        publisher = Publisher(self._provider, limits, self._observer, self.stats.note_sent)
+        recorder = EventRecorder(store, publisher) if store is not None and persist else None
+        self.memory = Memory(
+            store, recorder, publisher, self._provider, self.subscriptions, self.events, self._observer
+        )
+        return Chain(publisher.send if recorder is None else recorder.send, ChainEnd().handle)
+
+    def _build_sending(self, source: str) -> None:
+        provider = self._provider
+        self.factory = EnvelopeFactory(
+            self._codec, source, passes_objects=provider.passes_objects, clock=provider.clock
+        )
+        self.sending = Sending(self._chain, self._observer)
+        self.sender = Sender(provider, self.events, self.topics, self.factory, self.sending, self.lifecycle, self._loop)
+
+    def _build_receiving(self, retry: Retry, reporter: FailureReporter, limits: Limits) -> None:
+        provider = self._provider
+        self._hooks = HookNotifier(provider, self.subscriptions)
+        # Only a broker keeps the journal of a dead process, and only under a name that the next process has again.
+        journals = provider.capabilities.remote and bool(provider.server_name)
+        self._journal = InFlightJournal(provider) if journals else None
+        self._workers: Threads | None = None
+        self.binder = Binder(
+            Collaborators(
+                provider=provider,
+                reader=EventReader(self._codec),
+                registry=self.events,
+                topics=self.topics,
+                subscriptions=self.subscriptions,
+                chain=self._chain,
+                retry=retry,
+                reporter=reporter,
+                limits=limits,
+                ledger=self._journal,
+                observer=self._observer,
+                control=self._loop.control,
+                pass_on=ResultPublisher(self.events, self.factory, self.sending),
+                threads=self._threads,
+                remove=self.remove,
+            )
+        )
+        self.processor = Processor(self.events, self.subscriptions, self.factory, self._loop.control)
 
     def adopt(self, environment: Environment) -> None:
         """Take the listeners and pipelines of *environment*. Builds nothing, so that what is broken shows at start."""
@@ -128,7 +175,7 @@ class Engine:
         self._pipeline_types = pipelines_of(environment)
 
     async def start(self) -> None:
-        """Build listeners and interceptors, connect, attach all subscriptions if it `listens`. Undone if a part fails.
+        """Build listeners and interceptors, connect, attach all subscriptions if it `consumes`. Undone if a part fails.
 
         Raises:
             DeclarationError: a listener or pipeline is wrong or cannot be built; the message names it.
@@ -141,7 +188,7 @@ class Engine:
             await self.memory.start()
             self._hooks.install()
             await self._provider.start()
-            if self.listens:
+            if self.consumes:
                 attaching += [asyncio.ensure_future(one.attach(self._provider)) for one in self.subscriptions.intakes]
             await asyncio.gather(*attaching)
         except BaseException:
@@ -153,24 +200,24 @@ class Engine:
             raise
         if self._observer is not None:
             self._observer.started()
-        if self.listens:
-            await self._tell_attached()
+        if self.consumes:
+            await self._notify_attached()
         # The last step: nothing may be sent between these and the events that find the manager started.
-        self.early.flush()
+        self.sender.early.flush()
         logger.info("started: %d subscriptions on the %s provider", len(self.subscriptions), self._provider.name)
 
-    async def listen(self) -> None:
+    async def consume(self) -> None:
         """Attach what a start without listening left out; what is attached stays as it is.
 
         Raises:
             ProviderError: no right, no queue.
         """
-        if not self.listens:
+        if not self.consumes:
             await asyncio.gather(*(one.attach(self._provider) for one in self.subscriptions.intakes))
-            self.listens = True
-            await self._tell_attached()
+            self.consumes = True
+            await self._notify_attached()
 
-    async def _tell_attached(self) -> None:
+    async def _notify_attached(self) -> None:
         for subscription in self.subscriptions:
             await self._hooks.attached(subscription)
 
@@ -180,8 +227,8 @@ class Engine:
         await detach_all(self.subscriptions, self.stop_timeout)
         await self.sending.flush(self.stop_timeout)
         await self.memory.drain(self.stop_timeout)
-        if self._ledger is not None:
-            await self._ledger.close()
+        if self._journal is not None:
+            await self._journal.close()
         await self._provider.stop()
         await self.memory.stop(self.stop_timeout)
         if self._observer is not None:
@@ -279,27 +326,6 @@ class Engine:
         self.factory.schemas.enabled = configuration.validate_schema
         self.processor.propagates = configuration.propagate_exceptions
         self.topics.registers = configuration.register_topics_on_binding
-
-    def _ground(
-        self, codec: Codec, retry: Retry, reporter: FailureReporter, limits: Limits, control: Control
-    ) -> Collaborators:
-        return Collaborators(
-            provider=self._provider,
-            reader=EventReader(codec),
-            registry=self.events,
-            topics=self.topics,
-            subscriptions=self.subscriptions,
-            chain=self._chain,
-            retry=retry,
-            reporter=reporter,
-            limits=limits,
-            ledger=self._ledger,
-            observer=self._observer,
-            control=control,
-            pass_on=ResultPublisher(self.events, self.factory, self.sending),
-            threads=self._threads,
-            remove=self.remove,
-        )
 
     def _threads(self) -> Threads:
         if self._workers is None:

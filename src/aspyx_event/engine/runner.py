@@ -1,4 +1,4 @@
-"""Where a manager lives: its loop, its life, and the ways by which work from any thread or loop gets there."""
+"""`EngineRunner`: starts and stops an engine, and runs operations on it, from any thread and any loop."""
 
 from __future__ import annotations
 
@@ -8,82 +8,70 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from ..envelope import Envelope
-from ..events import EventDescriptor
 from ..exceptions import StateError
 from .engine import Engine
-from .failure.reporter import FailureReporter
-from .runtime.lifecycle import Lifecycle, State, stop_at_exit
+from .runtime.lifecycle import State
 from .runtime.loop import EventLoopRunner, running_loop
 from .runtime.operations import Completed, Operation
-from .sending.pending import PendingSend
 
 logger = logging.getLogger("aspyx.event")
 Work = Callable[[], Coroutine[Any, Any, Any]]
 
 
 class EngineRunner:
-    """Starts and stops an engine, lazily if need be, and brings work to it. Thread-safe.
+    """Starts and stops an engine, on demand if need be, and runs operations on its loop. Thread-safe.
 
     Args:
-        reporter: Gets the errors of operations that nobody awaits.
+        engine: The engine.
+        loop: The loop that the engine was built with.
     """
 
-    def __init__(self, reporter: FailureReporter) -> None:
-        self._reporter = reporter
-        self._host = EventLoopRunner()
-        self._reporting: set[asyncio.Task[None]] = set()
-        self._starting: asyncio.Task[None] | None = None
-
-        #: Set once the engine was stopped.
+    def __init__(self, engine: Engine, loop: EventLoopRunner) -> None:
+        self._engine, self._loop, self._lifecycle = engine, loop, engine.lifecycle
+        #: Set while the engine is stopped.
         self.ended = threading.Event()
         self._stopping = threading.Lock()
-
-    def furnish(self, engine: Engine) -> None:
-        """Take the engine in; the other half of the constructor, because an engine needs `control`."""
-        self._engine = engine
-        self._lifecycle = Lifecycle(engine.start, engine.stop)
 
     @property
     def running(self) -> bool:
         return self._lifecycle.state is State.STARTED
 
-    def enter(self) -> asyncio.AbstractEventLoop | None:
-        """Return the loop that runs in this thread, None where there is none; for a use of the manager.
+    def check_usable(self) -> None:
+        """Check that the manager may be used.
 
         Raises:
             StateError: it was stopped or lost its loop.
         """
-        if self._lifecycle.state is not State.STARTED:
-            self.check_usable()
-        return running_loop()
-
-    def check_usable(self) -> None:
-        """Raise for a manager that was stopped or lost its loop.
-
-        Raises:
-            StateError: it was.
-        """
         self._lifecycle.check_usable()
-        self._forget_ended_loop()
 
     async def start(self) -> None:
-        """Start the engine, or join the start under way; from any loop."""
-        self._forget_ended_loop()
+        """Start the engine, or join the start in progress; from any loop."""
+        self._lifecycle.forget_ended_loop()
         self.ended.clear()
-        await self._host.run(self._start_listening)
+        await self._loop.run(self._start_consuming)
 
     async def connect(self) -> None:
-        """Start the engine without attaching its subscriptions; if it is started, nothing. From any loop."""
-        self._forget_ended_loop()
-        await self._host.run(self._start_deaf)
+        """Start the engine without attaching its subscriptions; from any loop. Does nothing if it is started."""
+        self._lifecycle.forget_ended_loop()
+        await self._loop.run(self._connect_only)
 
     def stop_from_anywhere(self, *, within_handler: bool) -> Coroutine[Any, Any, None]:
-        """Return what stops the engine when it is awaited. Where the caller has no loop, and the manager's runs elsewhere or
-        there is none, do it now, or let it begin for a handler, which a stop waits for.
+        """Stop the engine, now or when the returned coroutine is awaited.
+
+        A handler must not wait for a stop, because the stop waits for the handler.
+
+        =================  ==============================  ===========================  ===========================
+        loop running here  loop of the manager             outside of handlers          within a handler
+        =================  ==============================  ===========================  ===========================
+        any                any                             stops when awaited           stops when awaited
+        none               the caller's, not running       stops when awaited           stops when awaited
+        none               the caller's, in another thread waits for a stop there       begins a stop there
+        none               in a thread of its own          stops here, then returns     stops in another thread
+        none               none yet                        stops here, then returns     stops in another thread
+        =================  ==============================  ===========================  ===========================
         """
-        # In this order: another stop may take both away meanwhile.
-        owned, loop = self._host.owns_loop, self._host.loop
+        # Read in this order: another stop may clear both meanwhile.
+        owned, loop = self._loop.owns_loop, self._loop.loop
         if running_loop() is not None or (loop is not None and not loop.is_running()):
             return self.stop()
         if loop is not None and not owned:
@@ -97,52 +85,36 @@ class EngineRunner:
         return Completed(None)
 
     def _stop_here(self) -> None:
-        # One after the other: the end of the first takes the loop away that a second one would ask.
+        # One stop at a time: the first one ends the loop that a second one would use.
         with self._stopping:
             asyncio.run(self.stop())
 
     async def stop(self) -> None:
         """Stop the engine; from any loop. Does not raise."""
         try:
-            if self._host.loop is None:
+            if self._loop.loop is None:
                 await self._lifecycle.stop()
             else:
-                await self._host.run(self._lifecycle.stop)
+                await self._loop.run(self._lifecycle.stop)
         except StateError as error:
             logger.warning("not stopped in order: %s", error)
             self._lifecycle.lose()
         except Exception:  # the container would leave every other bean undestroyed
             logger.exception("stopping the event manager failed")
         self.ended.set()
-        # The next start may happen on another loop; a loop of ours cannot end itself.
-        if not (self._host.owns_loop and self._host.here()):
-            self._host.unbind()
-
-    def send(
-        self, envelope: Envelope, descriptor: EventDescriptor, running: asyncio.AbstractEventLoop | None
-    ) -> asyncio.Future[None] | Completed[None] | PendingSend:
-        """Send an envelope, after a start if there was none yet; waits for it where no loop runs.
-
-        Args:
-            envelope: What to send.
-            descriptor: Of its event.
-            running: The loop that runs in this thread, which the caller knows already.
-        """
-        if running is not (self._host.loop or self._host.bind()):
-            return self._host.run(lambda: self._send_on_loop(envelope, descriptor))
-        if self._lifecycle.state is State.NEW:
-            return self._send_at_start(envelope, descriptor)
-        return self._engine.sending.send(envelope, descriptor)
+        # The next start may happen on another loop. A loop in a thread of its own cannot end itself.
+        if not (self._loop.owns_loop and self._loop.here()):
+            self._loop.unbind()
 
     def control(self, work: Work) -> Operation[Any]:
-        """Run *work* on the manager's loop, without starting it."""
-        return Operation(self._host.run(work), self.report)
+        """Run *work* on the manager's loop, without starting the engine."""
+        return self._loop.control(work)
 
     def started(self, work: Work, undo: Callable[[], Any] | None = None) -> Operation[Any]:
-        """Run *work* on the manager's loop, after a start if there was none yet.
+        """Run *work* on the manager's loop, and start the engine first if it was not started yet.
 
         Args:
-            work: What to run.
+            work: Makes the coroutine to run.
             undo: Called when the start or the work failed.
 
         Raises:
@@ -153,7 +125,7 @@ class EngineRunner:
         async def start_first() -> Any:
             try:
                 if self._lifecycle.state is State.NEW:
-                    await self._lazy_start()
+                    await self._lifecycle.start_on_use()
                 return await work()
             except BaseException:
                 if undo is not None:
@@ -162,62 +134,17 @@ class EngineRunner:
 
         return self.control(start_first)
 
-    def report(self, error: BaseException, event_id: str = "") -> None:
-        """Report the error of an operation that nobody awaited, or of the send of an event; on its loop."""
-        work = self._reporter.report(error, "an operation nobody awaited", event_id=event_id)
-        task = asyncio.get_running_loop().create_task(work)
-        self._reporting.add(task)
-        task.add_done_callback(self._reporting.discard)
-
-    def _forget_ended_loop(self) -> None:
-        # A start that failed leaves nothing on its loop: another try may come from the next one.
-        if self._lifecycle.state is State.NEW:
-            self._host.forget_ended()
-
-    async def _start_listening(self) -> None:
+    async def _start_consuming(self) -> None:
         if self._lifecycle.at_rest:
-            self._engine.listens = True
+            self._engine.consumes = True
         await self._lifecycle.start()
-        await self._engine.listen()
+        await self._engine.consume()
 
-    async def _start_deaf(self) -> None:
+    async def _connect_only(self) -> None:
         if self._lifecycle.at_rest:
-            self._engine.listens = False
+            self._engine.consumes = False
         try:
             await self._lifecycle.start()
         except BaseException:
-            self._engine.listens = True  # for the next start, which may be that of an event sent
+            self._engine.consumes = True  # for the next start, which may be caused by a send
             raise
-
-    async def _send_on_loop(self, envelope: Envelope, descriptor: EventDescriptor) -> None:
-        if self._lifecycle.state is State.NEW:
-            await self._send_at_start(envelope, descriptor)
-        else:
-            await self._engine.sending.send(envelope, descriptor)
-
-    def _send_at_start(self, envelope: Envelope, descriptor: EventDescriptor) -> asyncio.Future[None]:
-        future = self._engine.early.add(envelope, descriptor)
-        if self._starting is None:
-            self._starting = asyncio.get_running_loop().create_task(self._start_for_early())
-        return future
-
-    async def _start_for_early(self) -> None:
-        try:
-            await self._lazy_start()
-        except BaseException as error:
-            self._engine.early.fail(error)
-            if not isinstance(error, Exception):
-                raise
-        finally:
-            self._starting = None
-
-    async def _lazy_start(self) -> None:
-        self._lifecycle.check_usable()  # it may have been stopped since this was asked for
-        await self._lifecycle.start()
-        if self._host.owns_loop:
-            stop_at_exit(self._stop_now)
-
-    def _stop_now(self) -> None:
-        if self.running and self._host.owns_loop:
-            self._host.run(self._lifecycle.stop)
-            self._host.unbind()

@@ -20,7 +20,7 @@ from ...registry import EventRegistry
 from ..failure.republish import replay_copy, time_left
 from ..sending.observed import watched
 from ..sending.publisher import Publisher
-from ..sending.recorder import Recorder
+from ..sending.recorder import EventRecorder
 from ..subscribing.subscriptions import Subscription, SubscriptionRegistry
 
 logger = logging.getLogger("aspyx.event.store")
@@ -35,39 +35,26 @@ class Memory:
 
     Args:
         store: None where the manager has none.
-        persist: Store each event that is sent.
-        publish: Hands an event to the provider.
+        recorder: Stores each event that is sent; None where they are not stored.
+        publisher: Hands an event to the provider.
         provider: Takes what is replayed.
         subscriptions: Those that it may be replayed to.
         events: The events that the manager knows.
         observer: Told of each replay.
-
-    Raises:
-        DeclarationError: events are to be stored, and there is no store, or it is none.
     """
 
     def __init__(
         self,
         store: EventStore | None,
-        persist: bool,
-        publish: Publisher,
+        recorder: EventRecorder | None,
+        publisher: Publisher,
         provider: Provider,
         subscriptions: SubscriptionRegistry,
         events: EventRegistry,
         observer: Observer | None,
     ) -> None:
-        if store is not None and not isinstance(store, EventStore):
-            raise DeclarationError(f"EventManager(store={store!r}): the store does not derive from EventStore")
-        if persist and store is None:
-            raise DeclarationError("EventManager(persist=True): say where to, for example store=SqlEventStore()")
-        self._store, self._publish, self._provider = store, publish, provider
+        self._store, self._recorder, self._publisher, self._provider = store, recorder, publisher, provider
         self._subscriptions, self._events, self._observer = subscriptions, events, observer
-        self._recorder = Recorder(store, publish) if store is not None and persist else None
-
-    @property
-    def send(self) -> Callable[..., asyncio.Future[None]]:
-        """The end of the sending chain."""
-        return self._publish.send if self._recorder is None else self._recorder.send
 
     @property
     def store(self) -> EventStore:
@@ -163,7 +150,7 @@ class Memory:
             ttl=time_left(stored.headers, now),
             priority=int(options["priority"]) if "priority" in options else None,
         )
-        return self._publish.send(envelope, descriptor)
+        return self._publisher.send(envelope, descriptor)
 
     def _target(self, to: Subscription | str) -> Subscription:
         found = self._subscriptions.get(to)
@@ -177,6 +164,18 @@ class Memory:
             known = ", ".join(sorted({one.name for one in self._subscriptions})) or "none"
             raise DeclarationError(f"replay(to={to!r}): this manager has no such subscription; it has: {known}")
         return found
+
+
+def check_store(store: EventStore | None, persist: bool) -> None:
+    """Check the arguments of a manager that concern its store.
+
+    Raises:
+        DeclarationError: events are to be stored, and there is no store; or it is not an `EventStore`.
+    """
+    if store is not None and not isinstance(store, EventStore):
+        raise DeclarationError(f"EventManager(store={store!r}): the store does not derive from EventStore")
+    if persist and store is None:
+        raise DeclarationError("EventManager(persist=True): say where to, for example store=SqlEventStore()")
 
 
 def _queue_for(stored: StoredEvent, subscription: Subscription) -> Binding:

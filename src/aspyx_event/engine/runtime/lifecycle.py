@@ -1,4 +1,4 @@
-"""Where a manager is in its life, and who may move it on."""
+"""`Lifecycle`: the state of a manager, and its transitions."""
 
 from __future__ import annotations
 
@@ -11,40 +11,45 @@ from enum import Enum
 from typing import Any
 
 from ...exceptions import StateError
+from .loop import EventLoopRunner
 
 
 class State(Enum):
-    """Life of a manager."""
+    """State of a manager."""
 
     NEW = "not started"
     STARTED = "started"
     STOPPING = "stopping"
     STOPPED = "stopped"
-    #: Its event loop ended before it was stopped: connections and handlers are gone, and cannot be had back.
+    #: Its event loop ended before it was stopped: connections and running handlers are lost for good.
     LOST = "lost"
 
 
 class Lifecycle:
-    """Starts once, however many ask for it at the same time. Runs on the manager's loop.
+    """Starts and stops once, however many callers ask at the same time. Runs on the manager's loop, but for
+    `check_usable` and `forget_ended_loop`, which may be called from any thread.
 
     Args:
-        start: Does the starting; may raise, then a later call may try again.
-        stop: Does the stopping; does not raise.
+        start: Starts the engine. If it raises, a later call may try again.
+        stop: Stops the engine; does not raise.
+        loop: The manager's loop.
     """
 
-    def __init__(self, start: Callable[[], Awaitable[None]], stop: Callable[[], Awaitable[None]]) -> None:
-        self._start, self._stop = start, stop
+    def __init__(
+        self, start: Callable[[], Awaitable[None]], stop: Callable[[], Awaitable[None]], loop: EventLoopRunner
+    ) -> None:
+        self._start, self._stop, self._loop = start, stop, loop
         self._starting: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
         self.state = State.NEW
 
     @property
     def at_rest(self) -> bool:
-        """True while it is neither started nor on the way to it or from it."""
+        """True while the manager is neither started, nor starting, nor stopping."""
         return self.state in (State.NEW, State.STOPPED) and self._starting is None and self._ending is None
 
     def check_usable(self) -> None:
-        """Raise unless the manager may be used, and started by that use.
+        """Check that the manager may be used, and started on demand.
 
         Raises:
             StateError: it was stopped, or lost its loop.
@@ -52,12 +57,19 @@ class Lifecycle:
         self._check_not_lost()
         if self.state is State.STOPPED:
             raise StateError("the event manager is stopped; call `await manager.start()` to use it again")
+        self.forget_ended_loop()
+
+    def forget_ended_loop(self) -> None:
+        """Forget a loop that ended before the manager was started, so that the next start may use another one."""
+        # A start that failed leaves nothing on its loop.
+        if self.state is State.NEW:
+            self._loop.forget_ended()
 
     async def start(self) -> None:
-        """Start, or join the start under way.
+        """Start, or join the start in progress.
 
         Raises:
-            StateError: it is just being stopped, or lost its loop.
+            StateError: the manager is being stopped, or lost its loop.
         """
         if self.state is State.STARTED:
             return
@@ -66,11 +78,22 @@ class Lifecycle:
             raise StateError("the event manager is being stopped; start it again when that is done")
         if self._starting is None:
             self._starting = asyncio.get_running_loop().create_task(self._run_start(), name="start event manager")
-        # A caller that gives up must not take the start from the others.
+        # A caller that is cancelled must not cancel the start for the others.
         await asyncio.shield(self._starting)
 
+    async def start_on_use(self) -> None:
+        """Start because the manager is used. A loop in a thread of its own is stopped when the program ends.
+
+        Raises:
+            StateError: the manager is stopped or being stopped, or lost its loop.
+        """
+        self.check_usable()  # it may have been stopped since the caller checked
+        await self.start()
+        if self._loop.owns_loop:
+            _call_at_exit(self._stop_at_exit)
+
     async def stop(self) -> None:
-        """Stop, or join the stop under way."""
+        """Stop, or join the stop in progress."""
         if self._ending is None:
             self._ending = asyncio.get_running_loop().create_task(self._run_stop(), name="stop event manager")
         await asyncio.shield(self._ending)
@@ -105,18 +128,23 @@ class Lifecycle:
         finally:
             self._starting = None
 
+    def _stop_at_exit(self) -> None:
+        if self.state is State.STARTED and self._loop.owns_loop:
+            self._loop.run(self.stop)
+            self._loop.unbind()
 
-def stop_at_exit(stop: Any) -> None:
-    """Call the bound method *stop* when the program ends, if its object lives then.
 
-    Before the worker threads of the interpreter are shut down, because sync listeners need them to finish.
+def _call_at_exit(method: Any) -> None:
+    """Call a bound method when the program ends, if its object still exists then.
+
+    This happens before the interpreter shuts its worker threads down, because sync handlers need them to finish.
     """
-    reference = weakref.WeakMethod(stop)
+    reference = weakref.WeakMethod(method)
 
     def at_exit() -> None:
         method = reference()
         if method is not None:
             method()
 
-    # The hook that concurrent.futures uses itself; a private name, so its absence only costs the early moment.
+    # concurrent.futures uses the same hook. The name is private; without it the call only happens later.
     getattr(threading, "_register_atexit", atexit.register)(at_exit)

@@ -1,4 +1,4 @@
-"""The event loop a manager lives on: the caller's, or one in a thread of its own for programs that have none."""
+"""`EventLoopRunner`: the manager's event loop, which is the caller's, or for programs without a loop one in a thread."""
 
 from __future__ import annotations
 
@@ -9,37 +9,43 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from ...exceptions import StateError
-from .operations import Completed
+from .operations import Completed, Operation
 
 T = TypeVar("T")
 Work = Callable[[], Coroutine[Any, Any, T]]
 logger = logging.getLogger("aspyx.event")
-#: Seconds that a loop of ours waits for what others wait for, before it ends.
-_LAST_WORDS = 1.0
+#: Seconds that a loop in a thread of its own waits for the work that other threads wait for, before it ends.
+SHUTDOWN_GRACE = 1.0
 
 
 def running_loop() -> asyncio.AbstractEventLoop | None:
-    """Return the loop that runs in this thread, None where there is none."""
+    """Return the loop that runs in this thread, None if there is none."""
     return asyncio._get_running_loop()
 
 
 class EventLoopRunner:
-    """Brings work to the manager's loop from wherever it is asked for. Thread-safe."""
+    """Runs work on the manager's loop, from any thread and any loop. Thread-safe.
 
-    def __init__(self) -> None:
+    Args:
+        report: Makes the coroutine that reports an error: called with the error, a text, and ``event_id=``.
+    """
+
+    def __init__(self, report: Callable[..., Coroutine[Any, Any, None]]) -> None:
         self.loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
-        #: What other threads wait for on a loop of ours; the loop ends after it.
+        #: Tasks on a loop of its own that other threads wait for; the loop ends after them.
         self._awaited: set[asyncio.Task[Any]] = set()
+        self._report = report
+        self._reporting: set[asyncio.Task[None]] = set()
 
     @property
     def owns_loop(self) -> bool:
-        """True if the loop runs in a thread of ours."""
+        """True if the loop runs in a thread of its own."""
         return self._thread is not None
 
     def bind(self) -> asyncio.AbstractEventLoop:
-        """Return the manager's loop; the first call decides: the running one, or a new one in a daemon thread."""
+        """Return the manager's loop. The first call chooses it: the running one, or a new one in a daemon thread."""
         loop = self.loop
         if loop is not None:
             return loop
@@ -55,7 +61,7 @@ class EventLoopRunner:
                 self.loop = None
 
     def unbind(self) -> None:
-        """Forget the loop, and end it if it is ours. Not to be called on a loop of ours."""
+        """Forget the loop, and end it if it runs in a thread of its own. Must not be called on that loop."""
         with self._lock:
             loop, thread = self.loop, self._thread
             self.loop = self._thread = None
@@ -76,7 +82,7 @@ class EventLoopRunner:
 
         Raises:
             StateError: the manager's loop has ended.
-            Exception: what *work* raises, where the call waits.
+            Exception: what *work* raises, if the call waits.
         """
         loop, running = self.bind(), running_loop()
         if running is loop:
@@ -87,13 +93,29 @@ class EventLoopRunner:
                 "`await manager.stop()`) inside that loop, and start again in the new one"
             )
         if running is not None:
-            return asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._noted(work), loop))
+            return asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._track(work), loop))
         if not loop.is_running():
             # The caller's own loop, between two run_until_complete().
             return Completed(loop.run_until_complete(work()))
-        return Completed(asyncio.run_coroutine_threadsafe(self._noted(work), loop).result())
+        return Completed(asyncio.run_coroutine_threadsafe(self._track(work), loop).result())
 
-    async def _noted(self, work: Work[T]) -> T:
+    def control(self, work: Work[T]) -> Operation[T]:
+        """Run *work* on the manager's loop as an operation, whose error is reported if nobody awaits it."""
+        return Operation(self.run(work), self.report)
+
+    def report(self, error: BaseException, event_id: str = "") -> None:
+        """Report the error of an operation that nobody awaited; on the manager's loop.
+
+        Args:
+            error: The error.
+            event_id: The id of the event, if the operation was its send.
+        """
+        work = self._report(error, "an operation nobody awaited", event_id=event_id)
+        task = asyncio.get_running_loop().create_task(work)
+        self._reporting.add(task)
+        task.add_done_callback(self._reporting.discard)
+
+    async def _track(self, work: Work[T]) -> T:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101  this runs in one
         self._awaited.add(task)
@@ -118,8 +140,8 @@ def _run_loop(loop: asyncio.AbstractEventLoop, ready: threading.Event, awaited: 
     try:
         loop.run_forever()
     finally:
-        if awaited:  # a second stop, that joined the first one, is about to be told of its end
-            loop.run_until_complete(asyncio.wait(set(awaited), timeout=_LAST_WORDS))
+        if awaited:  # a second stop, which joined the first one, has yet to get its result
+            loop.run_until_complete(asyncio.wait(set(awaited), timeout=SHUTDOWN_GRACE))
         for task in asyncio.all_tasks(loop):
             task.cancel()
         loop.run_until_complete(loop.shutdown_asyncgens())

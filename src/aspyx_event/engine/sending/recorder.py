@@ -60,7 +60,7 @@ class _Entry:
             self.done.set_result(None)
 
 
-class Recorder:
+class EventRecorder:
     """Sending end of a chain that stores each event and publishes it then. Runs on the manager's loop.
 
     Args:

@@ -19,7 +19,7 @@ from ...policies import Limits, Retry
 from ...providers.base import Provider
 from ...registry import EventRegistry
 from ...targets import Route, Target, free_form_of, routes_of
-from ...topics import Topic, TopicRegistry
+from ...topics import TopicRegistry
 from ..event_reader import EventReader
 from ..failure.poison import InFlightJournal
 from ..failure.reporter import FailureReporter
@@ -86,29 +86,8 @@ class Binder:
             self._ground.registry,
             subtypes=options.subtypes,
             free_form=free_form_of(event_annotation(function)),
-            find_topic=self.find_topic,
+            find_topic=self._ground.topics.resolve,
         )
-
-    def find_topic(self, topic: Topic | str) -> Topic:
-        """Return a topic of this manager; one that is given as itself is registered by that.
-
-        Raises:
-            UnregisteredTopicError: it is not known by its name.
-            DeclarationError: another topic has its name.
-        """
-        topics = self._ground.topics
-        return topics.register(topic) if isinstance(topic, Topic) and topics.registers else topics.get(topic)
-
-    def channel(self, topic: Topic | str, event: Any) -> Topic:
-        """Return the topic that an event is to be sent on.
-
-        Raises:
-            UnregisteredTopicError: it is not known by its name.
-            EventNotInTopicError: it does not carry the event's class.
-        """
-        found = self.find_topic(topic)
-        found.check_carries(type(event))
-        return found
 
     def bind(self, descriptor: EventListenerDescriptor, function: Callable[..., Any]) -> Subscription:
         """Bind *function* to what a descriptor says; not attached yet.
