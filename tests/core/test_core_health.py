@@ -29,7 +29,7 @@ class Sick(LocalProvider):
         return self.there
 
     @property
-    def given_up(self):
+    def reconnect_exhausted(self):
         return self.lost
 
     def publish(self, message):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from dataclasses import dataclass
 
@@ -11,8 +12,13 @@ from support_core import run_program
 import aspyx_event
 from aspyx_event import (
     AMQPProvider,
+    Binding,
+    ConnectError,
+    ConnectionLostError,
     DeclarationError,
+    Envelope,
     LocalProvider,
+    Outgoing,
     Provider,
     QueueNaming,
     StompProvider,
@@ -133,9 +139,31 @@ def test_ax_62_queue_names_may_be_qualified_by_the_event_for_brokers_with_one_na
 
 
 def test_ax_64_reconnecting_is_configured_and_on_by_default():
-    for cls in (AMQPProvider, StompProvider):
-        first, largest = inspect.signature(cls).parameters["backoff"].default
+    for provider in (AMQPProvider("s"), StompProvider()):
+        first, largest = provider._settings.backoff
         assert 0 < first <= largest
+        assert provider._settings.max_retries is None
+
+
+@pytest.mark.parametrize("make", [functools.partial(AMQPProvider, "s"), StompProvider])
+def test_a_keyword_that_is_not_known_is_a_type_error_that_names_it(make):
+    with pytest.raises(TypeError, match=r"Provider got an unexpected keyword argument 'hartbeat'"):
+        make(hartbeat=1.0)
+    with pytest.raises(TypeError, match="'protocol'"):
+        make(protocol="STOMP")
+
+
+@pytest.mark.parametrize("make", [LocalProvider, functools.partial(AMQPProvider, "s"), StompProvider])
+async def test_subscribing_to_a_provider_that_is_not_started_is_a_connect_error(make):
+    with pytest.raises(ConnectError, match=r"subscribe to 'addresses.hello': .* is not started"):
+        await make().subscribe(Binding(address="addresses.hello", queue="q"), lambda delivery: None)
+
+
+@pytest.mark.parametrize("make", [LocalProvider, functools.partial(AMQPProvider, "s"), StompProvider])
+async def test_publishing_to_a_provider_that_is_not_started_fails_the_future(make):
+    message = Outgoing(address="addresses.hello", envelope=Envelope(b"{}", {}), dedup_id="1")
+    with pytest.raises(ConnectionLostError, match=r"publish to 'addresses.hello': .* is not started"):
+        await make().publish(message)
 
 
 def test_ax_70_the_stomp_constructor_keeps_names_order_and_defaults():

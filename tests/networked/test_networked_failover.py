@@ -47,7 +47,7 @@ async def test_reconnecting_ends_after_so_many_attempts_and_a_restart_begins_ane
     provider.hooks = ConnectionHooks(on_error=errors.append)
     await provider.start()
     await door.shut()
-    await until(lambda: provider.given_up)
+    await until(lambda: provider.reconnect_exhausted)
     assert not provider.connected
     assert all(isinstance(error, ConnectError) for error in errors)
     with pytest.raises(ConfirmTimeoutError):
@@ -55,6 +55,6 @@ async def test_reconnecting_ends_after_so_many_attempts_and_a_restart_begins_ane
     await asyncio.wait_for(provider.stop(), 20)
     await door.open()
     await provider.start()
-    assert not provider.given_up
+    assert not provider.reconnect_exhausted
     await provider.publish(outgoing(unique))
     await provider.stop()

@@ -243,7 +243,7 @@ class Provider(ABC):
         return True
 
     @property
-    def given_up(self) -> bool:
+    def reconnect_exhausted(self) -> bool:
         """True if there will be no connection any more, because it was lost and the attempts to reconnect are over."""
         return False
 

@@ -9,7 +9,7 @@ import logging
 import random
 import socket
 import ssl as ssl_module
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -26,18 +26,20 @@ class ConnectionSettings:
 
     Attributes:
         protocol: "AMQP" or "STOMP", for messages.
-        ssl: None for plain TCP, or the context of the TLS connection; its verification settings are the caller's.
+        ssl: None or False for plain TCP, True for TLS with the system's certificate authorities, or a context, whose
+            verification settings are the caller's.
         require_tls: Refuse to connect without TLS.
-        heartbeat: Promise of traffic in both directions; a peer silent for twice as long is given up. 0 turns it off.
-        connect_timeout: Limit of one attempt, up to the broker's greeting.
+        heartbeat: Interval of traffic promised in both directions; a broker silent for twice as long is given up.
+            0 turns it off.
+        connect_timeout: Limit of one attempt to connect, TLS and login included.
         start_timeout: How long `start` tries again before it raises, because a broker may come up later than we do.
-        confirm_timeout: How long a publish waits for its confirmation, reconnects included.
-        max_unconfirmed: Published messages that may wait for a confirmation.
-        max_unconfirmed_bytes: What they may take together.
+        confirm_timeout: Limit from a publish to its confirmation, reconnects included.
+        max_unconfirmed: Published messages that may wait for their confirmation; more fail with `BufferFullError`.
+        max_unconfirmed_bytes: The size of these together.
         backoff: First and largest wait between two attempts to reconnect; doubles, with jitter.
         failover: Further brokers as ``host:port``, tried in turn when one cannot be reached.
         max_retries: Attempts to reconnect before the connection is given up for good; None never gives up.
-        hooks: Told of connections and their loss.
+        hooks: Called when the connection is opened or lost.
     """
 
     protocol: str
@@ -45,7 +47,7 @@ class ConnectionSettings:
     port: int
     user: str = ""
     password: str = field(default="", repr=False)
-    ssl: ssl_module.SSLContext | None = None
+    ssl: ssl_module.SSLContext | bool | None = None
     require_tls: bool = False
     heartbeat: float = 10.0
     connect_timeout: float = 5.0
@@ -54,13 +56,14 @@ class ConnectionSettings:
     max_unconfirmed: int = 10_000
     max_unconfirmed_bytes: int = 64 * 1024 * 1024
     backoff: tuple[float, float] = (0.05, 1.0)
-    failover: tuple[str, ...] = ()
+    failover: Sequence[str] = ()
     max_retries: int | None = None
     hooks: ConnectionHooks = field(default_factory=ConnectionHooks)
     #: What was warned of; shared with copies of these settings.
     _warned: set[str] = field(default_factory=set, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "failover", tuple(self.failover))
         check_options(self)
 
     @property
@@ -89,9 +92,9 @@ class ConnectionSettings:
             found.append(replace(self, host=host.strip("[]"), port=int(port), failover=()))
         return found
 
-    def servers(self, version: str, security: str, *, tls: bool) -> tuple[ServerDescription, ...]:
-        """Return what documents may say of these brokers."""
-        protocol = self.protocol.lower() + ("s" if tls else "")
+    def servers(self, version: str, security: str) -> tuple[ServerDescription, ...]:
+        """Return the descriptions of these brokers."""
+        protocol = self.protocol.lower() + ("s" if self.ssl else "")
         return tuple(
             ServerDescription(
                 host=f"[{one.host}]:{one.port}" if ":" in one.host else f"{one.host}:{one.port}",
@@ -102,13 +105,24 @@ class ConnectionSettings:
             for one in self.endpoints()
         )
 
+    def prepared(self, hooks: ConnectionHooks) -> ConnectionSettings:
+        """Return these settings ready to connect: with *hooks* and a TLS context in place of True.
+
+        Raises:
+            ConnectError: `require_tls` is set and there is no TLS.
+        """
+        self.check()
+        return replace(
+            self, hooks=hooks, ssl=ssl_module.create_default_context() if self.ssl is True else self.ssl or None
+        )
+
     def check(self) -> None:
         """Raise for settings that would leak a password, or warn, once for each broker.
 
         Raises:
             ConnectError: `require_tls` is set and there is no TLS.
         """
-        if self.ssl is not None:
+        if self.ssl:
             return
         if self.require_tls:
             raise ConnectError(
@@ -192,7 +206,7 @@ class Supervisor(Generic[W]):
         #: Why there is no connection now; None while there is one.
         self.error: Exception | None = None
         #: True once `max_retries` attempts to reconnect have failed: there will be no connection any more.
-        self.given_up = False
+        self.reconnect_exhausted = False
         self._endpoints = settings.endpoints()
         self._hook_tasks: set[asyncio.Future[Any]] = set()
         self._complaint = ""
@@ -315,7 +329,7 @@ class Supervisor(Generic[W]):
                     self._complain(error)
                     failed += 1
                     if self.settings.max_retries is not None and failed >= self.settings.max_retries:
-                        self.given_up = True
+                        self.reconnect_exhausted = True
                         logger.error("the %s is given up after %d attempts: %s", self.settings.where, failed, error)
                         return
                     pause = min(pause * 2, high)

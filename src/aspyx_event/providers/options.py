@@ -26,7 +26,7 @@ def check_options(settings: Any) -> None:
     Raises:
         DeclarationError: names the option and what it may be.
     """
-    if settings.ssl is not None and not isinstance(settings.ssl, ssl_module.SSLContext):
+    if settings.ssl is not None and not isinstance(settings.ssl, (bool, ssl_module.SSLContext)):
         raise DeclarationError(
             f"ssl={settings.ssl!r} is not understood: None for plain TCP, True to trust the system's authorities, or an "
             "ssl.SSLContext"

@@ -91,7 +91,7 @@ async def check_health(
         return Health(live=True, ready=False, reasons=["the event manager is not started"], provider=provider.name)
     reasons, fatal = [], False
     round_trip = None
-    if provider.given_up:
+    if provider.reconnect_exhausted:
         fatal = True
         reasons.append("the provider has given up reconnecting")
     elif not provider.connected:

@@ -56,8 +56,8 @@ class Client:
         return self._supervisor.wire is not None
 
     @property
-    def given_up(self) -> bool:
-        return self._supervisor.given_up
+    def reconnect_exhausted(self) -> bool:
+        return self._supervisor.reconnect_exhausted
 
     @property
     def unconfirmed(self) -> int:
@@ -278,7 +278,7 @@ class Client:
                 settings.host,
                 settings.port,
                 ssl=settings.ssl,
-                server_hostname=settings.host if settings.ssl is not None else None,
+                server_hostname=settings.host if settings.ssl else None,
             )
             await wire.opened
         except UnicodeError as error:  # from the host name's IDNA encoding

@@ -98,8 +98,8 @@ class StompClient:
         return self._supervisor.current
 
     @property
-    def given_up(self) -> bool:
-        return self._supervisor.given_up
+    def reconnect_exhausted(self) -> bool:
+        return self._supervisor.reconnect_exhausted
 
     @property
     def reconnects(self) -> int:

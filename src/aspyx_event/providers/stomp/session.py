@@ -78,6 +78,22 @@ class StompSession:
         #: Messages whose route is being looked for.
         self._asking: set[asyncio.Task[None]] = set()
 
+    @property
+    def connected(self) -> bool:
+        return self.client.wire is not None
+
+    @property
+    def reconnect_exhausted(self) -> bool:
+        return self.client.reconnect_exhausted
+
+    @property
+    def reconnects(self) -> int:
+        return self.client.reconnects
+
+    @property
+    def unconfirmed(self) -> int:
+        return self.client.unconfirmed
+
     async def start(self) -> None:
         """Connect; raises as `Provider.start`."""
         await self.client.start()

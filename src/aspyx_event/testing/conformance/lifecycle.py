@@ -139,7 +139,7 @@ class LifecycleContract(ConformanceBase):
         await inbox.until(1)
         assert provider.connected
         assert consumer.attached
-        assert not provider.given_up
+        assert not provider.reconnect_exhausted
         assert (provider.reconnects, provider.unconfirmed) == (0, 0)
 
     @contract()

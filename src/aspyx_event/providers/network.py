@@ -1,0 +1,151 @@
+"""`NetworkProvider`: what the providers for brokers share, from the constructor's keywords to the state of the connection."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl as ssl_module
+from collections.abc import Sequence
+from typing import ClassVar, Generic, Protocol, TypedDict, TypeVar
+
+from typing_extensions import Unpack
+
+from ..exceptions import ConnectError, ConnectionLostError
+from ..policies import QueueNaming
+from .base import Binding, Capabilities, Consume, Consumer, Outgoing, Provider, ServerDescription
+from .connection import ConnectionSettings
+from .content_mode import ContentMode, sends_structured
+
+
+class ConnectionKeywords(TypedDict, total=False):
+    """The keywords of every `NetworkProvider` as types; `ConnectionSettings` says what they mean."""
+
+    ssl: ssl_module.SSLContext | bool | None
+    require_tls: bool
+    heartbeat: float
+    connect_timeout: float
+    start_timeout: float
+    confirm_timeout: float
+    max_unconfirmed: int
+    max_unconfirmed_bytes: int
+    backoff: tuple[float, float]
+    failover: Sequence[str]
+    max_retries: int | None
+
+
+class NetworkClient(Protocol):
+    """The client of one protocol: exists from the start of a provider to its stop."""
+
+    @property
+    def connected(self) -> bool: ...
+
+    @property
+    def reconnect_exhausted(self) -> bool: ...
+
+    @property
+    def reconnects(self) -> int: ...
+
+    @property
+    def unconfirmed(self) -> int: ...
+
+    async def subscribe(self, binding: Binding, consume: Consume) -> Consumer: ...
+
+
+ClientT = TypeVar("ClientT", bound=NetworkClient)
+
+
+class NetworkProvider(Provider, Generic[ClientT]):
+    """A provider that connects to a broker.
+
+    Args:
+        host: Host name or IP address.
+        port: See the subclass.
+        user: "" for none.
+        password: Of *user*. Never part of a message, a log line or a repr.
+        server_name: See `Provider`.
+        queue_naming: See `Provider`.
+        content_mode: How events are sent; both modes are understood on receive.
+        keywords: Those of `ConnectionSettings`.
+
+    Raises:
+        DeclarationError: an option is not understood.
+        TypeError: a keyword is not known.
+    """
+
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        durable=True,
+        competing=True,
+        per_process=True,
+        delay=True,
+        ttl=True,
+        priority=True,
+        ordered_keys=True,
+        require_route=True,
+        patterns=True,
+        deduplicates=True,
+        headers=True,
+        remote=True,
+    )
+    protocol_version: ClassVar[str]
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        user: str,
+        password: str,
+        *,
+        server_name: str,
+        queue_naming: QueueNaming,
+        content_mode: ContentMode,
+        **keywords: Unpack[ConnectionKeywords],
+    ) -> None:
+        self.server_name, self.queue_naming = server_name, queue_naming
+        self._structured = sends_structured(content_mode)
+        unknown = keywords.keys() - ConnectionKeywords.__annotations__.keys()
+        if unknown:
+            raise TypeError(f"{type(self).__name__} got an unexpected keyword argument {min(unknown)!r}")
+        self._settings = ConnectionSettings(
+            protocol=self.name.upper(), host=host, port=port, user=user, password=password, **keywords
+        )
+        self._settings.endpoints()  # reports errors in `failover` at once
+        #: None while the provider is not started.
+        self._client: ClientT | None = None
+
+    @property
+    def security(self) -> str:
+        """How the client authenticates, for `ServerDescription`."""
+        return ""
+
+    @property
+    def servers(self) -> tuple[ServerDescription, ...]:
+        return self._settings.servers(self.protocol_version, self.security)
+
+    @property
+    def connected(self) -> bool:
+        return self._client is not None and self._client.connected
+
+    @property
+    def reconnect_exhausted(self) -> bool:
+        return self._client is not None and self._client.reconnect_exhausted
+
+    @property
+    def reconnects(self) -> int:
+        return self._client.reconnects if self._client is not None else 0
+
+    @property
+    def unconfirmed(self) -> int:
+        return self._client.unconfirmed if self._client is not None else 0
+
+    async def subscribe(self, binding: Binding, consume: Consume) -> Consumer:
+        if self._client is None:
+            raise ConnectError(f"subscribe to {binding.address!r}: {self._not_started}")
+        return await self._client.subscribe(binding, consume)
+
+    def _publish_not_started(self, message: Outgoing) -> asyncio.Future[None]:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        future.set_exception(ConnectionLostError(f"publish to {message.address!r}: {self._not_started}"))
+        return future
+
+    @property
+    def _not_started(self) -> str:
+        return f"the provider for the {self._settings.where} is not started"
