@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from ...clock import Clock
 from ...envelope import Envelope
-from ...exceptions import ConnectionLostError, DeclarationError, NoRouteError
+from ...exceptions import ConnectError, ConnectionLostError, DeclarationError, NoRouteError
 from ...policies import QueueNaming
 from ..base import Binding, Capabilities, Consume, Consumer, Outgoing, Provider
 from .broker import LocalBroker
@@ -96,7 +96,7 @@ class LocalProvider(Provider):
 
     async def subscribe(self, binding: Binding, consume: Consume) -> Consumer:
         if not self._running:
-            raise ConnectionLostError(f"subscribe to {binding.address!r}: the local provider is not started")
+            raise ConnectError(f"subscribe to {binding.address!r}: the local provider is not started")
         consumer = self.broker.declare(binding).attach(consume, binding.prefetch, self._forget)
         self._consumers[consumer] = None
         return consumer
