@@ -19,6 +19,8 @@ PYTHON ?=
 export PYTHON
 
 SETUP = @tools/setup
+# One worker per processor, and none for a single file; -n 0 in ARGS runs all in one process.
+PYTEST = $(BIN)/python -m pytest -n auto
 BROKER = $(BIN)/python -m aspyx_event.testing.broker_cli
 COMPOSE = docker/docker-compose.yml
 SOURCES = src tests examples benchmarks tools noxfile.py
@@ -42,12 +44,12 @@ endif
 .PHONY: test
 test: ## Run all tests, those with a real Artemis broker included
 	$(SETUP) test
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(PYTEST) $(ARGS)
 
 .PHONY: test-fast
 test-fast: ## Run the tests that need no broker
 	$(SETUP) test
-	@$(BIN)/python -m pytest -m "not broker" $(ARGS)
+	@$(PYTEST) -m "not broker" $(ARGS)
 
 .PHONY: faults
 faults: ## Run the long set of fault tests, forty minutes, and print what was lost and how long recovery took

@@ -32,14 +32,14 @@ def install(session: nox.Session, *groups: str) -> None:
 def tests(session: nox.Session) -> None:
     """Run all tests, or those the arguments choose."""
     install(session, "test")
-    session.run("python", "-m", "pytest", *session.posargs)
+    session.run("python", "-m", "pytest", "-n", "auto", *session.posargs)
 
 
 @nox.session(python=PYTHONS)
 def fast(session: nox.Session) -> None:
     """Run the tests that need no broker."""
     install(session, "test")
-    session.run("python", "-m", "pytest", "-m", "not broker", *session.posargs)
+    session.run("python", "-m", "pytest", "-n", "auto", "-m", "not broker", *session.posargs)
 
 
 @nox.session(python="3.11")

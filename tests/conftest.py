@@ -19,6 +19,8 @@ from support_waiting import eventually
 
 from aspyx_event.testing import ArtemisBroker, BrokerConfig, Management
 
+pytest_plugins = ("support_left_out", "support_parallel", "support_faults_summary")
+
 
 def pytest_configure() -> None:
     # Shells make jobs in the background ignore Ctrl-C, and every program that a test starts would inherit that.

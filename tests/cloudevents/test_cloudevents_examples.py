@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,15 +13,10 @@ import pytest
 from support_waiting import soon
 
 from aspyx_event.cloudevents import CloudEvent, to_http
+from aspyx_event.testing.broker import free_ports
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SECRET = {"authorization": "Bearer s3cret"}
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
 
 
 @pytest.fixture
@@ -31,7 +25,7 @@ def example() -> Iterator:
     started: list[tuple[subprocess.Popen[str], httpx.Client]] = []
 
     def start(name: str, **environ: str) -> httpx.Client:
-        port = free_port()
+        (port,) = free_ports(1)
         process = subprocess.Popen(
             [sys.executable, str(EXAMPLES / name / "main.py")],
             env={**os.environ, "PORT": str(port), **environ},

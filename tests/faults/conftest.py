@@ -1,13 +1,12 @@
-"""Fixtures of the fault tests: a broker to maltreat, a rig per test, and the table of figures at the end.
+"""Fixtures of the fault tests: a broker to maltreat and a rig per test.
 
-`FAULTS=long` runs the long set instead of the short one, `FAULTS_SEED` repeats a run. What a failed test wrote stays in
-a folder below `.cache/faults`, whose path is printed.
+What a failed test wrote stays in a folder below `.cache/faults`, whose path is printed. `support_faults_summary` has the
+variables that choose the set and the seed, and the table at the end of a run.
 """
 
 from __future__ import annotations
 
 import os
-import random
 import shutil
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -15,29 +14,23 @@ from pathlib import Path
 
 import pytest
 from _pytest.runner import runtestprotocol
-from support_faults_figures import Figures, table, write_json
-from support_faults_report import markdown
+from support_faults_figures import Figures
 from support_faults_rig import BrokerLossError, Rig, restore
+from support_faults_summary import FIGURES, LONG, SEED
 from support_full_addresses import FULL_ADDRESSES
+from support_left_out import deselect
 
 from aspyx_event.testing import ArtemisBroker, BrokerConfig, Management
 
-LONG = os.environ.get("FAULTS", "") == "long"
-SEED = int(os.environ.get("FAULTS_SEED") or random.SystemRandom().randrange(10**6))
-
 _FOLDER = pytest.StashKey[Path]()
-_ROWS = pytest.StashKey[list[Figures]]()
 _PASSED = pytest.StashKey[bool]()
 _BROKER_LOST = pytest.StashKey[bool]()
 #: How often a test is begun, should the broker lose its data each time.
 _ATTEMPTS = 3
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_ROWS] = []
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
     here = Path(__file__).parent
     mine = [item for item in items if here in item.path.parents]
     for item in mine:
@@ -46,10 +39,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if LONG:
             item.add_marker(pytest.mark.faults_long)
             item.add_marker(pytest.mark.timeout(900))
-    proofs = [item for item in mine if item.get_closest_marker("faults_long") and not LONG]
-    if proofs:
-        config.hook.pytest_deselected(items=proofs)
-        items[:] = [item for item in items if item not in proofs]
+    yield  # -k and -m select
+    if not LONG:
+        proofs = [item for item in items if item in mine and item.get_closest_marker("faults_long")]
+        deselect(config, items, proofs, "tests of the long set of fault tests: make faults")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -83,26 +76,6 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
     if report.when == "call" and folder is not None:
         item.stash[_PASSED] = report.passed
     return report
-
-
-def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
-    rows = config.stash.get(_ROWS, [])
-    if rows:
-        path = write_figures(config)
-        terminalreporter.section(f"faults ({'long' if LONG else 'short'} set, seed {SEED})")
-        for line in table(rows):
-            terminalreporter.write_line(line)
-        terminalreporter.write_line(
-            f"as JSON: {path}; for docs/guarantees.md: {path.with_suffix('.md').name} beside it"
-        )
-
-
-def write_figures(config: pytest.Config) -> Path:
-    """Write the figures so far; return the path of the JSON."""
-    path, rows = config.rootpath / ".cache" / "faults" / "figures.json", config.stash[_ROWS]
-    write_json(rows, path)
-    path.with_suffix(".md").write_text(markdown(rows, "make faults" if LONG else "make test"), encoding="utf-8")
-    return path
 
 
 @pytest.fixture(scope="session")
@@ -144,7 +117,7 @@ async def rig(
     event = f"{mark.kwargs.get('prefix', '') if mark else ''}faults-{os.getpid()}-{time.monotonic_ns() % 10**9}"
     own = Rig(fault_broker, fault_management, event, folder, figures)
     if mark:
-        request.config.stash[_ROWS].append(figures)
+        request.node.stash.setdefault(FIGURES, []).append(figures)
     yield own
     await own.close()
     figures.passed = request.node.stash.get(_PASSED, False)
@@ -154,5 +127,3 @@ async def rig(
         own.keep_broker_log()
     restore(fault_broker)
     own.remove_queues()
-    # Also for a run that does not come to its end.
-    write_figures(request.config)

