@@ -61,15 +61,15 @@ def no_resend() -> None:
         return requeue
 
     def start_afresh(original):
-        def up(self, wire):
-            ledger, self._ledger = self._ledger, {}
+        def on_connected(self, wire):
+            unconfirmed, self._unconfirmed = self._unconfirmed, {}
             original(self, wire)
-            self._ledger = ledger
+            self._unconfirmed = unconfirmed
 
-        return up
+        return on_connected
 
     replace_method(Sender, "_requeue", forget)
-    replace_method(StompClient, "_up", start_afresh)
+    replace_method(StompClient, "_on_connected", start_afresh)
 
 
 def no_second_subscription() -> None:

@@ -16,9 +16,9 @@ from aspyx_event.providers.stomp.errors import (
     RefusedError,
     broker_error,
     connect_error,
-    may_be_of_a_subscribe,
+    error_reason,
+    may_answer_subscribe,
     publish_error,
-    reason_of,
 )
 
 
@@ -58,12 +58,12 @@ def test_a_refused_connect_is_a_connect_error() -> None:
 
 def test_the_reason_leaves_out_the_message_that_the_broker_quotes() -> None:
     quoted = "AMQ339011: Error sending message CoreMessage[messageID=1,properties=TypedProperties[secret=token]]"
-    assert reason_of({"message": quoted}, b"AMQ229102: full") == "AMQ339011: Error sending message: AMQ229102: full"
-    assert reason_of({"message": "AMQ229032 User x"}, b"AMQ229032: User: x") == "AMQ229032: User: x"
-    assert len(reason_of({"message": "x" * 5000}, b"")) <= 300
+    assert error_reason({"message": quoted}, b"AMQ229102: full") == "AMQ339011: Error sending message: AMQ229102: full"
+    assert error_reason({"message": "AMQ229032 User x"}, b"AMQ229032: User: x") == "AMQ229032: User: x"
+    assert len(error_reason({"message": "x" * 5000}, b"")) <= 300
 
 
 def test_errors_of_acks_are_not_taken_for_the_answer_to_a_subscribe() -> None:
-    assert may_be_of_a_subscribe("AMQ339016 Error creating subscription 7")
-    assert not may_be_of_a_subscribe("AMQ339025 failed to ack because no message with id 1,2")
-    assert not may_be_of_a_subscribe("consumer with ID ServerConsumerImpl [id=154, filter=null")
+    assert may_answer_subscribe("AMQ339016 Error creating subscription 7")
+    assert not may_answer_subscribe("AMQ339025 failed to ack because no message with id 1,2")
+    assert not may_answer_subscribe("consumer with ID ServerConsumerImpl [id=154, filter=null")

@@ -121,7 +121,7 @@ async def test_a_frozen_broker_is_noticed_and_used_again_when_it_thaws(
     await box.until(30)
     broker.freeze()
     try:
-        await until(lambda: any("nothing heard for" in record.getMessage() for record in caplog.records))
+        await until(lambda: any("no data received for" in record.getMessage() for record in caplog.records))
     finally:
         broker.thaw()
     await until(lambda: connected.connected)

@@ -53,12 +53,12 @@ def test_frames_have_the_lines_that_stomp_py_writes(command: str, headers: dict[
     assert (rest, head.split(b"\n")[0]) == (expected_rest, command.encode())
 
 
-def test_the_layouts_of_frames_do_not_fill_the_memory() -> None:
+def test_the_formats_of_frames_do_not_fill_the_memory() -> None:
     for number in range(3_000):
         assert encode("SEND", {f"made-up-{number}": "%s %d"}) == b"SEND\nmade-up-%d:%%s %%d\n\n\0" % number
-    assert len(frames._layouts) <= 1_024
+    assert len(frames._formats) <= 1_024
     encode("SEND", {"x" * 10_000: "long"})
-    assert max(map(len, frames._layouts.values())) < 4_096
+    assert max(map(len, frames._formats.values())) < 4_096
 
 
 @given(st.lists(st.tuples(COMMANDS, HEADERS, st.one_of(st.none(), BODY)), min_size=1, max_size=5), st.data())

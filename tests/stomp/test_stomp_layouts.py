@@ -13,7 +13,7 @@ from stomp.utils import parse_frame
 from aspyx_event.envelope import CONTENT_TYPE
 from aspyx_event.providers.stomp.errors import ProtocolError
 from aspyx_event.providers.stomp.frames import Frame, FrameParser, acknowledgement, encode
-from aspyx_event.providers.stomp.headers import read_headers, wanted
+from aspyx_event.providers.stomp.headers import needs_header, read_headers
 
 # More frames than it takes to know the next one by its looks.
 ENOUGH = 12
@@ -46,13 +46,13 @@ def trained(headers: dict[str, str], **options: object) -> FrameParser:
     parser = FrameParser(**options)
     for _ in range(ENOUGH):
         (frame,) = parser.feed(encode("MESSAGE", headers, b"{}"))
-    assert frame.layout is not None or any(set(name) & set("\\:\r\n") or not name.isascii() for name in headers)
+    assert frame.template is not None or any(set(name) & set("\\:\r\n") or not name.isascii() for name in headers)
     return parser
 
 
 def first_way(data: bytes) -> Frame:
     (frame,) = FrameParser().feed(data)
-    assert frame.layout is None
+    assert frame.template is None
     return frame
 
 
@@ -118,10 +118,10 @@ def test_known_frames_cut_anywhere_are_put_together_again(data: st.DataObject) -
 
 @given(TEXT, TEXT)
 def test_an_envelope_has_the_same_headers_whichever_way_its_frame_was_read(tenant: str, priority: str) -> None:
-    parser = trained(usual(), wanted=wanted)
+    parser = trained(usual(), needs_header=needs_header)
     data = encode("MESSAGE", usual(tenant=tenant, **{"header-priority": priority}), b"{}")
     (frame,) = parser.feed(data)
-    assert frame.layout is not None
+    assert frame.template is not None
     expected = {"tenant": tenant, "priority": priority, CONTENT_TYPE: "application/json"}
     assert read_headers(frame) == read_headers(first_way(data)) == expected
     assert [frame.get(name) for name in ("subscription", "ack", "redelivered", "destination")] == [
@@ -135,7 +135,7 @@ def test_an_envelope_has_the_same_headers_whichever_way_its_frame_was_read(tenan
 
 @pytest.mark.parametrize("headers", [{}, {"tenant": "north"}], ids=["none", "one"])
 def test_an_envelope_may_have_no_headers_or_one(headers: dict[str, str]) -> None:
-    parser = trained({"subscription": "1", **headers, "ack": "1"}, wanted=wanted)
+    parser = trained({"subscription": "1", **headers, "ack": "1"}, needs_header=needs_header)
     (frame,) = parser.feed(encode("MESSAGE", {"subscription": "1", **headers, "ack": "2"}, b""))
     assert (read_headers(frame), frame.get("ack")) == (headers, "2")
 
@@ -145,16 +145,16 @@ def test_several_kinds_of_frames_of_one_subscription_are_known_at_once() -> None
     for kind in kinds:
         for _ in range(ENOUGH):
             parser.feed(encode("MESSAGE", kind, b""))
-    layouts = {parser.feed(encode("MESSAGE", kind, b""))[0].layout for kind in kinds}
-    assert len(layouts) == 3
-    assert None not in layouts
+    templates = {parser.feed(encode("MESSAGE", kind, b""))[0].template for kind in kinds}
+    assert len(templates) == 3
+    assert None not in templates
 
 
 def test_kinds_that_come_after_many_others_are_known_too() -> None:
     parser = FrameParser()
     for number in range(200):
         kind = usual(**{f"name-{number}": ""})
-        found = [parser.feed(encode("MESSAGE", kind, b""))[0].layout for _ in range(300)]
+        found = [parser.feed(encode("MESSAGE", kind, b""))[0].template for _ in range(300)]
         assert found[-1] is not None
 
 
@@ -162,7 +162,7 @@ def test_names_that_never_come_again_cost_less_and_less_to_look_at() -> None:
     parser, learnt = FrameParser(), []
     for number in range(1_500):
         kind = encode("MESSAGE", usual(**{f"name-{number}": ""}), b"")
-        learnt.append(any(parser.feed(kind)[0].layout for _ in range(ENOUGH)))
+        learnt.append(any(parser.feed(kind)[0].template for _ in range(ENOUGH)))
     assert sum(learnt[:100]) > 10 * sum(learnt[-100:])
 
 

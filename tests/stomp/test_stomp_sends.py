@@ -40,7 +40,7 @@ def message(headers: dict[str, str] | None = None, **changes: object) -> Outgoin
 @pytest.fixture(autouse=True)
 def _clear() -> Iterator[None]:
     yield
-    sends._layouts.clear()
+    sends._templates.clear()
 
 
 @given(MESSAGES, st.lists(TEXT, min_size=8, max_size=8), st.booleans())

@@ -1,4 +1,4 @@
-"""What a broker's ERROR frame means to a caller: one table from its text to the errors of this package."""
+"""Maps the text of the broker's ERROR frames to the errors of this package, in one table."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ...exceptions import (
     UnsupportedError,
 )
 
-_LONGEST = 300
+_MAX_REASON = 300
 
 
 class ProtocolError(ProviderError):
@@ -37,7 +37,7 @@ def _rule(pattern: str, error: type[Exception], remedy: str) -> _Rule:
     return _Rule(re.compile(pattern, re.IGNORECASE), error, remedy)
 
 
-# The first match counts. AMQ numbers are those of Artemis 2.44; the other texts are RabbitMQ's.
+# The first match wins. AMQ numbers are those of Artemis 2.44; the other texts are RabbitMQ's.
 _RULES = (
     _rule("AMQ229031|Security Error occurred|Bad CONNECT", AuthenticationError, "check user= and password="),
     _rule(
@@ -51,7 +51,7 @@ _RULES = (
         "the broker does not create it; create it there or switch auto-create on",
     ),
     _rule("AMQ339041|Not allowed to specify", UnsupportedError, "the address exists with another routing type"),
-    # Over STOMP Artemis does not tell why it refused these two.
+    # Over STOMP, Artemis does not say why it refused a SEND (AMQ339011) or a SUBSCRIBE (AMQ339016).
     _rule(
         "AMQ339011",
         NotAcceptedError,
@@ -63,43 +63,43 @@ _RULES = (
         "the user lacks the consume or createNonDurableQueue right, or the queue has its maximum of consumers",
     ),
 )
-# ERROR frames without receipt-id that no SUBSCRIBE causes: a failed ACK, a queue that was deleted or a connection
-# that an administrator closed while we used it.
-_NOT_OF_A_SUBSCRIBE = re.compile(
+# ERROR frames without a receipt-id that a SUBSCRIBE never causes: a failed ACK, a queue that was deleted, or a
+# connection that an administrator closed.
+_NOT_FROM_SUBSCRIBE = re.compile(
     r"AMQ339018|AMQ339025|AMQ339007|failed to ack|acknowledg|consumer with ID|AMQ22901[45]|AMQ229108|closed by management",
     re.IGNORECASE,
 )
 
 
-def reason_of(headers: dict[str, str], body: bytes) -> str:
-    """Return what an ERROR frame says, short enough for a log line.
+def error_reason(headers: dict[str, str], body: bytes) -> str:
+    """Return the reason an ERROR frame gives, short enough for a log line.
 
     The `message` header of a refused SEND quotes the whole message with its properties, so only its beginning is
-    kept; the cause stands in the body.
+    used. The body contains the cause.
     """
     message = headers.get("message", "").split("CoreMessage[", 1)[0].strip()
     cause = body.decode("utf-8", "replace").strip()
-    if not message or cause[:9] == message[:9]:  # the same text, with its colons
-        return (cause or "no reason given")[:_LONGEST]
-    return (f"{message}: {cause}" if cause else message)[:_LONGEST]
+    if not message or cause[:9] == message[:9]:  # the body repeats the header, without escaped colons
+        return (cause or "no reason given")[:_MAX_REASON]
+    return (f"{message}: {cause}" if cause else message)[:_MAX_REASON]
 
 
-def broker_error(what: str, reason: str) -> Exception:
+def broker_error(operation: str, reason: str) -> Exception:
     """Return the error for an ERROR frame.
 
     Args:
-        what: What we were about to do, the beginning of the message.
-        reason: As `reason_of` gave it.
+        operation: What failed; the beginning of the error's message.
+        reason: The result of `error_reason`.
     """
     for rule in _RULES:
         if rule.pattern.search(reason):
-            return rule.error(f"{what}: {reason}; {rule.remedy}")
-    return RefusedError(f"{what}: {reason}")
+            return rule.error(f"{operation}: {reason}; {rule.remedy}")
+    return RefusedError(f"{operation}: {reason}")
 
 
-def publish_error(what: str, reason: str) -> Exception:
-    """As `broker_error`, within what `Provider.publish` may fail with."""
-    error = broker_error(what, reason)
+def publish_error(operation: str, reason: str) -> Exception:
+    """Like `broker_error`, limited to the errors that `Provider.publish` documents."""
+    error = broker_error(operation, reason)
     return (
         error
         if isinstance(error, (NotAcceptedError, PermissionDeniedError, HeaderError))
@@ -107,12 +107,17 @@ def publish_error(what: str, reason: str) -> Exception:
     )
 
 
-def connect_error(where: str, reason: str) -> ConnectError:
-    """The error for an ERROR frame that answers CONNECT."""
-    error = broker_error(where, reason)
+def connect_error(broker: str, reason: str) -> ConnectError:
+    """Return the error for an ERROR frame that answers CONNECT.
+
+    Args:
+        broker: The broker's description, the beginning of the error's message.
+        reason: The result of `error_reason`.
+    """
+    error = broker_error(broker, reason)
     return error if isinstance(error, ConnectError) else ConnectError(str(error))
 
 
-def may_be_of_a_subscribe(reason: str) -> bool:
-    """Tell whether an ERROR without receipt-id can be the answer to a SUBSCRIBE under way."""
-    return not _NOT_OF_A_SUBSCRIBE.search(reason)
+def may_answer_subscribe(reason: str) -> bool:
+    """Return whether an ERROR without a receipt-id may be the answer to a pending SUBSCRIBE."""
+    return not _NOT_FROM_SUBSCRIBE.search(reason)

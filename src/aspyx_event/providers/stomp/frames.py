@@ -1,6 +1,6 @@
-"""STOMP 1.2 frames to bytes and back: what `convert_frame` and `parse_frame` of stomp.py do, several times as fast.
+"""STOMP 1.2 frames to bytes and back, like `convert_frame` and `parse_frame` of stomp.py but several times as fast.
 
-They are most of a message's cost, so they are written by hand, and tested against stomp.py's.
+Coding dominates the cost of a message, so it is written by hand, and tested against stomp.py.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 
 from ...exceptions import HeaderError
 from .errors import ProtocolError
-from .head_templates import Layout, Layouts
+from .head_templates import HeaderTemplate, TemplateCache
 
 __all__ = ["MAX_BODY", "MAX_HEADER", "MAX_SENT_HEADER", "Frame", "FrameParser", "acknowledgement", "encode", "escape"]
 
-#: Bytes of headers in a frame that we send. Artemis drops the connection without an ERROR somewhere between 200 and
-#: 300 KB, and whoever resends such a frame would never come to an end.
+#: Largest headers of a frame that we send, in bytes. Artemis drops the connection without an ERROR somewhere between
+#: 200 and 300 KB, and a client that resends such a frame would never get past it.
 MAX_SENT_HEADER = 65_536
-#: Bytes of headers and of body in a frame that we accept.
+#: Largest headers and largest body of a frame that we accept, in bytes.
 MAX_HEADER = 1 << 20
 MAX_BODY = 256 << 20
 
@@ -28,55 +28,55 @@ _COMMANDS = frozenset({"CONNECTED", "MESSAGE", "RECEIPT", "ERROR"})
 _FIRST_BYTES = frozenset(command[0].encode()[0] for command in _COMMANDS)
 _R = b"R"[0]
 _receipt = re.compile(rb"RECEIPT\nreceipt-id:([0-9]{1,20})\n\n\0").match
-# Bytes above which what was received is not looked at as a text as well.
+# Above this number of bytes, received data is not decoded as a whole for the templates.
 _LARGE = 1 << 20
 
 
-# A frame is cut into its lines: how they are joined again, by command and names. Names are few and come again, in the
-# same order; bounded, because a caller may make names up.
-_CACHE_LIMIT, _LONGEST_LAYOUT = 1024, 4096
-_layouts: dict[tuple[str, ...], str] = {}
+# Format strings for the head of a frame, by command and header names. Names are few and recur in the same order;
+# bounded, because a caller may invent names.
+_CACHE_LIMIT, _MAX_CACHED_FORMAT = 1024, 4096
+_formats: dict[tuple[str, ...], str] = {}
 
 
 class Frame:
-    """A frame that was received.
+    """A received frame.
 
     Attributes:
         cmd, body: As in stomp.py's class of this name.
-        layout: The one it was read by, or None.
-        values: Of the layout's headers.
+        template: The template that matched it, or None.
+        values: The values of the template's headers.
     """
 
-    __slots__ = ("_headers", "body", "cmd", "layout", "values")
+    __slots__ = ("_headers", "body", "cmd", "template", "values")
 
     def __init__(
         self,
         cmd: str,
         headers: dict[str, str] | None,
         body: bytes,
-        layout: Layout | None = None,
+        template: HeaderTemplate | None = None,
         values: Sequence[str] = (),
     ) -> None:
-        self.cmd, self._headers, self.body, self.layout, self.values = cmd, headers, body, layout, values
+        self.cmd, self._headers, self.body, self.template, self.values = cmd, headers, body, template, values
 
     @property
     def headers(self) -> dict[str, str]:
-        """As in stomp.py's class; of a MESSAGE, those that nobody wants may be missing."""
+        """As in stomp.py's class. Those of a MESSAGE may lack headers that the parser's `needs_header` rejects."""
         if self._headers is None:
-            self._headers = {} if self.layout is None else dict(zip(self.layout.names, self.values, strict=True))
+            self._headers = {} if self.template is None else dict(zip(self.template.names, self.values, strict=True))
         return self._headers
 
     def get(self, name: str) -> str:
-        """Return a header that somebody wants, or "" where there is none."""
-        if self.layout is None:
+        """Return the value of a needed header, or "" if there is none."""
+        if self.template is None:
             return self.headers.get(name, "")
-        place = self.layout.places.get(name)
-        return "" if place is None else self.values[place]
+        position = self.template.positions.get(name)
+        return "" if position is None else self.values[position]
 
 
 def escape(text: str) -> str:
-    """Return a name or a value as it stands in a frame (STOMP 1.2, "Value Encoding")."""
-    # The backslash goes first, because the others bring new ones.
+    """Return the escaped form of a name or value (STOMP 1.2, "Value Encoding")."""
+    # The backslash first, because the other replacements add backslashes.
     return text.replace("\\", "\\\\").replace(":", "\\c").replace("\n", "\\n").replace("\r", "\\r")
 
 
@@ -88,23 +88,23 @@ def _unescape(match: re.Match[str]) -> str:
 
 
 def _unescaped(text: str) -> str:
-    # Mostly a time of day. A backslash after a backslash may be no beginning of an escape.
+    # Usually only colons of a time are escaped. After an escaped backslash, a "\\c" may not be an escape.
     plain = text if "\\\\" in text else text.replace("\\c", ":")
     return _replace_escapes(_unescape, text) if "\\" in plain else plain
 
 
 def encode(command: str, headers: Mapping[str, str], body: bytes | None = None) -> bytes:
-    """Return the bytes of one frame, `content-length` included where there is a body.
+    """Return the bytes of one frame, with `content-length` if there is a body.
 
-    CONNECT is not escaped (STOMP 1.2, "Value Encoding"), so its values must have no line ends.
+    CONNECT is not escaped (STOMP 1.2, "Value Encoding"), so its values must not contain line ends.
 
     Raises:
-        HeaderError: the headers are larger than brokers take, or cannot be written.
+        HeaderError: the headers are larger than brokers accept, or cannot be encoded.
     """
     if body is not None and "content-length" in headers:
         headers = {name: value for name, value in headers.items() if name != "content-length"}
     names = (command, *headers)
-    layout = _layouts.get(names) or _layout(names)
+    head_format = _formats.get(names) or _format(names)
     text = "\n".join(headers.values())
     if text.count("\n") >= len(headers) > 0:
         if command == "CONNECT":
@@ -116,7 +116,7 @@ def encode(command: str, headers: Mapping[str, str], body: bytes | None = None) 
         elif "\r" in text:
             raise HeaderError("user, password and virtual host cannot contain line ends over STOMP")
         values = text.split("\n") if headers else []
-    head = (layout % tuple(values)).encode("utf-8", "replace")
+    head = (head_format % tuple(values)).encode("utf-8", "replace")
     head += b"\n" if body is None else b"content-length:%d\n\n" % len(body)
     if len(head) >= MAX_SENT_HEADER:
         raise HeaderError(
@@ -126,71 +126,75 @@ def encode(command: str, headers: Mapping[str, str], body: bytes | None = None) 
 
 
 def acknowledgement(message: str) -> bytes:
-    """Return the frame that acknowledges a message.
+    """Return the ACK frame of a message.
 
     Args:
-        message: The header "ack" of its frame.
+        message: The header "ack" of its MESSAGE frame.
     """
     return f"ACK\nid:{escape(message)}\n\n\0".encode()
 
 
-def _layout(names: tuple[str, ...]) -> str:
-    """Return the lines of a frame as a format for its values.
+def _format(names: tuple[str, ...]) -> str:
+    """Return a format string for the head of a frame, with one `%s` for each value.
 
     Args:
         names: The command, then the names of the headers.
     """
     command, *headers = names
-    written = headers if command == "CONNECT" else [escape(name) for name in headers]
-    layout = "\n".join([command, *(name.replace("%", "%%") + ":%s" for name in written), ""])
-    if len(layout) < _LONGEST_LAYOUT:
-        if len(_layouts) >= _CACHE_LIMIT:
-            _layouts.clear()
-        _layouts[names] = layout
-    return layout
+    escaped = headers if command == "CONNECT" else [escape(name) for name in headers]
+    head_format = "\n".join([command, *(name.replace("%", "%%") + ":%s" for name in escaped), ""])
+    if len(head_format) < _MAX_CACHED_FORMAT:
+        if len(_formats) >= _CACHE_LIMIT:
+            _formats.clear()
+        _formats[names] = head_format
+    return head_format
 
 
 class FrameParser:
-    """Cuts a stream of bytes into frames: `stomp.utils.parse_frame`, stricter and several times as fast.
+    """Splits a byte stream into frames, like `stomp.utils.parse_frame` but stricter and several times as fast.
 
     Args:
-        max_header, max_body: Bytes of a frame's headers and of its body, at most.
-        wanted: Tells of a header's name whether anybody needs its value in a MESSAGE.
+        max_header, max_body: Largest headers and largest body of a frame, in bytes.
+        needs_header: Returns whether the value of the header of this name is needed in a MESSAGE.
     """
 
     def __init__(
-        self, max_header: int = MAX_HEADER, max_body: int = MAX_BODY, wanted: Callable[[str], bool] = lambda _: True
+        self,
+        max_header: int = MAX_HEADER,
+        max_body: int = MAX_BODY,
+        needs_header: Callable[[str], bool] = lambda _: True,
     ) -> None:
         self._max_header, self._max_body = max_header, max_body
-        self._layouts = Layouts(wanted)
-        self._rest = bytearray()
-        # Bytes that the frame at the start of _rest needs to be whole; 0 where that is not known.
-        self._need = 0
-        # The frame at the start of _rest has no content-length and ends with the next NUL.
-        self._until_nul = False
+        self._templates = TemplateCache(needs_header)
+        #: The incomplete frame at the end of the data received so far.
+        self._pending = bytearray()
+        #: Bytes of the pending frame when complete; 0 if not known.
+        self._needed_bytes = 0
+        #: The pending frame has no content-length and ends with the next NUL.
+        self._ends_with_nul = False
 
     def feed(self, data: bytes) -> list[Frame]:
-        """Return the frames that *data* completes, bodies as bytes.
+        """Return the frames that *data* completes.
 
         Raises:
-            ProtocolError: this is not STOMP 1.2, or a frame is larger than the limits.
+            ProtocolError: the data is not STOMP 1.2, or a frame exceeds the limits.
         """
-        if self._rest:
-            self._rest += data
-            if len(self._rest) < self._need:
+        if self._pending:
+            self._pending += data
+            if len(self._pending) < self._needed_bytes:
                 return []
-            if self._until_nul and 0 not in data:
-                self._check_body(len(self._rest) - self._max_header)
+            if self._ends_with_nul and 0 not in data:
+                self._check_body(len(self._pending) - self._max_header)
                 return []
-            data = bytes(self._rest)
-            self._rest.clear()
-        self._need, self._until_nul = 0, False
+            data = bytes(self._pending)
+            self._pending.clear()
+        self._needed_bytes, self._ends_with_nul = 0, False
         frames: list[Frame] = []
         at, size = 0, len(data)
         text: str | None = None
         while at < size:
             first = data[at]
-            if first in b"\r\n":  # a heart-beat, or the line end that may follow a frame
+            if first in b"\r\n":  # a heart-beat, or a line end after a frame
                 at += 1
                 continue
             if first == _R and (receipt := _receipt(data, at)) is not None:
@@ -198,39 +202,39 @@ class FrameParser:
                 at = receipt.end()
                 continue
             if text is None:
-                # One character for each byte, so that positions are the same in both. Layouts know no carriage returns.
+                # One character per byte, so that offsets are equal in both. No template matches a carriage return.
                 text = "" if size > _LARGE or b"\r" in data else data.decode("latin-1")
-            after = self._usual(data, text, at, frames) or self._frame(data, at, frames)
+            after = self._by_template(data, text, at, frames) or self._in_full(data, at, frames)
             if after == at:
-                self._rest += data[at:]
+                self._pending += data[at:]
                 break
             at = after
         return frames
 
-    def _usual(self, data: bytes, text: str, at: int, frames: list[Frame]) -> int:
-        """Append the frame that starts at *at* if it is whole and looks like earlier ones; return where it ends, or 0."""
-        for layout in self._layouts.of(data[at : data.find(b"\n", at + 8)]):
-            match = layout.match(text, at)
+    def _by_template(self, data: bytes, text: str, at: int, frames: list[Frame]) -> int:
+        """Append the frame at offset *at* if it is complete and matches a template; return its end, or 0."""
+        for template in self._templates.candidates(data[at : data.find(b"\n", at + 8)]):
+            match = template.match(text, at)
             if match is not None:
                 break
         else:
             return 0
         values: Sequence[str] = match.groups()
         start = match.end()
-        end = start + int(values[layout.length])
+        end = start + int(values[template.length])
         if end >= len(data) or data[end] or start - at > self._max_header or end - start > self._max_body:
-            return 0  # for `_frame` to say what is the matter
+            return 0  # `_in_full` waits, or raises the error
         joined = "\n".join(values)
         if not joined.isascii():
             joined = joined.encode("latin-1").decode("utf-8", "replace")
             values = joined.split("\n")
         if "\\" in joined:
             values = [_unescaped(value) if "\\" in value else value for value in values]
-        frames.append(Frame("MESSAGE", None, data[start:end], layout, values))
+        frames.append(Frame("MESSAGE", None, data[start:end], template, values))
         return end + 1
 
-    def _frame(self, data: bytes, at: int, frames: list[Frame]) -> int:
-        """Append the frame that starts at *at* and return where it ends, or *at* while it is not whole."""
+    def _in_full(self, data: bytes, at: int, frames: list[Frame]) -> int:
+        """Append the frame at offset *at* and return its end, or *at* while it is incomplete."""
         if data[at] not in _FIRST_BYTES:
             raise ProtocolError(f"this is not STOMP 1.2: {data[at : at + 20]!r}")
         head, gap = data.find(b"\n\n", at), 2
@@ -247,7 +251,7 @@ class FrameParser:
             end = data.find(b"\0", start)
             if end < 0:
                 self._check_body(len(data) - start)
-                self._until_nul = True
+                self._ends_with_nul = True
                 return at
         else:
             if not (length.isascii() and length.isdecimal()):
@@ -255,13 +259,13 @@ class FrameParser:
             self._check_body(int(length))
             end = start + int(length)
             if end >= len(data):
-                self._need = end + 1 - at
+                self._needed_bytes = end + 1 - at
                 return at
             if data[end]:
                 raise ProtocolError("a frame does not end with NUL")
         frames.append(Frame(command, headers, data[start:end]))
         if command == "MESSAGE":
-            self._layouts.learn(data[at : data.find(b"\n", at + 8)], data[at:head])
+            self._templates.learn(data[at : data.find(b"\n", at + 8)], data[at:head])
         return end + 1
 
     def _check_body(self, size: int) -> None:

@@ -1,7 +1,7 @@
-"""Questions to Artemis about its queues, asked over STOMP on a connection of their own.
+"""A client of the management API of Artemis for queues and address settings, over a STOMP connection of its own.
 
-Manual of Artemis, "Management", section "Using management message API". A connection of their own because every
-refusal ends the connection it comes over. Imports stomp.py.
+Manual of Artemis, "Management", section "Using management message API". The connection is separate because a refusal
+ends the connection on which it arrives. Imports stomp.py.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from stomp.utils import Frame, convert_frame
 
 from ...exceptions import ConnectError, ConnectionLostError, ProviderError
 from ..connection import ConnectionSettings
-from .errors import RefusedError, broker_error, reason_of
+from .errors import RefusedError, broker_error, error_reason
 from .frames import encode
 from .wire import StompWire, open_wire
 
 _ADDRESS = "activemq.management"
-#: A multicast address: each asker has a temporary queue there that lets its own answers through only.
-_REPLIES = "aspyx-event.management.replies"
+#: A multicast address: each client has a temporary queue there whose selector admits only its own replies.
+_REPLY_ADDRESS = "aspyx-event.management.replies"
 _SUBSCRIPTION = "replies"
-# Seconds that the connection stays open for a next question.
-_IDLE = 2.0
+# Seconds without a request after which the connection is closed.
+_IDLE_TIMEOUT = 2.0
 _LIST_ATTEMPTS = 5
 _LIST_PAUSE = 0.02
 
@@ -35,113 +35,113 @@ class ManagementError(ProviderError):
     """The broker has no management address, the user may not use it, or the operation failed."""
 
 
-class Management:
-    """Asks one question at a time; connects when the first one comes and hangs up soon after the last.
+class ManagementClient:
+    """Sends one management request at a time; connects for the first one and disconnects soon after the last.
 
     Args:
-        current: Gives the settings of the broker that the client is connected to.
+        current: Returns the settings of the broker to which the provider is connected.
         vhost: The `host` header of CONNECT; None sends the host's name.
     """
 
     def __init__(self, current: Callable[[], ConnectionSettings], vhost: str | None) -> None:
         self._current, self._vhost = current, vhost
         self._lock = asyncio.Lock()
-        self._name = uuid.uuid4().hex
+        self._id = uuid.uuid4().hex
         self._numbers = itertools.count(1)
         self._wire: StompWire | None = None
-        self._hang_up: asyncio.TimerHandle | None = None
+        self._idle_timer: asyncio.TimerHandle | None = None
         #: By receipt or correlation id.
-        self._answers: dict[str, asyncio.Future[Any]] = {}
-        self._doubtful = False
-        #: Why asking is of no use; None while it is not known to be.
+        self._replies: dict[str, asyncio.Future[Any]] = {}
+        self._refused_once = False
+        #: Why management cannot be used; None unless that is certain.
         self.unavailable: str | None = None
 
     async def queue(self, name: str) -> dict[str, Any] | None:
-        """Return what the broker tells of a queue (`address`, `durable`, ...), or None if there is no such queue."""
-        found = await self._list_queues("name", "EQUALS", name)
-        return found[0] if found else None
+        """Return the broker's description of a queue (`address`, `durable`, ...), or None if it does not exist."""
+        queues = await self._list_queues("name", "EQUALS", name)
+        return queues[0] if queues else None
 
     async def create_queue(self, **configuration: Any) -> None:
-        """Create a queue, or leave it as it is if it is there. Keys are those of `QueueConfiguration`, with `_` for `-`."""
+        """Create a queue unless it exists. Keys are those of `QueueConfiguration`, with `_` for `-`."""
         text = json.dumps({key.replace("_", "-"): value for key, value in configuration.items()})
-        await self._ask("broker", "createQueue", text, True)
+        await self._call("broker", "createQueue", text, True)
 
     async def destroy_queue(self, name: str) -> None:
         """Remove a queue that has no consumers."""
-        await self._ask("broker", "destroyQueue", name)
+        await self._call("broker", "destroyQueue", name)
 
     async def has_queues(self, address: str) -> bool:
-        """Tell whether a message to an address would get into a queue, those of wildcard addresses included."""
-        if await self._ask("broker", "listBindingsForAddress", address):
+        """Return whether a message to an address would reach a queue, including those of wildcard addresses."""
+        if await self._call("broker", "listBindingsForAddress", address):
             return True
-        # The queues of wildcard addresses are bound to an address when the first message goes there.
-        wild = [
+        # Queues of wildcard addresses are bound to an address when its first message arrives.
+        wildcard_queues = [
             *await self._list_queues("address", "CONTAINS", "#"),
             *await self._list_queues("address", "CONTAINS", "*"),
         ]
-        return any(matches(queue["address"].split("."), address.split(".")) for queue in wild)
+        return any(matches(queue["address"].split("."), address.split(".")) for queue in wildcard_queues)
 
     async def address_settings(self, address: str) -> str:
         """Return the settings of an address as JSON."""
-        return str(await self._ask("broker", "getAddressSettingsAsJSON", address))
+        return str(await self._call("broker", "getAddressSettingsAsJSON", address))
 
     async def close(self) -> None:
         wire, self._wire = self._wire, None
-        if self._hang_up is not None:
-            self._hang_up.cancel()
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
         if wire is not None:
-            await wire.close(ConnectionLostError("done asking"))
+            await wire.close(ConnectionLostError("the management client was closed"))
 
     async def _list_queues(self, field: str, comparison: str, value: str) -> list[dict[str, Any]]:
-        page = json.dumps({"field": field, "operation": comparison, "value": value})
+        condition = json.dumps({"field": field, "operation": comparison, "value": value})
         attempts = _LIST_ATTEMPTS
         while True:
             attempts -= 1
             try:
-                answer = await self._ask("broker", "listQueues", page, 1, 10_000)
+                answer = await self._call("broker", "listQueues", condition, 1, 10_000)
                 break
             except ManagementError:
-                # Artemis 2.44 fails here with a NullPointerException when any queue of the broker vanishes meanwhile.
+                # Artemis 2.44 fails here with a NullPointerException if any queue of the broker vanishes meanwhile.
                 if self.unavailable is not None or not attempts:
                     raise
                 await asyncio.sleep(_LIST_PAUSE)
         try:
-            found: list[dict[str, Any]] = json.loads(answer)["data"]
+            queues: list[dict[str, Any]] = json.loads(answer)["data"]
         except (ValueError, TypeError, KeyError) as error:
             raise ManagementError(f"listQueues answered {str(answer)[:80]!r}") from error
-        return found
+        return queues
 
-    async def _ask(self, resource: str, operation: str, *arguments: Any) -> Any:
+    async def _call(self, resource: str, operation: str, *arguments: Any) -> Any:
         """Return the first result of an operation.
 
         Raises:
-            ManagementError: the broker does not let us ask, or the operation failed.
+            ManagementError: the broker refuses management requests, or the operation failed.
             ConnectionLostError: there is no connection.
         """
         async with self._lock:
             if self.unavailable is not None:
                 raise ManagementError(self.unavailable)
-            if self._hang_up is not None:
-                self._hang_up.cancel()
+            if self._idle_timer is not None:
+                self._idle_timer.cancel()
             try:
-                return await self._exchange(resource, operation, arguments)
+                return await self._request(resource, operation, arguments)
             finally:
-                self._hang_up = asyncio.get_running_loop().call_later(_IDLE, self._close_idle)
+                self._idle_timer = asyncio.get_running_loop().call_later(_IDLE_TIMEOUT, self._close_idle)
 
-    async def _exchange(self, resource: str, operation: str, arguments: tuple[Any, ...]) -> Any:
+    async def _request(self, resource: str, operation: str, arguments: tuple[Any, ...]) -> Any:
         wire = await self._open()
-        correlation = f"{self._name}-{next(self._numbers)}"
+        correlation_id = f"{self._id}-{next(self._numbers)}"
         headers = {
             "destination": _ADDRESS,
-            "reply-to": _REPLIES,
-            "correlation-id": correlation,
+            "reply-to": _REPLY_ADDRESS,
+            "correlation-id": correlation_id,
             "_AMQ_ResourceName": resource,
             "_AMQ_OperationName": operation,
         }
-        # Without content-length Artemis reads the body as text, which is what its management wants.
+        # Without content-length Artemis reads the body as text, which its management requires.
         data = b"".join(convert_frame(Frame("SEND", headers, json.dumps(arguments).encode())))
-        frame = await self._await(wire, correlation, data)
-        self._doubtful = False
+        frame = await self._await_reply(wire, correlation_id, data)
+        self._refused_once = False
         try:
             results = json.loads(frame.body or b"[]")
         except ValueError as error:
@@ -161,60 +161,60 @@ class Management:
             raise ConnectionLostError(str(self._current().connect_error(error))) from error
         headers = {
             "id": _SUBSCRIPTION,
-            "destination": _REPLIES,
+            "destination": _REPLY_ADDRESS,
             "subscription-type": "MULTICAST",
             "ack": "auto",
-            "selector": f"JMSCorrelationID LIKE '{self._name}-%'",
-            "receipt": self._name,
+            "selector": f"JMSCorrelationID LIKE '{self._id}-%'",
+            "receipt": self._id,
         }
         self._wire = wire
-        await self._await(wire, self._name, encode("SUBSCRIBE", headers))
+        await self._await_reply(wire, self._id, encode("SUBSCRIBE", headers))
         return wire
 
-    async def _await(self, wire: StompWire, answer: str, data: bytes) -> Any:
-        future = self._answers[answer] = asyncio.get_running_loop().create_future()
+    async def _await_reply(self, wire: StompWire, reply_id: str, data: bytes) -> Any:
+        reply = self._replies[reply_id] = asyncio.get_running_loop().create_future()
         try:
             wire.put(data)
             await asyncio.wait(
-                (future, wire.closed), timeout=self._current().connect_timeout, return_when=asyncio.FIRST_COMPLETED
+                (reply, wire.closed), timeout=self._current().connect_timeout, return_when=asyncio.FIRST_COMPLETED
             )
         finally:
-            del self._answers[answer]
-        if future.done():
-            return future.result()
+            del self._replies[reply_id]
+        if reply.done():
+            return reply.result()
         if wire.usable:
             self.unavailable = f"the {self._current().where} does not answer management requests"
             raise ManagementError(self.unavailable)
         raise ConnectionLostError(f"{self._current().where}: {wire.closed.result()}")
 
     def _receive(self, wire: StompWire, frame: Any) -> None:
-        answer = frame.headers.get("receipt-id" if frame.cmd == "RECEIPT" else "correlation-id", "")
+        reply_id = frame.headers.get("receipt-id" if frame.cmd == "RECEIPT" else "correlation-id", "")
         if frame.cmd == "ERROR":
-            self._refused(wire, broker_error("management", reason_of(frame.headers, frame.body)))
-        elif (future_ := self._answers.get(answer)) is not None and not future_.done():
-            future_.set_result(frame)
+            self._on_error(wire, broker_error("management", error_reason(frame.headers, frame.body)))
+        elif (reply := self._replies.get(reply_id)) is not None and not reply.done():
+            reply.set_result(frame)
 
-    def _refused(self, wire: StompWire, error: Exception) -> None:
-        # An unknown reason may be that the broker is going down: only the second time it is taken for an answer.
-        final = not isinstance(error, RefusedError) or self._doubtful
-        self._doubtful = True
+    def _on_error(self, wire: StompWire, error: Exception) -> None:
+        # An unknown reason may mean that the broker is shutting down: only a second refusal counts as an answer.
+        final = not isinstance(error, RefusedError) or self._refused_once
+        self._refused_once = True
         if final:
             self.unavailable = str(error)
-        for future in self._answers.values():
-            if not future.done():
-                future.set_exception(ManagementError(str(error)) if final else ConnectionLostError(str(error)))
+        for reply in self._replies.values():
+            if not reply.done():
+                reply.set_exception(ManagementError(str(error)) if final else ConnectionLostError(str(error)))
         wire.fail(ConnectionLostError(str(error)))
 
     def _close_idle(self) -> None:
         wire, self._wire = self._wire, None
         if wire is not None:
-            wire.fail(ConnectionLostError("done asking"))
+            wire.fail(ConnectionLostError("the management connection was idle"))
 
 
 def matches(pattern: list[str], words: list[str]) -> bool:
-    """Tell whether an address fits a wildcard address, both as their words between the dots.
+    """Return whether an address matches a wildcard address, both split at the dots.
 
-    `*` is one word, `#` any number of words, none included (manual of Artemis, "Wildcard Syntax").
+    `*` is one word, `#` any number of words, including none (manual of Artemis, "Wildcard Syntax").
     """
     if not pattern:
         return not words

@@ -1,4 +1,4 @@
-"""The SEND frame of a message. Messages that differ in their values alone share the rest of it."""
+"""Writes the SEND frame of a message. Messages that differ only in their values share a template."""
 
 from __future__ import annotations
 
@@ -9,36 +9,39 @@ from ..artemis import target
 from ..base import AddressKind, Outgoing
 from .frames import MAX_SENT_HEADER, encode, escape
 
-# By what a frame is like; addresses and names are few and come again, but a caller may make them up.
-_CACHE_LIMIT, _LONGEST_LAYOUT = 1024, 4096
-_layouts: dict[tuple[object, ...], list[str]] = {}
-#: Headers that messages to one address have in common.
-_COMMON = frozenset({"destination", "destination-type", "persistent"})
+# By address, queue type, durability and header names. They are few and recur; bounded, because a caller may invent them.
+_CACHE_LIMIT, _MAX_TEMPLATE = 1024, 4096
+_templates: dict[tuple[object, ...], list[str]] = {}
+#: Headers whose values are part of the template.
+_CONSTANT = frozenset({"destination", "destination-type", "persistent"})
 
 
 def send_frame(message: Outgoing, receipt: str) -> bytes:
-    """Return the frame of a message, which asks for a receipt: that of `send_headers`, in a shorter way where there is one.
+    """Return the SEND frame of a message, with a receipt header.
+
+    A message without a key, ttl, priority, delay or single target is written by a template; any other by `send_headers`
+    and `encode`.
 
     Raises:
-        HeaderError: the headers are larger than brokers take.
+        HeaderError: the headers are larger than brokers accept.
     """
     body, headers = message.envelope.body, message.envelope.headers
-    usual = (
+    has_template = (
         message.only is None
         and message.key is None
         and message.ttl is None
         and message.priority is None
         and not message.delay
     )
-    if usual:
-        looks = (message.address, message.kind is AddressKind.QUEUE, message.durable, *headers)
-        layout = _layouts.get(looks) or _layout(message, looks)
+    if has_template:
+        key = (message.address, message.kind is AddressKind.QUEUE, message.durable, *headers)
+        template = _templates.get(key) or _template(message, key)
         values = [*headers.values(), message.dedup_id, receipt]
         if CONTENT_TYPE in headers:
             values.append(headers[CONTENT_TYPE])
         text = "\n".join(values)
         if text.count("\n") == len(values) - 1 and "\\" not in text and "\r" not in text:
-            parts = layout.copy()
+            parts = template.copy()
             parts[1::2] = (text.replace(":", "\\c") if ":" in text else text).split("\n")
             head = "".join(parts).encode("utf-8", "replace")
             head += b"%d\n\n" % len(body)
@@ -48,18 +51,18 @@ def send_frame(message: Outgoing, receipt: str) -> bytes:
 
 
 def send_headers(message: Outgoing) -> dict[str, str]:
-    """Return the headers of SEND (manual of Artemis, "STOMP"); the envelope's travel beside those of the protocol."""
+    """Return the headers of SEND (manual of Artemis, "STOMP"): those of the envelope and those of the protocol."""
     headers = {wire_name(name): value for name, value in message.envelope.headers.items()}
     headers["_AMQ_DUPL_ID"] = message.dedup_id
     headers["receipt"] = ""
     if CONTENT_TYPE in headers:
-        # Artemis gives it to AMQP clients in the content-type field, where CloudEvents wants it.
+        # Artemis passes it to AMQP clients in the content-type field, where CloudEvents requires it.
         headers["JMS_AMQP_ContentType"] = headers[CONTENT_TYPE]
     headers["destination"] = destination = target(message)
     headers["persistent"] = "true" if message.durable else "false"
     if "::" not in destination:
-        # Artemis routes a SEND to `address::queue` to every queue of the address if the SEND before it went to the
-        # plain address with the same type, also with none: plain addresses always carry one and queues never do.
+        # Artemis routes a SEND to `address::queue` to every queue of the address if the previous SEND went to the
+        # plain address with the same type, or both had none: plain addresses always have a type and queues never do.
         headers["destination-type"] = "ANYCAST" if message.kind is AddressKind.QUEUE else "MULTICAST"
     if message.key is not None:
         headers["JMSXGroupID"] = message.key
@@ -72,23 +75,24 @@ def send_headers(message: Outgoing) -> dict[str, str]:
     return headers
 
 
-def _layout(message: Outgoing, looks: tuple[object, ...]) -> list[str]:
-    """Return the head of a message's frame up to its length: what is between the values, and room for each of them.
+def _template(message: Outgoing, key: tuple[object, ...]) -> list[str]:
+    """Return the head of a message's frame, up to the number of content-length.
 
-    The values are those that are not common, in the order of `send_headers`.
+    The parts alternate between constant text and an empty slot for a value. The values are those of the headers that
+    are not constant, in the order of `send_headers`.
     """
-    layout, text = [], "SEND\n"
+    template, text = [], "SEND\n"
     for name, value in send_headers(message).items():
         text += escape(name) + ":"
-        if name in _COMMON:
+        if name in _CONSTANT:
             text += escape(value)
         else:
-            layout += [text, ""]
+            template += [text, ""]
             text = ""
         text += "\n"
-    layout.append(text + "content-length:")
-    if sum(map(len, layout)) < _LONGEST_LAYOUT:
-        if len(_layouts) >= _CACHE_LIMIT:
-            _layouts.clear()
-        _layouts[looks] = layout
-    return layout
+    template.append(text + "content-length:")
+    if sum(map(len, template)) < _MAX_TEMPLATE:
+        if len(_templates) >= _CACHE_LIMIT:
+            _templates.clear()
+        _templates[key] = template
+    return template

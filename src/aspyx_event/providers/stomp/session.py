@@ -1,4 +1,4 @@
-"""What a started provider has: the connection, its consumers and the questions to the broker. Imports stomp.py."""
+"""The parts of a started provider: the connection, its consumers and the management client. Imports stomp.py."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from ..broker_limits import BrokerLimits
 from ..connection import ConnectionSettings
 from .client import StompClient
 from .consumers import StompConsumer
-from .management import Management
-from .queues import QueueKeeper
+from .management import ManagementClient
+from .queues import QueueAdmin
 from .wire import StompWire
 
 logger = logging.getLogger("aspyx.event.stomp")
 
-# Seconds before a subscription is asked for again after the connection was lost under it.
-_LOST = 0.1
-# First and largest wait, in seconds, before a subscription that the broker refused is asked for again. Each refusal
+# Seconds before the next attempt to subscribe after the connection was lost during an attempt.
+_LOST_PAUSE = 0.1
+# First and largest wait, in seconds, before the next attempt after the broker refused a subscription. Each refusal
 # costs the connection, so this is slower than reconnecting.
-_REFUSED = (1.0, 30.0)
-_LONGEST_FLUSH = 10.0
+_REFUSED_BACKOFF = (1.0, 30.0)
+_MAX_FLUSH = 10.0
 
 
-class _Patience:
-    """How long to wait before a subscription is asked for again."""
+class _RetryTimer:
+    """The wait before the next attempt to subscribe."""
 
     __slots__ = ("_seconds", "_timer")
 
     def __init__(self) -> None:
-        self._seconds = _REFUSED[0]
+        self._seconds = _REFUSED_BACKOFF[0]
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -49,34 +49,34 @@ class _Patience:
             self._timer.cancel()
         self._timer = asyncio.get_running_loop().call_later(seconds, over)
 
-    def wait_longer(self, wake: Callable[[], None]) -> float:
+    def back_off(self, wake: Callable[[], None]) -> float:
         """Wait twice as long as the last time; return the seconds."""
-        seconds, self._seconds = self._seconds, min(self._seconds * 2, _REFUSED[1])
+        seconds, self._seconds = self._seconds, min(self._seconds * 2, _REFUSED_BACKOFF[1])
         self.wait(seconds, wake)
         return seconds
 
     def reset(self) -> None:
-        self._seconds = _REFUSED[0]
+        self._seconds = _REFUSED_BACKOFF[0]
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
 
 class StompSession:
-    """Everything between `start` and `stop` of a provider."""
+    """A provider between `start` and `stop`."""
 
     def __init__(self, settings: ConnectionSettings, vhost: str | None) -> None:
         self._settings = settings
-        self.client = StompClient(settings, vhost, self._up, self._down)
-        self._management = Management(lambda: self.client.current, vhost)
-        self._keeper = QueueKeeper(self._management)
+        self.client = StompClient(settings, vhost, self._on_connected, self._on_disconnected)
+        self._management = ManagementClient(lambda: self.client.current, vhost)
+        self._queues = QueueAdmin(self._management)
         self._limits = BrokerLimits(self._management.address_settings, 2 * settings.connect_timeout)
-        self._consumers: dict[StompConsumer, _Patience] = {}
+        self._consumers: dict[StompConsumer, _RetryTimer] = {}
         self._wake = asyncio.Event()
-        self._joiner: asyncio.Task[None] | None = None
+        self._attach_task: asyncio.Task[None] | None = None
         self._stopping = False
-        #: Messages whose route is being looked for.
-        self._asking: set[asyncio.Task[None]] = set()
+        #: Publishes that first check whether the message has a route.
+        self._routed_publishes: set[asyncio.Task[None]] = set()
 
     @property
     def connected(self) -> bool:
@@ -97,24 +97,24 @@ class StompSession:
     async def start(self) -> None:
         """Connect; raises as `Provider.start`."""
         await self.client.start()
-        self._joiner = asyncio.get_running_loop().create_task(
-            self._keep_joined(), name=f"subscriptions {self._settings.where}"
+        self._attach_task = asyncio.get_running_loop().create_task(
+            self._keep_attached(), name=f"subscriptions {self._settings.where}"
         )
 
     async def stop(self) -> None:
-        """Flush, leave every queue, disconnect."""
+        """Flush, detach from every queue, disconnect."""
         self._stopping = True
-        end = asyncio.get_running_loop().time() + min(self._settings.confirm_timeout, _LONGEST_FLUSH)
-        if self._asking:
-            await asyncio.wait(self._asking, timeout=min(self._settings.confirm_timeout, _LONGEST_FLUSH))
-        if self._joiner is not None:
-            self._joiner.cancel()
-            await asyncio.gather(self._joiner, return_exceptions=True)
+        end = asyncio.get_running_loop().time() + min(self._settings.confirm_timeout, _MAX_FLUSH)
+        if self._routed_publishes:
+            await asyncio.wait(self._routed_publishes, timeout=min(self._settings.confirm_timeout, _MAX_FLUSH))
+        if self._attach_task is not None:
+            self._attach_task.cancel()
+            await asyncio.gather(self._attach_task, return_exceptions=True)
         await self.client.flush(max(0.0, end - asyncio.get_running_loop().time()))
-        # Left before the connection is closed, or what waits here unhandled would count as delivered.
+        # Detach before the connection is closed: otherwise messages that wait here unhandled would count as delivered.
         for consumer in list(self._consumers):
             await consumer.close()
-        for task in self._asking:
+        for task in self._routed_publishes:
             task.cancel()
         await self._limits.close()
         await self._management.close()
@@ -124,7 +124,7 @@ class StompSession:
         """As `Provider.subscribe`."""
         loop = asyncio.get_running_loop()
         end = loop.time() + self._settings.start_timeout
-        consumer = StompConsumer(self.client, self._keeper, binding, consume)
+        consumer = StompConsumer(self.client, self._queues, binding, consume)
         while True:
             await self.client.connected(max(end - loop.time(), 0.01))
             try:
@@ -138,26 +138,26 @@ class StompSession:
         if self._stopping:
             await consumer.close()
             raise ConnectionLostError(f"subscribe to {binding.address!r}: the provider is stopping")
-        self._consumers[consumer] = _Patience()
-        consumer.on_close = self._forget
+        self._consumers[consumer] = _RetryTimer()
+        consumer.on_close = self._remove
         self._limits.look(binding)
         return consumer
 
     def publish_if_routed(self, message: Outgoing) -> asyncio.Future[None]:
-        """As `StompClient.send`, after making sure that a queue is bound to the address."""
+        """As `StompClient.send`, after checking that a queue is bound to the address."""
         task = asyncio.get_running_loop().create_task(self._publish_if_routed(message))
-        self._asking.add(task)
-        task.add_done_callback(self._asking.discard)
-        # The caller's cancelling does not take the message back.
+        self._routed_publishes.add(task)
+        task.add_done_callback(self._routed_publishes.discard)
+        # Cancelling the caller's future does not take the message back.
         return _outcome(task, f"publish to {target(message)!r}")
 
     async def _publish_if_routed(self, message: Outgoing) -> None:
         async def publish() -> None:
             while True:
                 try:
-                    await self._keeper.require_route(target(message))
+                    await self._queues.require_route(target(message))
                 except ConnectionLostError:
-                    await asyncio.sleep(_LOST)
+                    await asyncio.sleep(_LOST_PAUSE)
                 else:
                     break
             await self.client.send(message)
@@ -171,53 +171,55 @@ class StompSession:
                 f"publish to {target(message)!r}: no confirmation within {self._settings.confirm_timeout:g} s"
             ) from None
 
-    def _forget(self, consumer: StompConsumer) -> None:
-        patience = self._consumers.pop(consumer, None)
-        if patience is not None:
-            patience.reset()
+    def _remove(self, consumer: StompConsumer) -> None:
+        timer = self._consumers.pop(consumer, None)
+        if timer is not None:
+            timer.reset()
 
-    def _up(self, _wire: StompWire) -> None:
+    def _on_connected(self, _wire: StompWire) -> None:
         self._wake.set()
 
-    def _down(self) -> None:
+    def _on_disconnected(self) -> None:
         for consumer in self._consumers:
-            consumer.lost()
+            consumer.on_disconnected()
 
-    async def _keep_joined(self) -> None:
-        """Attach every consumer that is not, one after the other, whenever there is a connection."""
+    async def _keep_attached(self) -> None:
+        """Attach every detached consumer, one after the other, whenever there is a connection."""
         while True:
             await self._wake.wait()
             self._wake.clear()
-            for consumer, patience in list(self._consumers.items()):
+            for consumer, timer in list(self._consumers.items()):
                 if self.client.wire is None:
                     break
-                if not consumer.attached and not patience.waiting:
-                    await self._join(consumer, patience)
+                if not consumer.attached and not timer.waiting:
+                    await self._attach(consumer, timer)
 
-    async def _join(self, consumer: StompConsumer, patience: _Patience) -> None:
+    async def _attach(self, consumer: StompConsumer, timer: _RetryTimer) -> None:
         try:
             await consumer.attach()
         except ConnectionLostError as error:
             logger.info("%s", error)
-            patience.wait(_LOST, self._wake.set)
+            timer.wait(_LOST_PAUSE, self._wake.set)
         except EventException as error:
-            # Never given up: rights and queues are put right while applications run.
-            seconds = patience.wait_longer(self._wake.set)
-            logger.error("%s; asking again in %g s", error, seconds)
-        except Exception:  # one consumer's trouble must not leave all of them deaf
-            logger.exception("a subscription could not be made again; trying again")
-            patience.wait_longer(self._wake.set)
+            # Retried for ever: administrators fix rights and queues while applications run.
+            seconds = timer.back_off(self._wake.set)
+            logger.error("%s; trying again in %g s", error, seconds)
+        except Exception:  # the failure of one consumer must not keep the others detached
+            logger.exception("a subscription could not be restored; trying again")
+            timer.back_off(self._wake.set)
         else:
-            patience.reset()
+            timer.reset()
 
 
-def _outcome(task: asyncio.Task[None], what: str) -> asyncio.Future[None]:
-    """Return a future with the outcome of *task*; cancelling it leaves the task alone."""
+def _outcome(task: asyncio.Task[None], operation: str) -> asyncio.Future[None]:
+    """Return a future with the outcome of *task*; cancelling the future leaves the task alone."""
     future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def done(task: asyncio.Task[None]) -> None:
         if task.cancelled():
-            error: BaseException | None = ConnectionLostError(f"{what}: the provider was stopped before it was sent")
+            error: BaseException | None = ConnectionLostError(
+                f"{operation}: the provider was stopped before it was sent"
+            )
         else:
             error = task.exception()
         if future.done():
