@@ -13,11 +13,11 @@ from aspyx_event import (
     EventDescriptor,
     EventListenerDescriptor,
     EventManager,
-    Provider,
     Receipt,
     StompProvider,
     event,
 )
+from aspyx_event.providers import Provider
 
 from .. import turns
 from ..measure import Sample, Stopwatch, joined

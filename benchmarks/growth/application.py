@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aspyx_event import AMQPProvider, EventContext, EventManager, LocalProvider, Provider, StompProvider, event
+from aspyx_event import AMQPProvider, EventContext, EventManager, LocalProvider, StompProvider, event
+from aspyx_event.providers import Provider
 
 from .. import timed
 from ..contenders.ours import SessionPipeline

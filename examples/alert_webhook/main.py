@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from aspyx_event import EventManager, LocalProvider, Retry, WebhookRefusedError, event
+from aspyx_event import EventManager, LocalProvider, Retry, event
+from aspyx_event.exceptions import WebhookRefusedError
 from aspyx_event.reactions import webhook
 
 

@@ -9,7 +9,8 @@ import asyncio
 import tempfile
 from dataclasses import dataclass
 
-from aspyx_event import EventManager, LocalProvider, SqlEventStore, event
+from aspyx_event import EventManager, LocalProvider, event
+from aspyx_event.database import SqlEventStore
 
 
 @event(name="crm.customer-changed", key="customer", owner="crm", tags=("journal",), durable=True)
@@ -77,7 +78,7 @@ async def catch_up(url: str) -> None:
     async with EventManager(LocalProvider(), store=SqlEventStore(url), persist=True) as manager:
         subscription = await manager.subscribe(CustomerChanged, mirror.on_change, name="mirror", inline=True)
         seen = await manager.store.last_position()
-        count = await manager.replay(manager.store.find(CustomerChanged), to=subscription)
+        count = await manager.store.replay(manager.store.find(CustomerChanged), to=subscription)
         await mirror.until(count)
         print(f"after {count} changes of the past: {mirror.data}")
         await Customers(manager).change("grace", "title", "Rear Admiral")

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from aspyx_event import AMQPProvider, EventManager, LocalBroker, LocalProvider, Provider, StompProvider, Topic, event
+from aspyx_event import AMQPProvider, EventManager, LocalBroker, LocalProvider, StompProvider, Topic, event
+from aspyx_event.providers import Provider
 
 
 @event(name="chat.said")

@@ -16,17 +16,9 @@ from aspyx.di import Environment, create, injectable, module
 from fastapi import FastAPI
 from starlette.routing import Route
 
-from aspyx_event import (
-    AMQPProvider,
-    EventListener,
-    EventManager,
-    EventModule,
-    LocalProvider,
-    Provider,
-    event,
-    event_listener,
-)
+from aspyx_event import AMQPProvider, EventListener, EventManager, EventModule, LocalProvider, event, event_listener
 from aspyx_event.http import cloudevents_endpoint, lifespan_of
+from aspyx_event.providers import Provider
 
 
 @event(name="shop.order-placed", durable=True)

@@ -17,9 +17,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
 
-from aspyx_event import EventManager, HealthApp, LocalProvider, Retry, WebhookRefusedError, event_handler
+from aspyx_event import EventManager, LocalProvider, Retry, event_handler
 from aspyx_event.cloudevents import CloudEvent
-from aspyx_event.http import SharedSecret, cloudevents_endpoint
+from aspyx_event.exceptions import WebhookRefusedError
+from aspyx_event.http import HealthApp, SharedSecret, cloudevents_endpoint
 from aspyx_event.reactions import webhook
 
 TYPES = ("co.example.measured", "co.example.calibrated")

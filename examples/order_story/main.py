@@ -18,7 +18,8 @@ from shop.listeners import Warehouse
 from shop.session import session
 from wiring.module import StoryModule
 
-from aspyx_event import DeadLetter, EventManager
+from aspyx_event import EventManager
+from aspyx_event.engine.operations import DeadLetter
 
 ROUTES = """\
   OrderPlaced --> Billing    books the order in the ledger, sends OrderPaid

@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aspyx.di import Environment, inject_environment, on_destroy, on_running
 from typing_extensions import Unpack
 
 from .codecs.base import Codec
 from .codecs.json import JsonCodec
+from .compat import PublishedNames
 from .configuration import EventConfiguration
 from .context import current_context
-from .contracts.methods import ContractMethods
 from .database.base import EventStore
 from .engine.engine import Engine
 from .engine.failure.reporter import ExceptionHandling, FailureReporter
-from .engine.memory_methods import MemoryMethods
-from .engine.reacting_methods import ReactingMethods
+from .engine.operations.statistics import ManagerStats
 from .engine.runner import EngineRunner
-from .engine.runtime.loop import EventLoopRunner
+from .engine.runtime.loop import EventLoopRunner, running_loop
 from .engine.runtime.operations import Operation
 from .engine.sending.receipt import Receipt
 from .engine.subscribing.subscriptions import Subscription, default_name
-from .envelope import Envelope
-from .events import EventDescriptor
-from .exceptions import DeclarationError
+from .exceptions import DeclarationError, StateError
 from .listener_descriptors import EventListenerDescriptor
 from .observer import Observer
 from .options import SubscriptionKeywords, make_options
@@ -36,23 +33,17 @@ from .pipeline import EnvelopePipeline
 from .policies import Limits, Retry
 from .providers.base import ConnectionHooks, Provider
 from .targets import Target, check_target
-from .topics import Topic
+from .topics import Topic, TopicRegistry
 
-logger = logging.getLogger("aspyx.event")
-
-
-class _EarlierNames:
-    """Names that code written for earlier versions reads from the manager's class."""
-
-    Envelope = Envelope
-    EnvelopePipeline = EnvelopePipeline
-    EventDescriptor = EventDescriptor
-    EventListenerDescriptor = EventListenerDescriptor
-    EventSubscription = Subscription
-    Provider = Provider
+if TYPE_CHECKING:
+    from .contracts.application import ApplicationContracts
+    from .engine.operations.dead_letters import DeadLetters
+    from .engine.operations.event_types import EventTypes
+    from .engine.operations.health import Health
+    from .engine.operations.stored_events import StoredEvents
 
 
-class EventManager(_EarlierNames, ContractMethods, MemoryMethods, ReactingMethods):
+class EventManager(PublishedNames):
     """Sends events, and brings received ones to the listeners of its environment.
 
     In a container it is the bean that a module creates; the listeners and pipelines of that environment are its own.
@@ -75,7 +66,6 @@ class EventManager(_EarlierNames, ContractMethods, MemoryMethods, ReactingMethod
         source: CloudEvents source of what is sent; "" takes the provider's server name.
         stop_timeout: Seconds that running handlers have to finish when the manager stops.
         observers: Told of everything that happens to events, such as `observability.OpenTelemetry()`.
-        validate_schema: Check sent events against the JSON Schema of their ``@event(schema=...)``.
         store: The memory of events; None has none. Opened and closed with the manager.
         persist: Store each event before it is sent; costs a transaction, which events sent at once share.
         configuration: Further switches, and what is not given here; None has the defaults.
@@ -98,7 +88,6 @@ class EventManager(_EarlierNames, ContractMethods, MemoryMethods, ReactingMethod
         source: str = "",
         stop_timeout: float = 10.0,
         observers: Iterable[Observer] = (),
-        validate_schema: bool | None = None,
         store: EventStore | None = None,
         persist: bool | None = None,
         configuration: EventConfiguration | None = None,
@@ -127,8 +116,6 @@ class EventManager(_EarlierNames, ContractMethods, MemoryMethods, ReactingMethod
             configuration or EventConfiguration(),
         )
         self._runner = EngineRunner(self._engine, loop)
-        if validate_schema is not None:
-            self.validate_schema = validate_schema
 
     @inject_environment()  # type: ignore[untyped-decorator]
     def set_environment(self, environment: Environment) -> None:
@@ -154,24 +141,21 @@ class EventManager(_EarlierNames, ContractMethods, MemoryMethods, ReactingMethod
         """
         await self._runner.connect()
 
-    async def setup(self) -> None:
-        """Name of `start` in earlier versions."""
-        await self.start()
+    def stop(self, *, force: bool = False) -> Coroutine[Any, Any, None]:
+        """Take no more deliveries, let handlers finish, acknowledge, flush sends and disconnect. Does not raise; idempotent.
 
-    def stop(self) -> Coroutine[Any, Any, None]:
-        """Stop taking, let handlers finish, acknowledge, flush sends and disconnect. Does not raise; again is no error.
+        Await it. In a program without a loop the call itself stops the manager; inside a handler it returns at once.
 
-        To be awaited. In a program without a loop the call returns when it is done; inside of a handler at once.
+        Args:
+            force: Do not wait for running handlers, now or in a stop under way: cancel them, their events come again.
         """
+        if force:
+            self._runner.force_stop()
         return self._runner.stop_from_anywhere(within_handler=current_context() is not None)
 
     @on_destroy()  # type: ignore[untyped-decorator]
     async def _destroyed(self) -> None:
         await self._runner.stop()
-
-    def hurry(self) -> None:
-        """Let a `stop` under way wait no longer: running handlers are cancelled, their events given back. On its loop."""
-        self._engine.hurry()
 
     @property
     def stop_timeout(self) -> float:
@@ -286,18 +270,125 @@ class EventManager(_EarlierNames, ContractMethods, MemoryMethods, ReactingMethod
         """Return the subscriptions to one event, or all, in the order they were made."""
         return self._engine.subscriptions.of(event_name)
 
-    def get_event_descriptor(self, event_type: type) -> EventDescriptor:
-        """Return the descriptor of an event class.
+    def process(self, event: Any) -> Any:
+        """Run the matching handlers in this thread, in the order they require; no provider is involved.
+
+        Returned events are processed after the current event, breadth first. Interceptors are not called. An async
+        handler runs on the manager's loop, and the call waits for it.
+
+        Returns:
+            The value of the `StopProcessing` that ended it, else None.
 
         Raises:
-            UnregisteredEventTypeError: it is no event.
+            RequirementError: handlers that belong together do not fit; none has run for this event.
+            StateError: a handler is async and an event loop runs here; await `process_async` then.
+            Exception: what a handler raises; the handlers and events after it are not run.
         """
-        return self._engine.events.add(event_type)
+        self._engine.prepare()
+        return self._engine.processor.process(event)
 
-    def get_event_descriptor_by_name(self, name: str) -> EventDescriptor:
-        """Return the descriptor of the event called *name*.
+    async def process_async(self, event: Any) -> Any:
+        """`process` for programs with an event loop: async handlers are awaited, sync ones run on the loop."""
+        self._engine.prepare()
+        return await self._engine.processor.process_async(event)
+
+    @property
+    def events(self) -> EventTypes:
+        """The event types that this manager knows."""
+        return self._engine.event_types
+
+    @property
+    def topics(self) -> TopicRegistry:
+        """The topics of this manager."""
+        return self._engine.topics
+
+    @property
+    def configuration(self) -> EventConfiguration:
+        """The switches in effect; `persist` is the manager's own argument where it was given."""
+        return self._engine.configuration
+
+    @property
+    def stats(self) -> ManagerStats:
+        """Counters of sent and handled events."""
+        return self._engine.stats
+
+    @property
+    def dead_letters(self) -> DeadLetters:
+        """The events that subscriptions of this manager could not handle. Its methods start the manager if necessary."""
+        from .engine.operations.dead_letters import DeadLetters
+
+        return DeadLetters(self._engine.dead_letters, self._runner.started)
+
+    @property
+    def store(self) -> StoredEvents:
+        """The stored events of this manager.
 
         Raises:
-            UnregisteredEventTypeError: no event of this name is known here.
+            DeclarationError: the manager was given no store.
         """
-        return self._engine.events.by_name(name)
+        from .engine.operations.stored_events import StoredEvents
+
+        self._engine.memory.store  # noqa: B018  raises where there is none
+        return StoredEvents(self._engine.memory, self._runner.started)
+
+    @property
+    def contracts(self) -> ApplicationContracts:
+        """The events that this manager knows, sends or listens to, to be recorded, checked and documented. Starts nothing."""
+        from .contracts.application import ApplicationContracts
+
+        return ApplicationContracts(self._engine, self.provider)
+
+    def health(self, *, timeout: float = 2.0, stalled_after: float | None = None) -> Operation[Health]:
+        """Ask the broker whether events can be sent and are received. Does not start the manager.
+
+        Args:
+            timeout: Seconds for the broker to answer.
+            stalled_after: A delivery that waits for a worker longer than this many seconds makes the process not
+                live; None: a slow listener does not.
+        """
+        return self._runner.control(lambda: self._engine.health(self._runner.running, timeout, stalled_after))
+
+    def load_from(self, group: str, *, strict: bool = True) -> list[Subscription]:
+        """Subscribe the handlers that installed distributions offer under an entry-point group.
+
+        An entry is a function, a listener class, an instance of one, or a module, in which everything marked with
+        ``@event_handler`` or ``@event_listener`` counts. A function without a mark handles every event that its
+        ``@want`` accepts. Functions and classes that declare no name get the name of their entry.
+
+        Args:
+            group: Name of the group; an unknown group gives nothing.
+            strict: False logs a broken entry and continues with the others.
+
+        Returns:
+            The subscriptions, in the order of the entries' names; each may be awaited.
+
+        Raises:
+            EntryPointError: an entry cannot be loaded, or holds no handler; it names entry and distribution.
+        """
+        self._engine.prepare()
+        subscriptions = self._engine.binder.load(group, self._engine.environment, strict=strict)
+        if self._runner.running:  # otherwise the start attaches them
+            for subscription in subscriptions:
+                subscription.attaching = self._runner.control(partial(self._engine.attach, subscription))
+        return subscriptions
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Block, in a program without an event loop, until the manager was stopped: by a handler, a thread, or Ctrl-C.
+
+        Returns:
+            False after *timeout* seconds.
+
+        Raises:
+            StateError: an event loop runs here, which the call would block; await `wait_stopped` then.
+        """
+        if running_loop() is not None:
+            raise StateError("join() would block the event loop; write `await manager.wait_stopped()`")
+        try:
+            return self._runner.ended.wait(timeout)
+        except KeyboardInterrupt:
+            self._runner.stop_from_anywhere(within_handler=False).close()
+            return True
+
+    async def wait_stopped(self, timeout: float | None = None) -> bool:
+        """Wait until the manager was stopped; False after *timeout* seconds."""
+        return await self._runner.ended.wait_async(timeout)

@@ -89,6 +89,18 @@ class EventRegistry:
             known = ", ".join(sorted(self._by_name)) or "none yet"
             raise UnregisteredEventTypeError(f"No event found with name {name!r}; known: {known}") from None
 
+    def remove(self, target: type | str) -> None:
+        """Forget an event class, given itself or its name.
+
+        Raises:
+            UnregisteredEventTypeError: it is not known here.
+        """
+        descriptor = self.by_name(target) if isinstance(target, str) else self._by_type.get(target)
+        if descriptor is None:
+            raise UnregisteredEventTypeError(f"{target!r} is not an event of this manager")
+        self._by_name.pop(descriptor.name, None)
+        self._by_type.pop(descriptor.type, None)
+
     def find(self, name: str) -> EventDescriptor | None:
         """Return the descriptor of the event called *name*, None where no class here has the name."""
         return self._by_name.get(name)

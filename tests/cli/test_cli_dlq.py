@@ -14,7 +14,8 @@ from uuid import uuid4
 import pytest
 from support_waiting import soon
 
-from aspyx_event import AddressKind, Envelope, Outgoing, StompProvider
+from aspyx_event import Envelope, StompProvider
+from aspyx_event.providers import AddressKind, Outgoing
 
 SHOP = "shop.main:ShopModule"
 pytestmark = pytest.mark.broker

@@ -8,16 +8,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from aspyx_event import (
-    ConfirmTimeoutError,
-    DeclarationError,
-    EventManager,
-    Limits,
-    LocalProvider,
-    NoRouteError,
-    event,
-)
+from aspyx_event import ConfirmTimeoutError, DeclarationError, EventManager, Limits, LocalProvider, event
 from aspyx_event.cloudevents import CloudEvent, to_http, to_http_batch
+from aspyx_event.exceptions import NoRouteError
 from aspyx_event.http import Post, Refusal, SharedSecret, Signature, cloudevents_endpoint, lifespan_of
 
 BASE = {"id": "1234", "type": "shop.order-placed", "source": "/shop"}

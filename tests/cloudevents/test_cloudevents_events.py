@@ -14,20 +14,18 @@ import pytest
 from aspyx_event import (
     AbstractEnvelopePipeline,
     DeclarationError,
-    DecodeError,
     Deduplicate,
     Envelope,
     EventManager,
-    InvalidNameError,
-    JsonCodec,
     LocalBroker,
     LocalProvider,
-    ManualClock,
-    UnregisteredEventTypeError,
     event,
     event_handler,
 )
+from aspyx_event.clock import ManualClock
 from aspyx_event.cloudevents import CloudEvent, from_cloudevent, from_envelope, to_cloudevent
+from aspyx_event.codecs import JsonCodec
+from aspyx_event.exceptions import DecodeError, InvalidNameError, UnregisteredEventTypeError
 from aspyx_event.providers.base import AddressKind, Outgoing
 
 BASE = {"type": "co.outcome.event", "source": "example"}

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from aspyx_event import DecodeError, EncodeError
 from aspyx_event.cloudevents import (
     JSON_FORMAT,
     CloudEvent,
@@ -23,7 +22,7 @@ from aspyx_event.cloudevents import (
 )
 from aspyx_event.cloudevents.data import _coders
 from aspyx_event.cloudevents.formats import _formats
-from aspyx_event.exceptions import InvalidCloudEventError, UnknownFormatError
+from aspyx_event.exceptions import DecodeError, EncodeError, InvalidCloudEventError, UnknownFormatError
 
 BASE = {"specversion": "1.0", "id": "1", "type": "com.example.someevent", "source": "/mycontext"}
 EXTENSIONS = {"comexampleextension1": "value", "comexampleothervalue": 5}

@@ -11,9 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aspyx_event import DecodeError
 from aspyx_event.cloudevents import CloudEvent, from_http, from_http_batch, to_http, to_http_batch
-from aspyx_event.exceptions import InvalidCloudEventError, UnknownFormatError
+from aspyx_event.exceptions import DecodeError, InvalidCloudEventError, UnknownFormatError
 
 BASE = {"id": "1234-1234-1234", "type": "com.example.someevent", "source": "/mycontext/subcontext"}
 HEADERS = {"ce-specversion": "1.0", **{f"ce-{name}": value for name, value in BASE.items()}}

@@ -9,10 +9,10 @@ from datetime import datetime, timezone
 import proton
 import pytest
 
-from aspyx_event import DecodeError, Envelope
+from aspyx_event import Envelope
 from aspyx_event.cloudevents import CloudEvent, from_amqp, from_envelope, from_stomp, to_amqp, to_stomp
 from aspyx_event.cloudevents.messaging import unwrap, wrap
-from aspyx_event.exceptions import InvalidCloudEventError, UnknownFormatError
+from aspyx_event.exceptions import DecodeError, InvalidCloudEventError, UnknownFormatError
 
 BASE = {"id": "1", "type": "com.example.someevent", "source": "/mycontext"}
 PROPERTIES = {"cloudEvents_specversion": "1.0", **{f"cloudEvents_{name}": value for name, value in BASE.items()}}

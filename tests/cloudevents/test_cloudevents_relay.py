@@ -21,7 +21,6 @@ from aspyx_event import (
     EventListener,
     EventManager,
     EventModule,
-    Provider,
     StompProvider,
     event,
     event_handler,
@@ -29,6 +28,7 @@ from aspyx_event import (
 )
 from aspyx_event.cloudevents import CloudEvent, from_http
 from aspyx_event.http import cloudevents_endpoint, lifespan_of
+from aspyx_event.providers import Provider
 from aspyx_event.reactions import Webhook, webhook
 
 pytestmark = pytest.mark.broker

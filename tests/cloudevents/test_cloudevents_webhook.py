@@ -9,16 +9,9 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
-from aspyx_event import (
-    DeclarationError,
-    Envelope,
-    EventManager,
-    LocalProvider,
-    Retry,
-    WebhookRefusedError,
-    event,
-)
+from aspyx_event import DeclarationError, Envelope, EventManager, LocalProvider, Retry, event
 from aspyx_event.cloudevents import CloudEvent, from_http
+from aspyx_event.exceptions import WebhookRefusedError
 from aspyx_event.http import Signature, cloudevents_endpoint
 from aspyx_event.providers.base import Outgoing
 from aspyx_event.reactions import WebhookAnswer, webhook

@@ -58,7 +58,7 @@ def follow(document, reference):
 
 @pytest.mark.parametrize("kind", ["local", "amqp", "stomp"])
 def test_the_document_is_valid_by_the_official_schema(bookshop_manager, kind):
-    document = bookshop_manager(kind).asyncapi()
+    document = bookshop_manager(kind).contracts.asyncapi()
     assert problems(document) == []
     assert json.loads(json.dumps(document)) == document
     for reference in references(document):
@@ -72,29 +72,29 @@ def test_the_official_schema_would_tell(bookshop_manager):
         lambda document: document["components"]["schemas"]["books.order-placed"].update(required="all"),
         lambda document: document.pop("info"),
     ):
-        document = bookshop_manager().asyncapi()
+        document = bookshop_manager().contracts.asyncapi()
         break_it(document)
         assert problems(document)
 
 
 def test_no_document_has_credentials(bookshop_manager):
     for kind in ("amqp", "stomp"):
-        text = json.dumps(bookshop_manager(kind).asyncapi())
+        text = json.dumps(bookshop_manager(kind).contracts.asyncapi())
         assert "not-for-documents" not in text
         assert '"books"' not in text, "the user's name"
 
 
 def test_servers_name_all_brokers_and_how_to_log_in(bookshop_manager):
-    servers = bookshop_manager("amqp").asyncapi()["servers"]
+    servers = bookshop_manager("amqp").contracts.asyncapi()["servers"]
     assert [one["host"] for one in servers.values()] == ["broker.example.com:5671", "second.example.com:5671"]
     assert {(one["protocol"], one["protocolVersion"], *one["bindings"]) for one in servers.values()} == {
         ("amqps", "1.0", "amqp1")
     }
-    document = bookshop_manager("stomp").asyncapi()
+    document = bookshop_manager("stomp").contracts.asyncapi()
     server = document["servers"]["broker"]
     assert (server["host"], server["protocol"], server["protocolVersion"]) == ("[::1]:61613", "stomp", "1.2")
     assert follow(document, server["security"][0]["$ref"]) == {"type": "userPassword"}
-    assert "servers" not in bookshop_manager("local").asyncapi()
+    assert "servers" not in bookshop_manager("local").contracts.asyncapi()
 
 
 @pytest.mark.parametrize(
@@ -110,14 +110,14 @@ def test_servers_name_all_brokers_and_how_to_log_in(bookshop_manager):
 )
 def test_every_way_to_log_in_is_valid(provider, security):
     manager = EventManager(provider)
-    manager.get_event_descriptor(Plain)
-    document = manager.asyncapi()
+    manager.events.add(Plain)
+    document = manager.contracts.asyncapi()
     assert problems(document) == []
     assert list(document["components"].get("securitySchemes", {})) == ([security] if security else [])
 
 
 def test_who_receives_is_told_with_queue_and_docstring(bookshop_manager):
-    operations = bookshop_manager().asyncapi()["operations"]
+    operations = bookshop_manager().contracts.asyncapi()["operations"]
     receiving = {name: one for name, one in operations.items() if one["action"] == "receive"}
     assert sorted(receiving) == [
         "receive.books.order-paid.warehouse",
@@ -136,7 +136,7 @@ def test_who_receives_is_told_with_queue_and_docstring(bookshop_manager):
 
 
 def test_who_sends_is_told_by_sends(bookshop_manager):
-    operations = bookshop_manager().asyncapi()["operations"]
+    operations = bookshop_manager().contracts.asyncapi()["operations"]
     sending = {name: one["x-senders"] for name, one in operations.items() if one["action"] == "send"}
     assert sending == {
         "send.books.order-paid": ["Billing"],
@@ -148,7 +148,7 @@ def test_who_sends_is_told_by_sends(bookshop_manager):
 
 
 def test_messages_tell_what_their_classes_declare(bookshop_manager):
-    document = bookshop_manager().asyncapi(title="Books", version="2.3.0", description="*All*")
+    document = bookshop_manager().contracts.asyncapi(title="Books", version="2.3.0", description="*All*")
     assert document["info"] == {
         "title": "Books",
         "version": "2.3.0",
@@ -170,13 +170,13 @@ def test_messages_tell_what_their_classes_declare(bookshop_manager):
 
 
 def test_title_and_description_come_from_the_module_class(bookshop_manager):
-    info = bookshop_manager().asyncapi()["info"]
+    info = bookshop_manager().contracts.asyncapi()["info"]
     assert info["title"] == "Bookshop"
     assert info["description"].splitlines()[0] == "Sells books."
 
 
 def test_headers_of_a_real_message_are_what_the_document_says(bookshop_manager):
-    document = bookshop_manager().asyncapi()
+    document = bookshop_manager().contracts.asyncapi()
     seen = []
     manager = EventManager(LocalProvider())
     manager.subscribe(Plain, lambda event, context: seen.append(dict(context.headers)), name="reader")
@@ -219,7 +219,7 @@ class Pairs(BaseModel):
 
 
 def test_odd_names_and_foreign_drafts_make_valid_documents():
-    document = EventManager(LocalProvider()).asyncapi(sends=[Odd, Twin, Pairs])
+    document = EventManager(LocalProvider()).contracts.asyncapi(sends=[Odd, Twin, Pairs])
     assert problems(document) == []
     for reference in references(document):
         follow(document, reference)
@@ -243,7 +243,7 @@ def test_without_a_container_what_is_sent_and_subscribed_is_told():
     manager = EventManager(LocalProvider(), listeners=[reads])
     manager.send_event(Odd(1), ttl=1)
     manager.subscribe(Twin, lambda event: None, name="other")
-    document = manager.asyncapi()
+    document = manager.contracts.asyncapi()
     assert problems(document) == []
     assert sorted(document["operations"]) == [
         "receive.odd_name with ~tilde_25.other",
@@ -257,14 +257,14 @@ def test_without_a_container_what_is_sent_and_subscribed_is_told():
 async def test_a_document_is_the_same_before_and_after_the_start(bookshop):
     handler = event_handler(Plain, name="reader")(lambda event: None)
     manager = EventManager(LocalProvider(), listeners=[handler])
-    before = manager.asyncapi()
+    before = manager.contracts.asyncapi()
     async with manager:
-        assert manager.asyncapi() == before
+        assert manager.contracts.asyncapi() == before
 
 
 def test_two_listeners_of_one_name_are_both_told():
     handlers = [event_handler(Plain, name="same")(lambda event: None) for _ in range(3)]
-    document = EventManager(LocalProvider(), listeners=handlers).asyncapi()
+    document = EventManager(LocalProvider(), listeners=handlers).contracts.asyncapi()
     assert sorted(document["operations"]) == ["receive.plain.same", "receive.plain.same-2", "receive.plain.same-3"]
 
 
@@ -295,7 +295,7 @@ def test_topics_patterns_and_names_without_a_class_are_channels():
     ]
     manager = EventManager(LocalProvider(), listeners=handlers)
     manager.topics.new("quiet", [Plain])
-    document = manager.asyncapi(sends=[Pairs])
+    document = manager.contracts.asyncapi(sends=[Pairs])
     assert problems(document) == []
     for reference in references(document):
         follow(document, reference)
@@ -329,13 +329,13 @@ def test_topics_patterns_and_names_without_a_class_are_channels():
 
 def test_a_listener_to_everything_is_told_for_what_is_known():
     handler = event_handler(ANY, name="audit")(lambda event: None)
-    document = EventManager(LocalProvider(), listeners=[handler]).asyncapi(sends=[Plain])
+    document = EventManager(LocalProvider(), listeners=[handler]).contracts.asyncapi(sends=[Plain])
     assert problems(document) == []
     assert document["operations"]["receive.#.audit"]["messages"] == [{"$ref": "#/channels/%23/messages/plain"}]
 
 
 def test_what_stands_beside_a_reference_is_not_lost(bookshop_manager):
-    schema = bookshop_manager().asyncapi()["components"]["schemas"]["books.order-placed"]
+    schema = bookshop_manager().contracts.asyncapi()["components"]["schemas"]["books.order-placed"]
     # Draft 07 lets a reference hide its neighbours.
     assert schema["properties"]["channel"] == {
         "allOf": [{"$ref": "#/components/schemas/books.order-placed/definitions/Channel"}],

@@ -8,18 +8,10 @@ from dataclasses import make_dataclass
 import pytest
 from pydantic import BaseModel, field_validator
 
-from aspyx_event import (
-    Compatibility,
-    DeclarationError,
-    EventManager,
-    FindingKind,
-    JsonCodec,
-    LocalProvider,
-    SnapshotError,
-    event,
-    event_handler,
-    upcaster,
-)
+from aspyx_event import DeclarationError, EventManager, LocalProvider, event, event_handler, upcaster
+from aspyx_event.codecs import JsonCodec
+from aspyx_event.contracts import Compatibility, FindingKind
+from aspyx_event.exceptions import SnapshotError
 
 
 def release(name="check.order", *, listeners=("billing", "mailer"), **keywords):
@@ -29,7 +21,7 @@ def release(name="check.order", *, listeners=("billing", "mailer"), **keywords):
     cls = event(name=name, **keywords)(make_dataclass("Order", parts))
     handlers = [event_handler(cls, name=one)(lambda event: None) for one in listeners]
     manager = EventManager(LocalProvider(), listeners=handlers)
-    manager.get_event_descriptor(cls)
+    manager.events.add(cls)
     return cls, manager
 
 
@@ -228,7 +220,7 @@ class Even(BaseModel):
 
 def test_an_event_no_example_can_be_guessed_for_names_the_cure(tmp_path):
     manager = EventManager(LocalProvider())
-    manager.get_event_descriptor(Even)
+    manager.events.add(Even)
     with pytest.raises(DeclarationError, match=r"'check.even'.*is odd.*examples"):
         manager.contracts.snapshot(tmp_path)
 
@@ -252,7 +244,7 @@ class Upside:
 def test_contracts_are_kept_in_json_whatever_the_codec(tmp_path):
     cls, _ = release()
     manager = EventManager(LocalProvider(), codec=Upside())
-    manager.get_event_descriptor(cls)
+    manager.events.add(cls)
     manager.contracts.snapshot(tmp_path)
     assert manager.contracts.check(tmp_path).ok
 

@@ -146,9 +146,9 @@ async def answers(app, path, method="GET", **scope):
 
 
 async def test_the_application_can_be_mounted(bookshop_manager):
-    from aspyx_event import DocumentApp
+    from aspyx_event.asyncapi import DocumentApp
 
-    app = DocumentApp(bookshop_manager().asyncapi())
+    app = DocumentApp(bookshop_manager().contracts.asyncapi())
     for path, root in (("/", ""), ("", ""), ("/events/", "/events"), ("/events", "/events")):
         status, body = await answers(app, path, root_path=root)
         assert (status, body[:9]) == (200, b"<!DOCTYPE")

@@ -14,7 +14,8 @@ from uuid import UUID
 import pytest
 from pydantic import AnyUrl, BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveInt
 
-from aspyx_event import DeclarationError, EventDescriptor, JsonCodec, event
+from aspyx_event import DeclarationError, EventDescriptor, event
+from aspyx_event.codecs import JsonCodec
 from aspyx_event.contracts.examples import example_of
 
 

@@ -56,7 +56,7 @@ class Reader(HTMLParser):
 
 @pytest.fixture
 def page(bookshop_manager):
-    return page_of(bookshop_manager("amqp").asyncapi(version="2.3.0"))
+    return page_of(bookshop_manager("amqp").contracts.asyncapi(version="2.3.0"))
 
 
 def test_the_page_is_one_well_formed_file_that_loads_nothing(page):
@@ -86,7 +86,7 @@ def test_every_link_inside_the_page_leads_somewhere(page):
 
 def test_the_page_carries_the_document(page, bookshop_manager):
     (data,) = re.findall(r'href="data:application/json;base64,([^"]+)"', page)
-    assert json.loads(base64.b64decode(data)) == bookshop_manager("amqp").asyncapi(version="2.3.0")
+    assert json.loads(base64.b64decode(data)) == bookshop_manager("amqp").contracts.asyncapi(version="2.3.0")
 
 
 def test_descriptions_are_marked_up():
@@ -107,7 +107,7 @@ def test_json_is_coloured_and_unchanged():
 
 
 def test_a_page_without_a_broker_and_without_events():
-    page = page_of(EventManager(LocalProvider()).asyncapi(title="Nothing"))
+    page = page_of(EventManager(LocalProvider()).contracts.asyncapi(title="Nothing"))
     assert Reader(page).open == []
     assert "there is no broker" in page
 
@@ -116,7 +116,7 @@ def test_topics_and_patterns_have_their_place():
     news = Topic("news", (Plain,), description="What is *new*.", owner="desk", tags=frozenset({"all"}))
     handlers = [event_handler(target, name=f"by-{target[:5]}")(lambda event: None) for target in ("plain.*", "loose")]
     handlers.append(event_handler(news, name="reader")(lambda event: None))
-    page = page_of(EventManager(LocalProvider(), listeners=handlers).asyncapi(sends=[Plain]))
+    page = page_of(EventManager(LocalProvider(), listeners=handlers).contracts.asyncapi(sends=[Plain]))
     assert Reader(page).open == []
     for words in (
         'id="channel-news"',
@@ -292,7 +292,9 @@ def test_no_declaration_becomes_a_script(browser, tmp_path):
     handler.__doc__ = NASTY
     manager = EventManager(LocalProvider(), listeners=[handler])
     file = tmp_path / "page.html"
-    file.write_text(page_of(manager.asyncapi(title=NASTY, description=NASTY, version=NASTY)), encoding="utf-8")
+    file.write_text(
+        page_of(manager.contracts.asyncapi(title=NASTY, description=NASTY, version=NASTY)), encoding="utf-8"
+    )
     browser.get(file.as_uri())
     assert browser.execute_script("return window.hacked") is None
     assert browser.title.startswith("<script>")

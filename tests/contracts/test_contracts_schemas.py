@@ -15,16 +15,19 @@ from pydantic import BaseModel, Field
 
 from aspyx_event import (
     DeclarationError,
-    EncodeError,
+    EventConfiguration,
     EventDescriptor,
     EventManager,
     GenericEvent,
+    LocalProvider,
+    event,
+)
+from aspyx_event.exceptions import (
+    EncodeError,
     InvalidEventSchemaError,
     InvalidSchemaError,
-    LocalProvider,
     MissingDriverError,
     UnregisteredEventTypeError,
-    event,
 )
 
 BABY = {
@@ -70,7 +73,7 @@ class Aliased(BaseModel):
 
 def test_the_schema_of_a_class_describes_what_travels():
     manager = EventManager(LocalProvider())
-    schema = manager.schema_of(Measured)
+    schema = manager.events.add(Measured).schema
     Draft202012Validator.check_schema(schema)
     assert schema["required"] == ["value", "exact", "raw"]
     assert schema["description"] == "Something was measured."
@@ -104,10 +107,10 @@ def test_a_schema_belongs_to_its_reader():
 def test_an_event_may_be_asked_for_by_name_when_it_is_known():
     manager = EventManager(LocalProvider())
     with pytest.raises(UnregisteredEventTypeError):
-        manager.schema_of("schemas.measured")
-    assert manager.schema_of(Measured) == manager.schema_of("schemas.measured")
+        manager.events.by_name("schemas.measured")
+    assert manager.events.add(Measured).schema == manager.events.by_name("schemas.measured").schema
     with pytest.raises(UnregisteredEventTypeError):
-        manager.schema_of(int)
+        manager.events.add(int)
 
 
 @event(name="schemas.callable")
@@ -215,12 +218,12 @@ async def test_objects_that_travel_as_they_are_are_checked_too():
 async def test_the_check_can_be_switched_off():
     taken = []
     bad = BabyBorn("", "yesterday")
-    async with EventManager(LocalProvider(), validate_schema=False) as manager:
+    unchecked = EventConfiguration(validate_schema=False)
+    async with EventManager(LocalProvider(), configuration=unchecked) as manager:
         await manager.subscribe(BabyBorn, taken.append, name="ward", inline=True)
         await manager.send_event(bad)
-        manager.validate_schema = True
         with pytest.raises(InvalidEventSchemaError):
-            manager.send_event(bad)
+            EventManager(LocalProvider()).send_event(bad)
     assert taken == [bad]
 
 
@@ -270,7 +273,7 @@ def test_a_schema_without_jsonschema_names_what_to_install(monkeypatch):
 
 def test_events_without_a_class_are_held_to_the_schema_of_their_name():
     manager = EventManager(LocalProvider())
-    manager.get_event_descriptor(BabyBorn)
+    manager.events.add(BabyBorn)
     with pytest.raises(InvalidEventSchemaError, match="'birth_date' is a required property"):
         manager.send_event(GenericEvent("schemas.baby-born", {"baby_name": "Ada"}))
     manager.send_event(GenericEvent("schemas.baby-born", {"baby_name": "Ada", "birth_date": "2026-01-31"}))

@@ -16,16 +16,16 @@ from aspyx_event import (
     Envelope,
     EventDescriptor,
     EventManager,
-    JsonCodec,
     LocalProvider,
-    Outgoing,
     Retry,
-    SchemaVersionError,
     event,
     event_handler,
     upcaster,
 )
 from aspyx_event.cloudevents import CloudEvent, from_cloudevent, to_cloudevent
+from aspyx_event.codecs import JsonCodec
+from aspyx_event.exceptions import SchemaVersionError
+from aspyx_event.providers import Outgoing
 
 HEADER = "cloudEvents_schemaversion"
 DEADLINE = 30.0

@@ -13,7 +13,8 @@ from uuid import UUID, uuid4
 from pydantic import BaseModel, ConfigDict, Field, Json, computed_field, field_validator
 from typing_extensions import TypedDict
 
-from aspyx_event import EventDescriptor, JsonCodec, event
+from aspyx_event import EventDescriptor, event
+from aspyx_event.codecs import JsonCodec
 
 T = TypeVar("T")
 

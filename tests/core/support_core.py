@@ -12,7 +12,9 @@ from typing import Any
 
 from support_waiting import eventually, soon
 
-from aspyx_event import EventContext, LocalProvider, NoRouteError, Outgoing
+from aspyx_event import EventContext, LocalProvider
+from aspyx_event.exceptions import NoRouteError
+from aspyx_event.providers import Outgoing
 
 __all__ = ["Gate", "Recorder", "RefusingLetters", "eventually", "run_program", "settle", "soon"]
 

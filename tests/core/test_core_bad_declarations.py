@@ -14,19 +14,16 @@ from aspyx_event import (
     DeclarationError,
     EventListener,
     EventManager,
-    HeaderError,
-    InvalidNameError,
-    ListenerError,
     LocalBroker,
     LocalProvider,
-    ManualClock,
     Retry,
-    UnregisteredEventTypeError,
     envelope_pipeline,
     event,
     event_handler,
     event_listener,
 )
+from aspyx_event.clock import ManualClock
+from aspyx_event.exceptions import HeaderError, InvalidNameError, ListenerError, UnregisteredEventTypeError
 
 
 @event(name="bad.order")

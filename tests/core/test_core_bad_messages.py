@@ -12,16 +12,14 @@ from support_core import Gate, Recorder, RefusingLetters, eventually, settle
 from aspyx_event import (
     AbstractEnvelopePipeline,
     AckPolicy,
-    AddressKind,
-    Binding,
     Envelope,
     EventManager,
     LocalBroker,
     LocalProvider,
-    Outgoing,
     Retry,
     event,
 )
+from aspyx_event.providers import AddressKind, Binding, Outgoing
 
 
 @event(name="messages.order")

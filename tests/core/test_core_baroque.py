@@ -11,22 +11,16 @@ import pytest
 from support_core import Recorder, eventually
 
 import aspyx_event
-from aspyx_event import (
-    ANY,
-    EventConfiguration,
-    EventManager,
-    EventStatus,
-    GenericEvent,
+from aspyx_event import ANY, EventConfiguration, EventManager, GenericEvent, LocalProvider, Topic, event
+from aspyx_event.database import EventStatus
+from aspyx_event.exceptions import (
     InvalidEventSchemaError,
     InvalidSchemaError,
-    LocalProvider,
-    Metric,
-    Topic,
     UnregisteredEventTypeError,
     UnregisteredTopicError,
-    event,
 )
 from aspyx_event.reactions import webhook
+from aspyx_event.standard_events import Metric
 
 SCHEMA = {
     "$schema": "http://json-schema.org/draft-04/schema#",
@@ -97,9 +91,9 @@ def test_bq_24_bq_95_process_hands_the_very_object_to_all_handlers_within_the_ca
 def test_bq_26_bq_53_event_types_are_known_by_class_and_by_name():
     manager = EventManager(LocalProvider())
     with pytest.raises(UnregisteredEventTypeError):
-        manager.get_event_descriptor_by_name("baroque.baby-born")
-    descriptor = manager.get_event_descriptor(BabyBorn)
-    assert manager.get_event_descriptor_by_name("baroque.baby-born") is descriptor
+        manager.events.by_name("baroque.baby-born")
+    descriptor = manager.events.add(BabyBorn)
+    assert manager.events.by_name("baroque.baby-born") is descriptor
     assert (descriptor.description, descriptor.owner, set(descriptor.tags)) == (
         "A new baby is born",
         "family",
@@ -155,10 +149,10 @@ def test_bq_50_bq_51_an_event_is_held_to_its_json_schema_and_a_bad_schema_is_tol
         manager.send_event(BabyBorn(""))
     assert told.value.event_name == "baroque.baby-born"
     assert told.value.errors == ["field 'baby_name': does not satisfy minLength: 1"]
-    assert set(manager.schema_of(BabyBorn)["required"]) >= {"baby_name", "birth_date"}
+    assert set(manager.events.add(BabyBorn).schema["required"]) >= {"baby_name", "birth_date"}
     for schema in ('{"type": ', {"type": "no such type"}):
         with pytest.raises(InvalidSchemaError):
-            manager.get_event_descriptor(event(name="baroque.bad", schema=schema)(dataclass(type("Bad", (), {}))))
+            manager.events.add(event(name="baroque.bad", schema=schema)(dataclass(type("Bad", (), {}))))
     manager.stop()
 
 
@@ -204,10 +198,11 @@ async def test_bq_67_a_webhook_posts_the_event_or_a_payload_and_keeps_the_answer
 
 def test_bq_90_classes_are_loaded_by_their_dotted_path():
     manager = EventManager(
-        LocalProvider(), configuration=EventConfiguration(pre_registered=(f"{__name__}.Moved", "aspyx_event.Metric"))
+        LocalProvider(),
+        configuration=EventConfiguration(pre_registered=(f"{__name__}.Moved", "aspyx_event.standard_events.Metric")),
     )
-    assert manager.get_event_descriptor_by_name("baroque.moved").type is Moved
-    assert manager.get_event_descriptor_by_name("aspyx-event.metric").type is Metric
+    assert manager.events.by_name("baroque.moved").type is Moved
+    assert manager.events.by_name("aspyx-event.metric").type is Metric
 
 
 def test_bq_93_everything_is_imported_from_the_top():
@@ -216,9 +211,6 @@ def test_bq_93_everything_is_imported_from_the_top():
         "event",
         "Topic",
         "GenericEvent",
-        "StateTransition",
-        "DataOperation",
-        "Metric",
         "EventConfiguration",
     ):
         assert name in aspyx_event.__all__

@@ -24,10 +24,8 @@ from codec_events import (
     round_trip,
 )
 
-from aspyx_event import (
-    EventDescriptor,
-    JsonCodec,
-)
+from aspyx_event import EventDescriptor
+from aspyx_event.codecs import JsonCodec
 
 
 def test_ax_05_every_kind_of_field_arrives_as_it_was_sent():

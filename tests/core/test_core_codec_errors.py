@@ -23,13 +23,9 @@ from codec_events import (
     decode,
 )
 
-from aspyx_event import (
-    DeclarationError,
-    DecodeError,
-    EncodeError,
-    EventDescriptor,
-    JsonCodec,
-)
+from aspyx_event import DeclarationError, EventDescriptor
+from aspyx_event.codecs import JsonCodec
+from aspyx_event.exceptions import DecodeError, EncodeError
 
 
 def test_ax_05_validators_run_on_receive():

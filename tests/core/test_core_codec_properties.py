@@ -15,7 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 from pydantic import BaseModel
 
-from aspyx_event import DecodeError, EncodeError, EventDescriptor, JsonCodec, event
+from aspyx_event import EventDescriptor, event
+from aspyx_event.codecs import JsonCodec
+from aspyx_event.exceptions import DecodeError, EncodeError
 
 
 class Suit(Enum):

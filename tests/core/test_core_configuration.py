@@ -8,18 +8,15 @@ import pytest
 from support_core import Recorder, run_program
 from support_reactions import Born, Grown
 
-from aspyx_event import (
-    EventConfiguration,
-    EventManager,
-    GenericEvent,
-    LocalProvider,
-    MemoryEventStore,
-    Metric,
-    Topic,
+from aspyx_event import EventConfiguration, EventManager, GenericEvent, LocalProvider, Topic
+from aspyx_event.database import MemoryEventStore
+from aspyx_event.exceptions import (
+    ConfigurationError,
+    InvalidEventSchemaError,
     UnregisteredEventTypeError,
     UnregisteredTopicError,
 )
-from aspyx_event.exceptions import ConfigurationError, InvalidEventSchemaError
+from aspyx_event.standard_events import Metric
 
 
 async def test_bq_01_bq_10_a_manager_without_configuration_has_the_defaults():
@@ -38,7 +35,7 @@ event:
   eventtypes:
     ignore_unregistered: false
     pre_registered:
-      - aspyx_event.Metric
+      - aspyx_event.standard_events.Metric
   events:
     validate_schema: false
     persist: true
@@ -54,9 +51,9 @@ async def test_bq_02_a_yaml_file_configures_a_manager(tmp_path):
     path = tmp_path / "event.yml"
     path.write_text(YAML)
     manager = EventManager(LocalProvider(), configuration=EventConfiguration.from_yaml(path))
-    assert manager.get_event_descriptor_by_name("aspyx-event.metric").type is Metric
-    assert not manager.validate_schema
-    assert isinstance(manager.store, MemoryEventStore)
+    assert manager.events.by_name("aspyx-event.metric").type is Metric
+    assert not manager.configuration.validate_schema
+    assert isinstance(manager.store.backend, MemoryEventStore)
     await manager.send_event(Metric("t", 1, 2))
     assert [stored.type async for stored in manager.store.find()] == ["aspyx-event.metric"]
     with pytest.raises(
@@ -165,7 +162,8 @@ async def test_bq_12_bq_52_events_are_checked_on_every_way_of_sending_unless_tha
         with pytest.raises(InvalidEventSchemaError, match="name"):
             send()
     assert manager.stats.sent() == 0
-    manager.validate_schema = False
+    await manager.stop()
+    manager = EventManager(LocalProvider(), configuration=EventConfiguration(validate_schema=False))
     await manager.send_event(Born(""))
     assert manager.process(Born("")) is None
     await manager.stop()

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import pytest
 from support_core import Recorder, eventually, settle
 
-from aspyx_event import ConnectError, EventManager, LocalBroker, LocalProvider, event, event_handler
+from aspyx_event import EventManager, LocalBroker, LocalProvider, event, event_handler
+from aspyx_event.exceptions import ConnectError
 
 
 @event(name="connect.rang")
@@ -107,11 +108,10 @@ async def test_a_hurried_stop_cancels_handlers_and_gives_their_events_back(heard
     await manager.subscribe(Held, hold, name="hold")
     await manager.send_event(Held())
     await held.wait()
-    manager.hurry()  # without a stop under way it does nothing
     stopping = asyncio.ensure_future(manager.stop())
-    while not stopping.done():
-        manager.hurry()
-        await asyncio.sleep(0.01)
+    await asyncio.sleep(0)
+    await manager.stop(force=True)
+    await stopping
     async with EventManager(LocalProvider(broker=broker)) as second:
         await second.subscribe(Held, heard, name="hold")
         await eventually(lambda: len(heard.events) == 1)

@@ -9,15 +9,8 @@ from dataclasses import dataclass
 import pytest
 from support_core import Recorder, eventually
 
-from aspyx_event import (
-    AbstractEnvelopePipeline,
-    ConnectError,
-    EventManager,
-    LocalProvider,
-    NoRouteError,
-    event,
-    event_handler,
-)
+from aspyx_event import AbstractEnvelopePipeline, EventManager, LocalProvider, event, event_handler
+from aspyx_event.exceptions import ConnectError, NoRouteError
 
 
 @event(name="early.order")

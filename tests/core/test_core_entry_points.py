@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from support_core import eventually
 
-from aspyx_event import ANY, EntryPointError, EventManager, LocalProvider, event
+from aspyx_event import ANY, EventManager, LocalProvider, event
+from aspyx_event.exceptions import EntryPointError
 
 GROUP = "entries.handlers"
 

@@ -18,7 +18,8 @@ from apps_needy.needy_module import NeedyModule
 from aspyx.di import Environment
 from support_core import eventually, settle, soon
 
-from aspyx_event import EventManager, ListenerError, QueueClashError, QueueNaming, StateError
+from aspyx_event import EventManager, QueueNaming, StateError
+from aspyx_event.exceptions import ListenerError, QueueClashError
 
 HARBOUR = {"harbour.clerk", "harbour.watch", "Crane.unload"}
 

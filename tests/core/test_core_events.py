@@ -9,16 +9,8 @@ import pytest
 from pydantic import BaseModel
 from support_core import Recorder, eventually
 
-from aspyx_event import (
-    DuplicateEventError,
-    EventDescriptor,
-    EventException,
-    EventManager,
-    LocalBroker,
-    LocalProvider,
-    UnregisteredEventTypeError,
-    event,
-)
+from aspyx_event import EventDescriptor, EventException, EventManager, LocalBroker, LocalProvider, event
+from aspyx_event.exceptions import DuplicateEventError, UnregisteredEventTypeError
 
 
 @dataclass
@@ -107,7 +99,7 @@ async def test_ax_01_every_order_of_decorators_and_every_kind_of_class_is_an_eve
 
 
 def test_ax_01_a_slots_dataclass_is_described_as_the_class_that_users_hold():
-    descriptor = EventManager(LocalProvider()).get_event_descriptor(WithSlots)
+    descriptor = EventManager(LocalProvider()).events.add(WithSlots)
     assert descriptor.type is WithSlots
     assert (descriptor.name, descriptor.durable) == ("events.slots", True)
 
@@ -127,15 +119,15 @@ def test_ax_02_the_name_is_the_class_name_unless_given():
 
 def test_ax_02_two_classes_of_one_name_are_refused_by_the_manager_that_meets_both():
     manager = EventManager(LocalProvider())
-    manager.get_event_descriptor(First)
+    manager.events.add(First)
     with pytest.raises(DuplicateEventError, match=r"events\.taken.*First.*Second.*@event\(name=\.\.\.\)"):
-        manager.get_event_descriptor(Second)
-    assert manager.get_event_descriptor_by_name("events.taken").type is First
+        manager.events.add(Second)
+    assert manager.events.by_name("events.taken").type is First
 
 
 def test_ax_02_another_manager_may_use_the_other_class():
-    EventManager(LocalProvider()).get_event_descriptor(First)
-    assert EventManager(LocalProvider()).get_event_descriptor(Second).type is Second
+    EventManager(LocalProvider()).events.add(First)
+    assert EventManager(LocalProvider()).events.add(Second).type is Second
 
 
 def _declare_again(version: int):
@@ -149,10 +141,10 @@ def _declare_again(version: int):
 
 def test_ax_02_the_same_class_declared_anew_replaces_the_old_one():
     manager = EventManager(LocalProvider())
-    manager.get_event_descriptor(_declare_again(1))
+    manager.events.add(_declare_again(1))
     newer = _declare_again(2)
-    assert manager.get_event_descriptor(newer).type is newer
-    assert manager.get_event_descriptor_by_name("events.reloaded").type is newer
+    assert manager.events.add(newer).type is newer
+    assert manager.events.by_name("events.reloaded").type is newer
 
 
 async def test_ax_03_a_durable_event_waits_for_its_listener_and_a_volatile_one_does_not():

@@ -14,18 +14,15 @@ from aspyx_event import (
     DeclarationError,
     Deduplicate,
     EventManager,
-    HandlerTimeoutError,
-    HeaderError,
-    LimitExceededError,
     Limits,
     LocalBroker,
     LocalProvider,
-    ManualClock,
     Retry,
     StateError,
-    UnknownDeadLetterError,
     event,
 )
+from aspyx_event.clock import ManualClock
+from aspyx_event.exceptions import HandlerTimeoutError, HeaderError, LimitExceededError, UnknownDeadLetterError
 
 
 @event("policy.order", durable=True)
@@ -220,7 +217,8 @@ async def test_a_replayed_event_that_fails_again_is_a_letter_again():
 
 
 async def test_an_unreadable_dead_letter_does_not_hide_the_others():
-    from aspyx_event import AddressKind, Envelope, Outgoing
+    from aspyx_event import Envelope
+    from aspyx_event.providers import AddressKind, Outgoing
 
     failing = Failing(1)
     async with EventManager(LocalProvider()) as manager:
@@ -340,7 +338,8 @@ async def test_only_a_manual_listener_settles():
 
 
 async def test_the_inbox_lets_an_event_reach_each_subscription_once_but_retries_it():
-    from aspyx_event import Envelope, Outgoing
+    from aspyx_event import Envelope
+    from aspyx_event.providers import Outgoing
 
     failing, other = Failing(1), []
     provider = LocalProvider()

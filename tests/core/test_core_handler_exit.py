@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from support_core import eventually
 
-from aspyx_event import DeadLetter, EventManager, LocalProvider, Retry, event
+from aspyx_event import EventManager, LocalProvider, Retry, event
+from aspyx_event.engine.operations import DeadLetter
 
 
 @event(name="exit.order")

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from support_core import eventually
 
-from aspyx_event import EventManager, HealthApp, LocalProvider, event
+from aspyx_event import EventManager, LocalProvider, event
+from aspyx_event.http import HealthApp
 
 
 @event("health.beat")

@@ -11,7 +11,6 @@ import pytest
 from support_core import Gate, Recorder, eventually, settle
 
 from aspyx_event import (
-    ConnectError,
     EventContext,
     EventManager,
     LocalBroker,
@@ -21,6 +20,7 @@ from aspyx_event import (
     event,
     event_handler,
 )
+from aspyx_event.exceptions import ConnectError
 
 
 @event(name="lifecycle.order", durable=True)
@@ -71,7 +71,6 @@ async def test_starting_and_stopping_twice_is_once():
     manager = EventManager(provider)
     await manager.start()
     await manager.start()
-    await manager.setup()
     assert (provider.starts, manager.running) == (1, True)
     await manager.stop()
     await manager.stop()
@@ -360,7 +359,7 @@ async def test_a_sync_handler_may_stop_a_manager_on_the_programs_own_loop():
 
     await manager.subscribe(Order, stops, name="l")
     await manager.send_event(Order(1))
-    await asyncio.wait_for(manager.joined(), 10)
+    await asyncio.wait_for(manager.wait_stopped(), 10)
     assert not manager.running
 
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as some
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from support_local_model import Call, Copy, Order, Queue, listed, purge, replay, resume, settle
 
-from aspyx_event import EventManager, LocalBroker, LocalProvider, ManualClock, Retry
+from aspyx_event import EventManager, LocalBroker, LocalProvider, Retry
+from aspyx_event.clock import ManualClock
 
 PROCESSES = range(3)
 WAIT = 4

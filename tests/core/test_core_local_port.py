@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from aspyx_event import AddressKind, Binding, ConnectionLostError, Envelope, LocalProvider, Outgoing
+from aspyx_event import Envelope, LocalProvider
 from aspyx_event.envelope import header_name, wire_name
+from aspyx_event.exceptions import ConnectionLostError
+from aspyx_event.providers import AddressKind, Binding, Outgoing
 
 
 async def started(taken: list, prefetch: int) -> LocalProvider:

@@ -8,15 +8,8 @@ from dataclasses import dataclass
 import pytest
 from support_core import Gate, Recorder, eventually, settle
 
-from aspyx_event import (
-    AbstractEnvelopePipeline,
-    EventManager,
-    LocalBroker,
-    LocalProvider,
-    NoRouteError,
-    QueueClashError,
-    event,
-)
+from aspyx_event import AbstractEnvelopePipeline, EventManager, LocalBroker, LocalProvider, event
+from aspyx_event.exceptions import NoRouteError, QueueClashError
 
 
 @event(name="queues.order")

@@ -7,15 +7,8 @@ from dataclasses import dataclass
 import pytest
 from support_core import Gate, Recorder, eventually, settle
 
-from aspyx_event import (
-    Backoff,
-    EventManager,
-    LocalBroker,
-    LocalProvider,
-    ManualClock,
-    Retry,
-    event,
-)
+from aspyx_event import Backoff, EventManager, LocalBroker, LocalProvider, Retry, event
+from aspyx_event.clock import ManualClock
 
 
 @event(name="retry.order", durable=True)

@@ -10,23 +10,12 @@ import pytest
 from support_core import run_program
 
 import aspyx_event
-from aspyx_event import (
-    AMQPProvider,
-    Binding,
-    ConnectError,
-    ConnectionLostError,
-    DeclarationError,
-    Envelope,
-    LocalProvider,
-    Outgoing,
-    Provider,
-    QueueNaming,
-    StompProvider,
-    event,
-)
+from aspyx_event import AMQPProvider, DeclarationError, Envelope, LocalProvider, QueueNaming, StompProvider, event
 from aspyx_event.engine.subscribing.queues import queue_name
+from aspyx_event.exceptions import ConnectError, ConnectionLostError
 from aspyx_event.free_form import GenericEvent
 from aspyx_event.listeners import event_handler, handler_declarations
+from aspyx_event.providers import Binding, Outgoing, Provider
 from aspyx_event.registry import EventRegistry
 from aspyx_event.targets import routes_of
 from aspyx_event.topics import TopicRegistry
@@ -88,12 +77,12 @@ def test_ax_60_ax_70_a_missing_driver_is_named_with_the_command_that_installs_it
         import asyncio, sys
         sys.modules[{driver!r}] = sys.modules["c{driver}"] = None
         from aspyx_event import *
-        from aspyx_event import AMQPProvider, StompProvider
+        import aspyx_event.exceptions
 
         async def main():
             try:
                 await EventManager({make}).start()
-            except MissingDriverError as error:
+            except aspyx_event.exceptions.MissingDriverError as error:
                 print(error)
 
         asyncio.run(main())

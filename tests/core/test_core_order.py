@@ -16,14 +16,13 @@ from aspyx_event import (
     GenericEvent,
     LocalProvider,
     Requirement,
-    RequirementError,
     Retry,
-    UnregisteredEventTypeError,
     event_handler,
     event_listener,
     header,
     want,
 )
+from aspyx_event.exceptions import RequirementError, UnregisteredEventTypeError
 
 
 def test_ep_01_ep_02_an_event_is_a_dataclass_with_a_name_and_whatever_fields_it_needs():

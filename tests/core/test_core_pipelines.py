@@ -18,11 +18,11 @@ from aspyx_event import (
     EventDescriptor,
     EventListenerDescriptor,
     EventManager,
-    HeaderError,
     LocalProvider,
     Retry,
     event,
 )
+from aspyx_event.exceptions import HeaderError
 
 current_session: ContextVar[str] = ContextVar("current_session", default="")
 

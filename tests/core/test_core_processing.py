@@ -13,15 +13,14 @@ from aspyx_event import (
     EventContext,
     EventException,
     EventManager,
-    ListenerError,
     LocalProvider,
     Requirement,
-    RequirementError,
     StateError,
     StopProcessing,
     event_handler,
     want,
 )
+from aspyx_event.exceptions import ListenerError, RequirementError
 
 
 def test_ep_24_ep_29_process_needs_no_loop_and_may_be_called_any_number_of_times():

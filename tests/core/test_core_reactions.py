@@ -11,20 +11,12 @@ import pytest
 from support_core import Recorder, eventually
 from support_reactions import Born, Grown
 
-import aspyx_event
-from aspyx_event import (
-    ANY,
-    DataOperation,
-    DeclarationError,
-    EventManager,
-    GenericEvent,
-    LocalProvider,
-    Metric,
-    StateTransition,
-)
+from aspyx_event import ANY, DeclarationError, EventManager, GenericEvent, LocalProvider
+from aspyx_event.database import EventStatus
 from aspyx_event.database.memory import MemoryEventStore as Backend
 from aspyx_event.exceptions import InvalidEventSchemaError
 from aspyx_event.reactions import call, log_event, stdout
+from aspyx_event.standard_events import DataOperation, Metric, StateTransition
 
 
 async def test_bq_20_bq_22_one_subscription_to_a_class_and_one_to_any():
@@ -84,7 +76,7 @@ async def test_bq_41_bq_44_bq_45_the_metadata_of_a_sent_event_is_at_hand_on_both
     assert (record.id, record.type, record.body) == (receipt.id, "reactions.grown", b'{"years":3}')
     assert record.time.tzinfo is not None
     assert sent.content_hash == record.content_hash
-    assert sent.status is aspyx_event.EventStatus.PUBLISHED
+    assert sent.status is EventStatus.PUBLISHED
     assert '"data":{"years":3}' in record.json()
 
 

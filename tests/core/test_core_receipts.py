@@ -11,14 +11,8 @@ from dataclasses import dataclass
 import pytest
 from support_core import Gate, Recorder, eventually, settle
 
-from aspyx_event import (
-    AbstractEnvelopePipeline,
-    EventManager,
-    LocalProvider,
-    NoRouteError,
-    Receipt,
-    event,
-)
+from aspyx_event import AbstractEnvelopePipeline, EventManager, LocalProvider, Receipt, event
+from aspyx_event.exceptions import NoRouteError
 
 
 @event(name="receipts.order")

@@ -14,11 +14,11 @@ from aspyx_event import (
     EventManager,
     LocalBroker,
     LocalProvider,
-    ManualClock,
     SubscriptionHooks,
     event,
     event_handler,
 )
+from aspyx_event.clock import ManualClock
 
 
 @event(name="hooks.tick")

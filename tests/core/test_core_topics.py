@@ -8,15 +8,8 @@ import pytest
 from support_core import Recorder, eventually, settle
 from support_reactions import Born, Grown
 
-from aspyx_event import (
-    DeclarationError,
-    EventManager,
-    EventNotInTopicError,
-    LocalProvider,
-    Topic,
-    UnregisteredEventTypeError,
-    UnregisteredTopicError,
-)
+from aspyx_event import DeclarationError, EventManager, LocalProvider, Topic
+from aspyx_event.exceptions import EventNotInTopicError, UnregisteredEventTypeError, UnregisteredTopicError
 
 
 def test_bq_70_bq_71_bq_72_bq_73_topics_are_registered_found_and_removed():
@@ -56,9 +49,9 @@ def test_bq_53_bq_70_what_topics_and_events_say_is_json_with_a_hash_that_depends
     assert (one.id != two.id, one.content_hash == two.content_hash) == (True, True)
     assert json.loads(one.json())["name"] == "t"
     assert one.content_hash != Topic("t", (Born,)).content_hash
-    descriptor = EventManager(LocalProvider()).get_event_descriptor(Born)
+    descriptor = EventManager(LocalProvider()).events.add(Born)
     assert json.loads(descriptor.json())["schema"]["required"] == ["name"]
-    other = EventManager(LocalProvider()).get_event_descriptor(Grown)
+    other = EventManager(LocalProvider()).events.add(Grown)
     assert descriptor.content_hash != other.content_hash
 
 

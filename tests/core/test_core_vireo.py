@@ -13,19 +13,18 @@ from support_core import Recorder, eventually, run_program, settle
 from aspyx_event import (
     AckPolicy,
     AMQPProvider,
-    ConnectError,
     EventContext,
     EventException,
     EventManager,
     GenericEvent,
     LocalBroker,
     LocalProvider,
-    QueueClashError,
     Retry,
     StateError,
     StompProvider,
     event,
 )
+from aspyx_event.exceptions import ConnectError, QueueClashError
 
 
 @event(name="vireo.counted")
@@ -93,9 +92,9 @@ def test_vr_07_vr_37_join_waits_until_the_manager_is_stopped(tmp_path):
 async def test_vr_07_vr_38_with_an_event_loop_joined_is_awaited_and_join_says_so():
     manager = EventManager(LocalProvider())
     await manager.start()
-    with pytest.raises(StateError, match=r"await manager\.joined\(\)"):
+    with pytest.raises(StateError, match=r"await manager\.wait_stopped\(\)"):
         manager.join()
-    waiting = asyncio.ensure_future(manager.joined())
+    waiting = asyncio.ensure_future(manager.wait_stopped())
     await settle()
     assert not waiting.done()
     await manager.stop()
@@ -112,7 +111,7 @@ async def test_vr_08_vr_39_vr_41_stop_lets_handlers_finish_and_a_subscription_ma
     await eventually(lambda: seen.handled)
     await manager.stop()
     await manager.stop()
-    await asyncio.wait_for(manager.joined(), 10)
+    await asyncio.wait_for(manager.wait_stopped(), 10)
     assert (seen.events, alone.events, manager.running) == ([Counted(1)], [], False)
 
 

@@ -14,14 +14,9 @@ from support_core import Recorder, eventually, settle
 import aspyx_event
 from aspyx_event import (
     AbstractEnvelopePipeline,
-    AddressKind,
     AMQPProvider,
     Backoff,
-    Binding,
-    ConnectionLostError,
-    Consumer,
     DeclarationError,
-    Delivery,
     Envelope,
     EventContext,
     EventException,
@@ -30,16 +25,17 @@ from aspyx_event import (
     GenericEvent,
     LocalBroker,
     LocalProvider,
-    Observer,
-    Outgoing,
     ProviderError,
     Retry,
-    Settlement,
     StompProvider,
     SubscriptionHooks,
     event,
+    exceptions,
 )
 from aspyx_event.envelope import CE_TYPE
+from aspyx_event.exceptions import AuthenticationError, ConnectError, ConnectionLostError
+from aspyx_event.observer import Observer, Settlement
+from aspyx_event.providers import AddressKind, Binding, Consumer, Delivery, Outgoing
 from aspyx_event.providers.base import Consume
 
 
@@ -98,12 +94,12 @@ async def test_vr_05_a_handler_that_wants_more_than_the_content_gets_all_of_it()
 def test_vr_20_all_errors_have_one_root_and_those_of_the_connection_one_of_their_own():
     errors = [
         one
-        for one in (getattr(aspyx_event, name) for name in aspyx_event.__all__)
-        if isinstance(one, type) and issubclass(one, Exception) and one is not aspyx_event.StopProcessing
+        for one in vars(exceptions).values()
+        if isinstance(one, type) and issubclass(one, Exception) and one is not exceptions.StopProcessing
     ]
     assert len(errors) > 30
     assert all(issubclass(one, EventException) for one in errors)
-    connection = (aspyx_event.ConnectError, ConnectionLostError, aspyx_event.AuthenticationError)
+    connection = (ConnectError, ConnectionLostError, AuthenticationError)
     assert all(issubclass(one, ProviderError) for one in connection)
     assert not issubclass(DeclarationError, ProviderError)
 

@@ -14,21 +14,23 @@ from support_weak_points import Base, Checked, One, Two
 
 from aspyx_event import (
     DeclarationError,
-    EntryPointError,
     EventConfiguration,
     EventManager,
-    EventNotInTopicError,
     GenericEvent,
-    InvalidEventSchemaError,
-    InvalidSchemaError,
     LocalProvider,
-    MemoryEventStore,
-    RequirementError,
     Retry,
-    UnregisteredEventTypeError,
     event,
     event_handler,
     want,
+)
+from aspyx_event.database import MemoryEventStore
+from aspyx_event.exceptions import (
+    EntryPointError,
+    EventNotInTopicError,
+    InvalidEventSchemaError,
+    InvalidSchemaError,
+    RequirementError,
+    UnregisteredEventTypeError,
 )
 
 # Baroque
@@ -81,9 +83,8 @@ def test_baroque_the_default_configuration_is_shared_by_nobody_and_cannot_be_cha
     first = EventConfiguration()
     with pytest.raises(AttributeError):
         first.persist = True  # type: ignore[misc]
-    one, two = EventManager(LocalProvider()), EventManager(LocalProvider())
-    one.validate_schema = False
-    assert two.validate_schema
+    EventManager(LocalProvider(), configuration=EventConfiguration(validate_schema=False))
+    assert EventManager(LocalProvider()).configuration.validate_schema
 
 
 async def test_baroque_hash_and_json_are_stable_and_json_is_not_nested_in_a_string():
@@ -143,9 +144,7 @@ async def test_baroque_the_store_can_be_read_and_asked():
 
 def test_baroque_a_malformed_schema_is_told_where_it_is_declared():
     with pytest.raises(InvalidSchemaError):
-        EventManager(LocalProvider()).get_event_descriptor(
-            event(name="weak.bad", schema="{")(dataclass(type("Bad", (), {})))
-        )
+        EventManager(LocalProvider()).events.add(event(name="weak.bad", schema="{")(dataclass(type("Bad", (), {}))))
 
 
 # EvProc

@@ -25,9 +25,9 @@ from aspyx_event import (
     LocalProvider,
     StompProvider,
     SubscriptionHooks,
-    UnregisteredEventTypeError,
     event,
 )
+from aspyx_event.exceptions import UnregisteredEventTypeError
 
 # aspyx-event
 
@@ -137,7 +137,7 @@ def test_aspyx_event_declarations_of_one_manager_are_no_matter_of_another():
     one.subscribe(One, lambda event: None, name="l")
     assert two.list_subscriptions() == []
     with pytest.raises(UnregisteredEventTypeError):
-        two.get_event_descriptor_by_name("weak.one")
+        two.events.by_name("weak.one")
     one.stop()
 
 

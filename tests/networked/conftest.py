@@ -14,8 +14,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, load_pem_private_key, pkcs12
 from support_full_addresses import FULL_ADDRESSES
 
-from aspyx_event import AMQPProvider, Provider, StompProvider
+from aspyx_event import AMQPProvider, StompProvider
 from aspyx_event.envelope import Envelope
+from aspyx_event.providers import Provider
 from aspyx_event.providers.base import Outgoing
 from aspyx_event.testing import ArtemisBroker, BrokerConfig, Management
 

@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from aspyx_event import ConfirmTimeoutError, ConnectError, ConnectionHooks
+from aspyx_event import ConfirmTimeoutError, ConnectionHooks
+from aspyx_event.exceptions import ConnectError
 from aspyx_event.providers.base import Binding
 
 pytestmark = pytest.mark.broker

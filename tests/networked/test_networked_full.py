@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from aspyx_event import ConfirmTimeoutError, NotAcceptedError, ProviderError
+from aspyx_event import ConfirmTimeoutError, ProviderError
+from aspyx_event.exceptions import NotAcceptedError
 from aspyx_event.providers.base import Binding
 
 pytestmark = pytest.mark.broker

@@ -8,7 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from aspyx_event import AMQPProvider, ConnectError, ConnectionHooks, DeclarationError
+from aspyx_event import AMQPProvider, ConnectionHooks, DeclarationError
+from aspyx_event.exceptions import ConnectError
 
 NOWHERE = SimpleNamespace(host="127.0.0.1", port=1)
 AWAY = SimpleNamespace(host="no-such-host.invalid", port=1)

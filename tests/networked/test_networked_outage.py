@@ -7,7 +7,8 @@ import tracemalloc
 
 import pytest
 
-from aspyx_event import BufferFullError, ConfirmTimeoutError, ConnectionLostError
+from aspyx_event import ConfirmTimeoutError
+from aspyx_event.exceptions import BufferFullError, ConnectionLostError
 from aspyx_event.providers.base import Binding
 
 pytestmark = pytest.mark.broker

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 import trustme
 
-from aspyx_event import ConnectError
+from aspyx_event.exceptions import ConnectError
 
 pytestmark = pytest.mark.broker
 PATIENCE = {"require_tls": True, "start_timeout": 0.0, "connect_timeout": 15.0}

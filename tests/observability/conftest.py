@@ -12,8 +12,9 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from aspyx_event import AMQPProvider, LocalProvider, Provider, StompProvider
+from aspyx_event import AMQPProvider, LocalProvider, StompProvider
 from aspyx_event.opentelemetry import OpenTelemetry
+from aspyx_event.providers import Provider
 from aspyx_event.testing.conformance.processes import numbered_event
 
 

@@ -11,15 +11,8 @@ import pytest
 from support_core import Recorder, eventually
 from support_observability import everything_logged
 
-from aspyx_event import (
-    AMQPProvider,
-    AuthenticationError,
-    ConnectError,
-    DeclarationError,
-    EventException,
-    EventManager,
-    StompProvider,
-)
+from aspyx_event import AMQPProvider, DeclarationError, EventException, EventManager, StompProvider
+from aspyx_event.exceptions import AuthenticationError, ConnectError
 from aspyx_event.testing.conformance.processes import numbered_event
 
 SECRET = "s3cr3t-zwiebelkuchen"

@@ -46,7 +46,7 @@ async def test_what_a_listener_asked_for_is_the_template_of_what_it_gets(told, u
 
     seen = Recorder()
     async with EventManager(LocalProvider(), observers=[told.telemetry()]) as manager:
-        manager.get_event_descriptor(ExpressOrder)
+        manager.events.add(ExpressOrder)
         await manager.subscribe(Order, seen, name="all", subtypes=True)
         await manager.send_event(ExpressOrder(1))
         await eventually(lambda: told.named(f"settle {unique}.order"))

@@ -12,7 +12,7 @@ from support_core import Recorder, RefusingLetters, eventually
 from support_observability import everything_logged
 
 from aspyx_event import EventManager, LocalProvider, Retry, RetryMode
-from aspyx_event.opentelemetry import EventLogFilter
+from aspyx_event.log_filter import EventLogFilter
 
 application = logging.getLogger("application")
 FIELDS = ("event_id", "event_name", "correlation_id", "subscription")

@@ -15,7 +15,9 @@ from opentelemetry.semconv._incubating.metrics import messaging_metrics
 from opentelemetry.semconv.attributes import error_attributes, network_attributes, server_attributes
 from support_core import Gate, Recorder, RefusingLetters, eventually
 
-from aspyx_event import AckPolicy, EventManager, LocalBroker, LocalProvider, ManualClock, NoRouteError, Retry
+from aspyx_event import AckPolicy, EventManager, LocalBroker, LocalProvider, Retry
+from aspyx_event.clock import ManualClock
+from aspyx_event.exceptions import NoRouteError
 from aspyx_event.opentelemetry import OpenTelemetry, semantics
 
 

@@ -9,7 +9,8 @@ import sys
 import pytest
 from support_core import Recorder, eventually
 
-from aspyx_event import AckPolicy, EventManager, LocalProvider, Observer, Retry, RetryMode, Settlement
+from aspyx_event import AckPolicy, EventManager, LocalProvider, Retry, RetryMode
+from aspyx_event.observer import Observer, Settlement
 
 
 class Diary(Observer):
@@ -178,12 +179,12 @@ def test_the_log_filter_needs_no_opentelemetry_and_telemetry_says_what_is_missin
     program = """
 import sys
 sys.modules["opentelemetry"] = None
-import aspyx_event
-from aspyx_event.opentelemetry import EventLogFilter, HealthApp
+import aspyx_event.exceptions
+from aspyx_event.log_filter import EventLogFilter
 EventLogFilter()
 try:
     from aspyx_event.opentelemetry import OpenTelemetry
-except aspyx_event.MissingDriverError as error:
+except aspyx_event.exceptions.MissingDriverError as error:
     print(error)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)

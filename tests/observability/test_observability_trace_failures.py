@@ -9,7 +9,8 @@ from opentelemetry.trace import StatusCode
 from support_core import Recorder, eventually
 from support_observability import handled, links_of, parent_of
 
-from aspyx_event import AckPolicy, EventManager, HeaderError, LocalProvider, NoRouteError, Retry, RetryMode
+from aspyx_event import AckPolicy, EventManager, LocalProvider, Retry, RetryMode
+from aspyx_event.exceptions import HeaderError, NoRouteError
 
 
 @pytest.mark.parametrize("mode", list(RetryMode))

@@ -11,14 +11,8 @@ from opentelemetry.trace import SpanKind
 from support_core import Recorder, eventually
 from support_observability import handled, links_of, parent_of
 
-from aspyx_event import (
-    AbstractEnvelopePipeline,
-    DeclarationError,
-    EventManager,
-    LocalProvider,
-    Observer,
-    Retry,
-)
+from aspyx_event import AbstractEnvelopePipeline, DeclarationError, EventManager, LocalProvider, Retry
+from aspyx_event.observer import Observer
 
 PATIENCE = 30.0
 

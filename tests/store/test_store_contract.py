@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aspyx_event import MemoryEventStore, MemoryInboxStore, SqlEventStore, SqlInboxStore
+from aspyx_event.database import MemoryEventStore, MemoryInboxStore, SqlEventStore, SqlInboxStore
 from aspyx_event.testing.conformance import EventStoreConformance, InboxStoreConformance
 
 

@@ -12,19 +12,9 @@ import asyncpg
 import pytest
 from support_core import Recorder, eventually, run_program
 
-from aspyx_event import (
-    DeclarationError,
-    EventManager,
-    EventStoreError,
-    LocalProvider,
-    MissingDriverError,
-    SqlEventStore,
-    SqlInboxStore,
-    StoredEvent,
-    StoreRefusedError,
-    StoreUnavailableError,
-    event,
-)
+from aspyx_event import DeclarationError, EventManager, LocalProvider, event
+from aspyx_event.database import SqlEventStore, SqlInboxStore, StoredEvent
+from aspyx_event.exceptions import EventStoreError, MissingDriverError, StoreRefusedError, StoreUnavailableError
 from aspyx_event.testing.conformance.event_stores import NOON, ids_of, stored
 
 
@@ -213,7 +203,8 @@ async def test_what_a_database_cannot_hold_is_refused_and_the_others_are_stored(
 CRASHING = """
     import asyncio, os, sys
     from dataclasses import dataclass
-    from aspyx_event import EventManager, LocalProvider, SqlEventStore, event
+    from aspyx_event import EventManager, LocalProvider, event
+    from aspyx_event.database import SqlEventStore
 
     @event(name="store.order", durable=True)
     @dataclass
@@ -243,10 +234,10 @@ async def test_what_a_crash_left_between_store_and_broker_is_found_and_sent_agai
     async with EventManager(LocalProvider(), store=SqlEventStore(url), persist=True) as manager:
         await manager.subscribe(Order, seen)
         left = [one async for one in manager.store.find(status="unpublished")]
-        assert await manager.send_unpublished() == 0, "they may be on their way in another process"
-        assert await manager.send_unpublished(older_than=0, progress=told.append) == 2
+        assert await manager.store.send_unpublished() == 0, "they may be on their way in another process"
+        assert await manager.store.send_unpublished(older_than=0, progress=told.append) == 2
         await eventually(lambda: len(seen.handled) == 2)
-        assert await manager.send_unpublished(older_than=0) == 0
+        assert await manager.store.send_unpublished(older_than=0) == 0
         assert await numbers(manager.store.find(status="published")) == [1, 2, 3, 4]
     assert [one.number for one in seen.handled] == [3, 4]
     assert [one.event_id for one in seen.contexts] == [one.id for one in left]
@@ -274,7 +265,7 @@ async def test_what_is_just_being_sent_is_not_sent_again(sqlite_url):
         receipt = manager.send_event(Order(1))
         await eventually(lambda: seen.handled)
         assert await numbers(manager.store.find(status="unpublished")) == [1]
-        assert await manager.send_unpublished(older_than=0) == 0
+        assert await manager.store.send_unpublished(older_than=0) == 0
         provider.waiting[0].set_result(None)
         await receipt
     assert len(seen.handled) == 1
@@ -317,7 +308,8 @@ def test_a_missing_driver_names_its_cure(module, url, cure, tmp_path):
         f"""
         import asyncio, sys
         sys.modules[{module!r}] = None
-        from aspyx_event import MissingDriverError, SqlEventStore
+        from aspyx_event.database import SqlEventStore
+        from aspyx_event.exceptions import MissingDriverError
         store = SqlEventStore({url!r})
         try:
             asyncio.run(store.start())
@@ -350,7 +342,7 @@ async def test_a_program_that_never_stops_its_store_ends_nevertheless(url, tmp_p
         run_program,
         f"""
         import asyncio
-        from aspyx_event import SqlEventStore
+        from aspyx_event.database import SqlEventStore
         store = SqlEventStore({url!r})
         async def main():
             await store.start()

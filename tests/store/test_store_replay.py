@@ -14,17 +14,14 @@ from aspyx_event import (
     Deduplicate,
     EventManager,
     LocalProvider,
-    MemoryEventStore,
-    MemoryInboxStore,
-    NotAcceptedError,
     QueueNaming,
     Retry,
     RetryMode,
-    SqlEventStore,
-    SqlInboxStore,
     Topic,
     event,
 )
+from aspyx_event.database import MemoryEventStore, MemoryInboxStore, SqlEventStore, SqlInboxStore
+from aspyx_event.exceptions import NotAcceptedError
 
 
 @event(name="store.order", tags=("money",))
@@ -70,7 +67,7 @@ async def test_replayed_events_go_to_one_subscription_alone_in_order_and_keep_th
     await manager.subscribe(Order, other, name="other")
     await fill(manager, 500)
     await eventually(lambda: len(one.handled) == len(other.handled) == 500)
-    count = await manager.replay(manager.store.find(Order), to=subscription, progress=told.append)
+    count = await manager.store.replay(manager.store.find(Order), to=subscription, progress=told.append)
     await eventually(lambda: len(one.handled) == 1_000)
     assert count == 500
     assert told == list(range(1, 501))
@@ -89,11 +86,11 @@ async def test_the_subscription_may_be_named(manager):
     await manager.subscribe(Order, seen, name="one")
     await fill(manager, 1)
     for to in ("one", "store.order.one", manager.list_subscriptions()[0].id):
-        assert await manager.replay(manager.store.find(tag="money"), to=to) == 1
+        assert await manager.store.replay(manager.store.find(tag="money"), to=to) == 1
     await eventually(lambda: len(seen.handled) == 4)
     await manager.subscribe(Other, seen, name="one")
     with pytest.raises(DeclarationError, match=r"store\.order\.one, store\.other\.one"):
-        await manager.replay(manager.store, to="one")
+        await manager.store.replay(manager.store, to="one")
 
 
 async def test_a_subscription_to_several_events_gets_each_of_them(manager):
@@ -102,7 +99,7 @@ async def test_a_subscription_to_several_events_gets_each_of_them(manager):
     await fill(manager, 2)
     await manager.send_event(Other(5))
     await eventually(lambda: len(several.handled) == 3)
-    assert await manager.replay(manager.store, to="several") == 3
+    assert await manager.store.replay(manager.store, to="several") == 3
     await eventually(lambda: len(several.handled) == 6)
     # Each event has a queue of its own: the order is kept within a queue.
     assert sorted(several.handled[3:], key=repr) == [Order(0), Order(1), Other(5)]
@@ -114,10 +111,10 @@ async def test_a_subscription_to_a_topic_gets_the_events_of_the_topic(manager):
     subscription = await manager.subscribe(topic, seen, name="family")
     await fill(manager, 1)
     await manager.send_event(Other(1))
-    assert await manager.replay(manager.store.find(Order), to=subscription) == 1
+    assert await manager.store.replay(manager.store.find(Order), to=subscription) == 1
     await eventually(lambda: seen.handled == [Order(0)])
     with pytest.raises(DeclarationError, match=r"store\.other.*cannot be replayed to 'family'"):
-        await manager.replay(manager.store.find(Other), to=subscription)
+        await manager.store.replay(manager.store.find(Other), to=subscription)
 
 
 async def test_a_list_of_events_may_be_replayed(manager):
@@ -126,10 +123,10 @@ async def test_a_list_of_events_may_be_replayed(manager):
     await fill(manager, 3)
     chosen = [one async for one in manager.store]
     await eventually(lambda: len(seen.handled) == 3)
-    assert await manager.replay(reversed(chosen), to="one") == 3
+    assert await manager.store.replay(reversed(chosen), to="one") == 3
     await eventually(lambda: len(seen.handled) == 6)
     assert [one.number for one in seen.handled[3:]] == [2, 1, 0]
-    assert await manager.replay([], to="one") == 0
+    assert await manager.store.replay([], to="one") == 0
 
 
 async def test_impossible_targets_are_refused(manager):
@@ -141,11 +138,11 @@ async def test_impossible_targets_are_refused(manager):
     await fill(manager, 1)
     for to, message in ((own, "per_process"), (gone, "no such subscription"), ("nobody", "it has: other, own")):
         with pytest.raises(DeclarationError, match=message):
-            await manager.replay(manager.store, to=to)
+            await manager.store.replay(manager.store, to=to)
     with pytest.raises(DeclarationError, match=r"store\.order.*cannot be replayed to 'other'"):
-        await manager.replay(manager.store, to=other)
+        await manager.store.replay(manager.store, to=other)
     with pytest.raises(DeclarationError, match="rate=0"):
-        await manager.replay(manager.store, to=other, rate=0)
+        await manager.store.replay(manager.store, to=other, rate=0)
 
 
 async def test_an_event_that_is_refused_ends_the_replay_and_progress_tells_where(manager):
@@ -155,19 +152,19 @@ async def test_an_event_that_is_refused_ends_the_replay_and_progress_tells_where
     await eventually(lambda: len(seen.handled) == 5)
     manager.provider.refused = (3, 4)
     with pytest.raises(NotAcceptedError):
-        await manager.replay(manager.store, to=subscription, progress=told.append)
+        await manager.store.replay(manager.store, to=subscription, progress=told.append)
     await eventually(lambda: len(seen.handled) == 8)
     assert told == [1, 2, 3]
     manager.provider.refused = ()
     last = (await manager.store.read(seen.contexts[7].event_id)).position
-    assert await manager.replay(manager.store.find(after=last), to=subscription) == 2
+    assert await manager.store.replay(manager.store.find(after=last), to=subscription) == 2
 
 
 async def test_a_rate_is_kept(manager):
     subscription = await manager.subscribe(Order, Recorder())
     await fill(manager, 4)
     began = asyncio.get_running_loop().time()
-    assert await manager.replay(manager.store, to=subscription, rate=20) == 4
+    assert await manager.store.replay(manager.store, to=subscription, rate=20) == 4
     assert asyncio.get_running_loop().time() - began >= 0.15
 
 
@@ -179,7 +176,7 @@ async def test_a_handler_that_sends_for_each_replayed_event_does_not_make_it_end
     subscription = await manager.subscribe(Order, again)
     await fill(manager, 3)
     await eventually(lambda: subscription.stats.count == 6)
-    assert await manager.replay(manager.store.find(Order), to=subscription) == 6
+    assert await manager.store.replay(manager.store.find(Order), to=subscription) == 6
 
 
 async def test_an_event_past_its_time_is_handled_and_retried_when_it_is_replayed(manager):
@@ -192,7 +189,7 @@ async def test_an_event_past_its_time_is_handled_and_retried_when_it_is_replayed
     await asyncio.sleep(0.05)
     await subscription.resume()
     seen.failures.append(LookupError("once more"))
-    assert await manager.replay(manager.store, to=subscription) == 1
+    assert await manager.store.replay(manager.store, to=subscription) == 1
     await eventually(lambda: seen.handled)
     assert [one.attempt for one in seen.contexts] == [1, 2]
 
@@ -209,12 +206,12 @@ async def test_behind_deduplicate_a_replay_is_handled_again_and_a_second_deliver
         await fill(manager, 2)
         await eventually(lambda: len(seen.handled) == 2)
         for times in (1, 2):
-            await manager.replay(manager.store, to=subscription)
+            await manager.store.replay(manager.store, to=subscription)
             await eventually(lambda times=times: len(seen.handled) == 2 + 2 * times)
         # What `send_unpublished` sends is no replay: whoever has handled it does not handle it again.
         first = await manager.store.read(seen.contexts[0].event_id)
-        await manager.store.set_status([first.id], type(first.status).UNPUBLISHED)
-        assert await manager.send_unpublished(older_than=0) == 1
+        await manager.store.backend.set_status([first.id], type(first.status).UNPUBLISHED)
+        assert await manager.store.send_unpublished(older_than=0) == 1
         await eventually(lambda: subscription.stats.count == 7)
     assert len(seen.handled) == 6
 
@@ -233,7 +230,7 @@ async def test_what_was_handled_is_known_after_a_restart(url):
             else:
                 sent = [one async for one in store]
                 await store.set_status([sent[0].id], type(sent[0].status).UNPUBLISHED)
-                assert await manager.send_unpublished(older_than=0) == 1
+                assert await manager.store.send_unpublished(older_than=0) == 1
             await eventually(lambda subscription=subscription: subscription.stats.count == 1)
     assert [one.number for one in seen.handled] == [1]
 

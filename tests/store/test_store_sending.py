@@ -15,21 +15,21 @@ from aspyx_event import (
     AbstractEnvelopePipeline,
     ConfirmTimeoutError,
     DeclarationError,
-    DuplicateStoredEventError,
-    EncodeError,
     EventManager,
-    EventStatus,
-    LimitExceededError,
     Limits,
     LocalProvider,
-    MemoryEventStore,
-    NoRouteError,
-    SqlEventStore,
     StateError,
-    StoreUnavailableError,
     event,
 )
 from aspyx_event.cloudevents import CloudEvent
+from aspyx_event.database import EventStatus, MemoryEventStore, SqlEventStore
+from aspyx_event.exceptions import (
+    DuplicateStoredEventError,
+    EncodeError,
+    LimitExceededError,
+    NoRouteError,
+    StoreUnavailableError,
+)
 
 
 @event(name="store.order", owner="sales", tags=("money", "shop"), durable=True)
@@ -150,7 +150,8 @@ def test_a_plain_script_stores_what_it_sends(sqlite_url, tmp_path):
         f"""
         import asyncio
         from dataclasses import dataclass
-        from aspyx_event import EventManager, LocalProvider, SqlEventStore, event
+        from aspyx_event import EventManager, LocalProvider, event
+        from aspyx_event.database import SqlEventStore
 
         @event(name="store.order")
         @dataclass
@@ -165,7 +166,7 @@ def test_a_plain_script_stores_what_it_sends(sqlite_url, tmp_path):
             async for stored in manager.store:
                 print(stored.position, stored.status.value, stored.body.decode())
         asyncio.run(show())
-        print("replayed", manager.replay(manager.store.find(after=1), to="x").result())
+        print("replayed", manager.store.replay(manager.store.find(after=1), to="x").result())
         """,
         tmp_path,
     )
@@ -187,7 +188,7 @@ async def test_bq_13_without_persist_the_store_is_opened_and_nothing_is_written(
     store = Watched()
     async with EventManager(LocalProvider(), store=store) as manager:
         await manager.send_event(Order(1))
-        assert manager.store is store
+        assert manager.store.backend is store
     assert store.calls == {"start": 1, "stop": 1}
 
 
@@ -200,7 +201,7 @@ async def test_bq_14_a_store_has_to_be_there_and_has_to_be_one():
     with pytest.raises(DeclarationError, match="has no store"):
         manager.store  # noqa: B018
     with pytest.raises(DeclarationError, match="has no store"):
-        manager.send_unpublished()
+        manager.store.send_unpublished()
 
 
 async def test_a_store_that_fails_keeps_the_event_from_being_sent_and_others_not():
@@ -246,7 +247,7 @@ async def test_what_the_provider_refuses_is_refused_in_the_store():
         assert await numbers(store, status="refused") == [1]
         # Nobody knows: so it can be sent again.
         assert await numbers(store, status="unpublished") == [2]
-        assert await manager.send_unpublished(older_than=0) == 1
+        assert await manager.store.send_unpublished(older_than=0) == 1
     assert await numbers(store, status="published") == [2]
 
 
@@ -388,7 +389,7 @@ async def test_what_is_sent_again_travels_as_it_was_to_travel():
         with pytest.raises(ConfirmTimeoutError):
             await manager.send_event(CloudEvent(id="1", source="/a", type="foreign.thing"))
         provider.error = None
-        assert await manager.send_unpublished(older_than=0) == 2
+        assert await manager.store.send_unpublished(older_than=0) == 2
     first, foreign, again, foreign_again = provider.messages
     for field in ("address", "dedup_id", "durable", "key", "priority"):
         assert getattr(again, field) == getattr(first, field), field

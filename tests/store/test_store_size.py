@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from aspyx_event import DuplicateStoredEventError, MemoryEventStore, SqlEventStore
+from aspyx_event.database import MemoryEventStore, SqlEventStore
+from aspyx_event.exceptions import DuplicateStoredEventError
 from aspyx_event.testing.conformance.event_stores import ids_of, stored
 
 COUNT = 100_000

@@ -10,7 +10,8 @@ from aspyx.di.configuration.configuration import config
 from aspyx.di.configuration.yaml_configuration_source import YamlConfigurationSource
 from greeting.module import GreetingModule
 
-from aspyx_event import AMQPProvider, EventManager, LocalProvider, Provider, StompProvider
+from aspyx_event import AMQPProvider, EventManager, LocalProvider, StompProvider
+from aspyx_event.providers import Provider
 
 from .environment_source import EnvironmentSource
 

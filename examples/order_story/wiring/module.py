@@ -14,7 +14,8 @@ from aspyx.exception import ExceptionManager
 from shop.ledger import Ledger
 from shop.module import ShopModule
 
-from aspyx_event import AMQPProvider, EventManager, LocalProvider, Provider, QueueNaming, StompProvider
+from aspyx_event import AMQPProvider, EventManager, LocalProvider, QueueNaming, StompProvider
+from aspyx_event.providers import Provider
 
 from .failures import Failures
 

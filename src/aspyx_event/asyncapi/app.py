@@ -16,7 +16,7 @@ class DocumentApp:
     """Serves ``/`` (the page), ``/asyncapi.json`` and ``/asyncapi.yaml``.
 
     Args:
-        document: What `EventManager.asyncapi` returned.
+        document: What `ApplicationContracts.asyncapi` returned.
     """
 
     def __init__(self, document: Mapping[str, Any]) -> None:

@@ -95,7 +95,7 @@ async def _serve(app: DocumentApp, host: str, port: int) -> None:
 
 
 def _document(target: str, title: str, version: str) -> dict[str, Any]:
-    return manager_of(Environment(load(target))).asyncapi(title=title, version=version)
+    return manager_of(Environment(load(target))).contracts.asyncapi(title=title, version=version)
 
 
 def _write(text: str, output: Path | None) -> None:

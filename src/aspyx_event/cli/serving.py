@@ -93,8 +93,7 @@ class Service:
             logger.info("%s: stopping; running handlers have %g s", name, self._manager.stop_timeout)
             return
         logger.warning("%s again: running handlers are cancelled, their events come again", name)
-        self._manager.stop_timeout = 0.0
-        self._manager.hurry()
+        self._manager.stop(force=True).close()
         for one in _SIGNALS:
             asyncio.get_running_loop().remove_signal_handler(one)
             signal.signal(one, signal.SIG_DFL)

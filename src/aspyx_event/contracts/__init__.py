@@ -1,1 +1,5 @@
-"""What an event promises to those who read it: its schema, its versions, and whether a change breaks them."""
+"""Contracts of events: recorded schemas and payloads, and whether a change breaks a reader."""
+
+from .check import Compatibility, ContractFinding, ContractReport, Contracts, FindingKind
+
+__all__ = ["Compatibility", "ContractFinding", "ContractReport", "Contracts", "FindingKind"]

@@ -19,7 +19,7 @@ class Deduplicate(AbstractEnvelopePipeline):
     """Acknowledges what a subscription has handled before, without calling it.
 
     An event is remembered per subscription, by its source and id, and after its handler succeeded: a failed one is retried and
-    replayed as ever. What `EventManager.replay` brings from the store is handled again, once for each replay. Events
+    replayed as ever. What `StoredEvents.replay` brings from the store is handled again, once for each replay. Events
     without an id always pass. Hand it over as ``EventManager(provider,
     pipelines=[Deduplicate()])``, or derive a class and mark it with ``@envelope_pipeline()``.
 

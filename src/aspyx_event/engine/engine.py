@@ -26,8 +26,9 @@ from ..topics import TopicRegistry
 from .event_reader import EventReader
 from .failure.poison import InFlightJournal
 from .failure.reporter import FailureReporter
+from .operations.event_types import EventTypes
 from .operations.process import Processor
-from .operations.replay import Memory, check_store
+from .operations.replay import Replayer, check_store
 from .operations.statistics import ManagerStats
 from .receiving.invocation import ChainEnd
 from .runtime.lifecycle import Lifecycle
@@ -99,6 +100,7 @@ class Engine:
         self.stop_timeout = stop_timeout
         #: Attach the subscriptions at start. Otherwise the engine only sends and works on dead letters.
         self.consumes = True
+        self._forced = False
         self.lifecycle = Lifecycle(self.start, self.stop, loop)
         self._declare(pipelines, listeners)
         configuration = configuration or EventConfiguration()
@@ -118,8 +120,7 @@ class Engine:
 
     def _declare(self, pipelines: Iterable[EnvelopePipeline], listeners: Iterable[Any]) -> None:
         self._given_pipelines, self._reactions = list(pipelines), handlers_in(listeners)
-        self._pipeline_types: list[type] = []
-        self._pipelines: list[EnvelopePipeline] = []
+        self._pipelines, self._pipeline_types = list[EnvelopePipeline](), list[type]()
         self._environment: Environment | None = None
         self._prepared = False
 
@@ -127,7 +128,7 @@ class Engine:
         check_store(store, persist)
         publisher = Publisher(self._provider, limits, self._observer, self.stats.note_sent)
         recorder = EventRecorder(store, publisher) if store is not None and persist else None
-        self.memory = Memory(
+        self.memory = Replayer(
             store, recorder, publisher, self._provider, self.subscriptions, self.events, self._observer
         )
         return Chain(publisher.send if recorder is None else recorder.send, ChainEnd().handle)
@@ -137,6 +138,7 @@ class Engine:
         self.factory = EnvelopeFactory(
             self._codec, source, passes_objects=provider.passes_objects, clock=provider.clock
         )
+        self.event_types = EventTypes(self.events, self.factory)
         self.sending = Sending(self._chain, self._observer)
         self.sender = Sender(provider, self.events, self.topics, self.factory, self.sending, self.lifecycle, self._loop)
 
@@ -181,6 +183,7 @@ class Engine:
             DeclarationError: a listener or pipeline is wrong or cannot be built; the message names it.
             ProviderError: no connection, no right, no queue.
         """
+        self._forced = False
         self.prepare()
         self._chain.build(self._pipelines)
         attaching: list[asyncio.Future[None]] = []
@@ -215,6 +218,7 @@ class Engine:
         if not self.consumes:
             await asyncio.gather(*(one.attach(self._provider) for one in self.subscriptions.intakes))
             self.consumes = True
+        self._forced = False
             await self._notify_attached()
 
     async def _notify_attached(self) -> None:
@@ -222,9 +226,9 @@ class Engine:
             await self._hooks.attached(subscription)
 
     async def stop(self) -> None:
-        """Stop taking, let handlers finish, flush what is being sent, disconnect."""
+        """Take no more deliveries, let handlers finish, flush what is being sent, disconnect."""
         self._hooks.stop()
-        await detach_all(self.subscriptions, self.stop_timeout)
+        await detach_all(self.subscriptions, 0.0 if self._forced else self.stop_timeout)
         await self.sending.flush(self.stop_timeout)
         await self.memory.drain(self.stop_timeout)
         if self._journal is not None:
@@ -238,8 +242,9 @@ class Engine:
         if workers is not None:
             workers.close()
 
-    def hurry(self) -> None:
-        """Let a stop under way wait no longer for handlers."""
+    def force_stop(self) -> None:
+        """Give running handlers no more time, in the stop under way or else in the next one. On the loop."""
+        self._forced = True
         for intake in self.subscriptions.intakes:
             intake.hurry()
 

@@ -13,6 +13,7 @@ from .engine import Engine
 from .runtime.lifecycle import State
 from .runtime.loop import EventLoopRunner, running_loop
 from .runtime.operations import Completed, Operation
+from .runtime.stop_signal import StopSignal
 
 logger = logging.getLogger("aspyx.event")
 Work = Callable[[], Coroutine[Any, Any, Any]]
@@ -29,7 +30,7 @@ class EngineRunner:
     def __init__(self, engine: Engine, loop: EventLoopRunner) -> None:
         self._engine, self._loop, self._lifecycle = engine, loop, engine.lifecycle
         #: Set while the engine is stopped.
-        self.ended = threading.Event()
+        self.ended = StopSignal()
         self._stopping = threading.Lock()
 
     @property
@@ -83,6 +84,14 @@ class EngineRunner:
         else:
             self._stop_here()
         return Completed(None)
+
+    def force_stop(self) -> None:
+        """Give running handlers no more time, in the stop under way or else in the next one. From any thread."""
+        loop = self._loop.loop
+        if loop is None or loop.is_closed():
+            self._engine.force_stop()
+        else:
+            loop.call_soon_threadsafe(self._engine.force_stop)
 
     def _stop_here(self) -> None:
         # One stop at a time: the first one ends the loop that a second one would use.

@@ -36,7 +36,7 @@ logger = logging.getLogger("aspyx.event.http")
 
 
 class Manager(Protocol):
-    """What the endpoint needs of an `EventManager`."""
+    """The part of `EventManager` that the endpoint uses."""
 
     provider: Provider
 
@@ -47,7 +47,8 @@ class Manager(Protocol):
 
     async def stop(self) -> None: ...
 
-    def check_event(self, event: Any) -> None: ...
+    @property
+    def events(self) -> Any: ...
 
     def send_event(
         self, event: Any, *, headers: Mapping[str, str] | None = None, require_route: bool = False
@@ -212,7 +213,7 @@ class Endpoint:
                 if self._types is not None and not any(fnmatchcase(event.type, one) for one in self._types):
                     raise Refusal(403, f"events of the type {event.type[:80]!r} have no entry here", attribute="type")
                 if len(events) > 1:  # a single one is checked when it is sent
-                    self._manager.check_event(event)
+                    self._manager.events.check(event)
         except UnknownFormatError as error:
             raise Refusal(415, str(error)) from error
         except (CodecError, DeclarationError, HeaderError) as error:

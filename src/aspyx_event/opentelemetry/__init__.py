@@ -1,17 +1,15 @@
-"""What operators see: health, log records that name their event, and, with the extra `otel`, metrics and traces."""
+"""Traces and metrics by OpenTelemetry, with the extra `otel`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from ..exceptions import MissingDriverError
-from ..http.health_app import HealthApp
-from ..log_filter import EventLogFilter
 
 if TYPE_CHECKING:
     from .observer import OpenTelemetry
 
-__all__ = ["EventLogFilter", "HealthApp", "OpenTelemetry"]
+__all__ = ["OpenTelemetry"]
 
 
 def __getattr__(name: str) -> Any:

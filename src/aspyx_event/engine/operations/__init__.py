@@ -1,1 +1,5 @@
 """What operators ask for: dead letters, replay, health, statistics, in-process dispatch."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

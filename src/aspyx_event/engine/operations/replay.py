@@ -30,7 +30,7 @@ Progress = Callable[[int], None]
 _WINDOW = 200
 
 
-class Memory:
+class Replayer:
     """What a manager does with its store. Runs on the manager's loop.
 
     Args:
@@ -98,7 +98,7 @@ class Memory:
     async def replay(
         self, events: Events, to: Subscription | str, rate: float | None, progress: Progress | None, wait_handled: bool
     ) -> int:
-        """Hand *events* to one subscription; see `EventManager.replay`."""
+        """Hand *events* to one subscription; see `StoredEvents.replay`."""
         subscription, run = self._target(to), str(uuid4())
 
         def hand_over(stored: StoredEvent) -> asyncio.Future[None]:
@@ -113,7 +113,7 @@ class Memory:
         return await _hand_out(_each(events), hand_over, rate, progress)
 
     async def send_unpublished(self, older_than: float, rate: float | None, progress: Progress | None) -> int:
-        """Send what is in the store and was not; see `EventManager.send_unpublished`."""
+        """Send what is in the store and was not; see `StoredEvents.send_unpublished`."""
         store = self.store
         made_before = datetime.now(timezone.utc) - timedelta(seconds=older_than)
         waiting = self._still_waiting(store.find(status=EventStatus.UNPUBLISHED, until=made_before))

@@ -84,7 +84,7 @@ class ReactingContract(ConformanceBase):
     async def test_vr_06_a_pattern_takes_the_events_whose_names_fit_as_their_classes(self, rig: Rig) -> None:
         one, two, order, log = await rig.manager("one"), await rig.manager("two"), rig.event("shop.order"), rig.log()
         await one.subscribe(f"{rig.name}.shop.*", log.add, name=f"{rig.name}.shop")
-        one.get_event_descriptor(order)
+        one.events.add(order)
         await two.send_event(order(1))
         await two.send_event(GenericEvent(f"{rig.name}.shop.other", {"number": 2}))
         await two.send_event(GenericEvent(f"{rig.name}.shop.too.deep", {"number": 3}))

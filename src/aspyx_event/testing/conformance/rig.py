@@ -238,7 +238,7 @@ class Rig:
     async def dead_letters(self, event_class: type, listener: str, provider: Provider | None = None) -> Inbox:
         """Return an inbox at the dead letters of a listener."""
         manager = EventManager(self.suite.make_provider("names"))
-        address = dead_letter_address(manager.get_event_descriptor(event_class).name, listener)
+        address = dead_letter_address(manager.events.add(event_class).name, listener)
         inbox = self.inbox()
         await (provider or await self.provider("dead-letters")).subscribe(self.plain_queue(address), inbox)
         return inbox

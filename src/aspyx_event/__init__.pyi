@@ -1,0 +1,50 @@
+"""Events for applications on a dependency-injection container, in one process or across machines."""
+
+from .codecs.upcasters import upcaster as upcaster
+from .configuration import EventConfiguration as EventConfiguration
+from .context import EventContext as EventContext
+from .context import correlated as correlated
+from .context import current_context as current_context
+from .database.deduplicate import Deduplicate as Deduplicate
+from .di import EventModule as EventModule
+from .engine.sending.receipt import Receipt as Receipt
+from .engine.subscribing.subscriptions import Subscription as Subscription
+from .envelope import Envelope as Envelope
+from .events import EventDescriptor as EventDescriptor
+from .events import event as event
+from .exceptions import CodecError as CodecError
+from .exceptions import ConfirmTimeoutError as ConfirmTimeoutError
+from .exceptions import DeclarationError as DeclarationError
+from .exceptions import EventException as EventException
+from .exceptions import ProviderError as ProviderError
+from .exceptions import StateError as StateError
+from .exceptions import StopProcessing as StopProcessing
+from .filters import header as header
+from .filters import want as want
+from .free_form import GenericEvent as GenericEvent
+from .listener_descriptors import EventListenerDescriptor as EventListenerDescriptor
+from .listeners import EventListener as EventListener
+from .listeners import event_handler as event_handler
+from .listeners import event_listener as event_listener
+from .manager import EventManager as EventManager
+from .options import SubscriptionHooks as SubscriptionHooks
+from .ordering import Requirement as Requirement
+from .pipeline import AbstractEnvelopePipeline as AbstractEnvelopePipeline
+from .pipeline import EnvelopePipeline as EnvelopePipeline
+from .pipeline import envelope_pipeline as envelope_pipeline
+from .policies import AckPolicy as AckPolicy
+from .policies import Backoff as Backoff
+from .policies import Limits as Limits
+from .policies import QueueNaming as QueueNaming
+from .policies import Retry as Retry
+from .policies import RetryMode as RetryMode
+from .providers.amqp import AMQPProvider as AMQPProvider
+from .providers.base import ConnectionHooks as ConnectionHooks
+from .providers.local import LocalBroker as LocalBroker
+from .providers.local import LocalProvider as LocalProvider
+from .providers.stomp import StompProvider as StompProvider
+from .senders import sends as sends
+from .targets import ANY as ANY
+from .topics import Topic as Topic
+
+__version__: str

@@ -1,0 +1,106 @@
+"""`EventManager.contracts`: what one application promises, to be recorded, checked and documented."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from ..asyncapi.channels import events_of
+from ..asyncapi.document import Application, document_of
+from ..engine.engine import Engine
+from ..events import EventDescriptor
+from ..providers.base import Provider
+from ..senders import sent_by
+from .check import Contracts, contracts_of
+
+
+class ApplicationContracts(Contracts):
+    """The contracts of a manager's application. Starts nothing and builds no listener.
+
+    Args:
+        engine: Knows the events, the listeners and the environment.
+        provider: Names the servers.
+    """
+
+    __slots__ = ("_engine", "_provider")
+
+    def __init__(self, engine: Engine, provider: Provider) -> None:
+        self._engine, self._provider = engine, provider
+        listening = [descriptor for descriptor, _ in engine.listening()]
+        _senders(engine, set(), ())
+        known = list(engine.events)
+        pairs = [
+            (event.name, descriptor.name)
+            for descriptor in listening
+            for route in descriptor.routes
+            for event in events_of(route, known)
+        ]
+        contracts = contracts_of(known, pairs)
+        super().__init__(contracts.events, contracts.listeners)
+
+    def asyncapi(
+        self, *, title: str = "", version: str = "1.0.0", description: str = "", sends: Iterable[type] = ()
+    ) -> dict[str, Any]:
+        """Return the AsyncAPI 3.0 document of this application.
+
+        The application receives the events of its listeners and handlers. It sends the events that ``@sends`` names,
+        those given here, and those known to the manager that nobody listens to, such as those it has sent.
+
+        Args:
+            title: Name of the application; "" takes that of the module class.
+            version: Version of the application.
+            description: CommonMark; "" takes the docstring of the module class.
+            sends: Event classes that are sent, besides those that the classes declare.
+
+        Raises:
+            DeclarationError: an event's class has fields that JSON Schema cannot express, or a listener's event is not
+                known.
+        """
+        engine = self._engine
+        listening = engine.listening()
+        routes = [route for descriptor, _ in listening for route in descriptor.routes]
+        consumed = {route.address for route in routes}
+        consumed.update(event.name for route in routes if route.topic is not None for event in route.topic.descriptors)
+        owner = engine.environment.type if engine.environment is not None else None
+        return document_of(
+            Application(
+                title=title or (_humanise(owner.__name__) if owner is not None else "Events"),
+                version=version,
+                description=description or (_docstring(owner) if owner is not None else ""),
+                servers=self._provider.servers,
+                listeners=[descriptor for descriptor, _ in listening],
+                queues=[queue for _, queue in listening],
+                senders=_senders(engine, consumed, sends),
+                topics=list(engine.topics),
+                content_type=engine.codec.content_type,
+            )
+        )
+
+
+def _senders(engine: Engine, consumed: set[str], more: Iterable[type]) -> dict[EventDescriptor, list[str]]:
+    """Return the events that are sent, each with the names of its senders; registers their classes."""
+    senders: dict[EventDescriptor, list[str]] = {}
+    for sender in engine.senders():
+        for event in sent_by(sender):
+            names = senders.setdefault(engine.events.add(event), [])
+            name = sender.__qualname__.rpartition("<locals>.")[2]
+            if name not in names:
+                names.append(name)
+    for event in more:
+        senders.setdefault(engine.events.add(event), [])
+    for descriptor in engine.events:
+        if descriptor.name not in consumed:
+            senders.setdefault(descriptor, [])
+    return senders
+
+
+def _docstring(cls: type) -> str:
+    return inspect.cleandoc(cls.__dict__.get("__doc__") or "")
+
+
+def _humanise(name: str) -> str:
+    """Return ``ShopOrdersModule`` as "Shop Orders"."""
+    words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[^A-Z]+", name.removesuffix("Module") or name)
+    return " ".join(word.strip("_") for word in words) or name
