@@ -143,7 +143,7 @@ def test_the_configuration_of_the_container_is_read(tmp_path):
                 configuration.load_source(Source())
                 return EventManager(LocalProvider(), configuration=EventConfiguration.of(configuration))
 
-        print(Environment(ConfiguredModule).get(EventManager).validate_schema)
+        print(Environment(ConfiguredModule).get(EventManager).configuration.validate_schema)
         """,
         tmp_path,
     )

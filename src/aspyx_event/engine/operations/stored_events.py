@@ -74,6 +74,10 @@ class StoredEvents:
         """Return the number of stored events."""
         return await self.backend.count()
 
+    async def last_position(self) -> int:
+        """Return the position of the newest event, where the next ``find(after=...)`` begins; 0 for an empty store."""
+        return await self.backend.last_position()
+
     def __aiter__(self) -> AsyncIterator[StoredEvent]:
         return self.backend.__aiter__()
 
