@@ -218,7 +218,6 @@ class Engine:
         if not self.consumes:
             await asyncio.gather(*(one.attach(self._provider) for one in self.subscriptions.intakes))
             self.consumes = True
-        self._forced = False
             await self._notify_attached()
 
     async def _notify_attached(self) -> None:
