@@ -57,10 +57,11 @@ faults: ## Run the long set of fault tests, forty minutes, and print what was lo
 	@FAULTS=long $(BIN)/python -m pytest -m faults_long $(ARGS)
 
 .PHONY: lint
-lint: ## Check format, style and types
+lint: ## Check format, style, spelling and types
 	$(SETUP) test lint
 	$(BIN)/ruff format --check $(wildcard $(SOURCES))
 	$(BIN)/ruff check $(wildcard $(SOURCES))
+	$(BIN)/codespell
 	$(BIN)/mypy
 
 .PHONY: format

@@ -44,10 +44,11 @@ def fast(session: nox.Session) -> None:
 
 @nox.session(python="3.11")
 def lint(session: nox.Session) -> None:
-    """Check format, style and types."""
+    """Check format, style, spelling and types."""
     install(session, "test", "lint")
     session.run("ruff", "format", "--check", *SOURCES)
     session.run("ruff", "check", *SOURCES)
+    session.run("codespell")
     session.run("mypy")
 
 
