@@ -46,7 +46,7 @@ class _PendingCommand:
 
 
 class StompClient:
-    """One connection that is opened again whenever it ends, until `stop`.
+    """A connection that is opened again whenever it ends, until `stop`.
 
     Args:
         settings: Broker, time limits and buffer limits.
@@ -271,7 +271,7 @@ class StompClient:
             self._on_error(wire, error_reason(frame.headers, frame.body), frame.headers.get("receipt-id"))
 
     def _on_error(self, wire: StompWire, reason: str, receipt: str | None) -> None:
-        """Fail the cause of an ERROR. The ERROR ends the connection; all other messages go over the next one."""
+        """Fail the cause of an ERROR. The ERROR ends the connection; all other messages go over the next connection."""
         pending = self._pending
         if receipt in self._unconfirmed:
             self._early_losses = 0  # the message that caused it is not resent, so the next connection gets further

@@ -27,7 +27,7 @@ logger = logging.getLogger("aspyx.event.stomp")
 # Size in bytes that is assumed for a message when a number of messages is converted to a window.
 _MESSAGE_SIZE = 1024
 # Artemis adds the window to a consumer's credit, which starts at 0: a negative window means that nothing is ever sent.
-# Special values: 0 means one message, -1 no limit (StompSession.addSubscription, ServerConsumerImpl.receiveCredits).
+# Special values: 0 means a single message, -1 no limit (StompSession.addSubscription, ServerConsumerImpl.receiveCredits).
 _NO_MESSAGES = "-2"
 # Seconds before a released message is delivered again, so that a consumer that releases everything does not spin.
 _RELEASE_PAUSE = 0.1
@@ -36,8 +36,8 @@ _RELEASE_PAUSE = 0.1
 def window_size(prefetch: int) -> int:
     """Return the `consumer-window-size` for a number of messages, in bytes.
 
-    Artemis sends while the bytes of unacknowledged frames are fewer than the window, so 1 lets through one message at
-    a time, of any size. Further messages count as one kilobyte each: of smaller messages more arrive and wait here,
+    Artemis sends while the bytes of unacknowledged frames are fewer than the window, so 1 lets through a single message at
+    a time, of any size. Further messages count as a kilobyte each: of smaller messages more arrive and wait here,
     of larger ones fewer arrive. The window is kept small because messages that wait here when the process dies count
     as delivered, and after ten deliveries Artemis treats a message as poison.
     """
@@ -45,7 +45,7 @@ def window_size(prefetch: int) -> int:
 
 
 class _Attachment:
-    """One SUBSCRIBE on one connection."""
+    """A SUBSCRIBE on the current connection."""
 
     __slots__ = ("active", "id", "placeholder", "released", "unsettled", "waiting", "wire")
 
@@ -70,7 +70,7 @@ class _Attachment:
 
 
 class StompDelivery(Delivery):
-    """One MESSAGE frame. Never answered with NACK, which Artemis treats as an acknowledgement."""
+    """A MESSAGE frame. Never answered with NACK, which Artemis treats as an acknowledgement."""
 
     __slots__ = ("_attachment", "_consumer", "_frame", "_open", "_sequence")
 
@@ -106,7 +106,7 @@ class StompConsumer(Consumer):
 
     STOMP cannot hand back a single message, and can stop the flow only by UNSUBSCRIBE, after which nothing can be
     acknowledged. So a released message waits here and is delivered again before later ones; other consumers get it
-    only when this one unsubscribes. `pause` unsubscribes as soon as all deliveries are settled.
+    only when this consumer unsubscribes. `pause` unsubscribes as soon as all deliveries are settled.
     """
 
     def __init__(self, client: StompClient, queues: QueueAdmin, binding: Binding, consume: Consume) -> None:

@@ -1,4 +1,4 @@
-"""Maps the text of the broker's ERROR frames to the errors of this package, in one table."""
+"""Maps the text of the broker's ERROR frames to the errors of this package, in a table."""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ def _unescaped(text: str) -> str:
 
 
 def encode(command: str, headers: Mapping[str, str], body: bytes | None = None) -> bytes:
-    """Return the bytes of one frame, with `content-length` if there is a body.
+    """Return the bytes of a frame, with `content-length` if there is a body.
 
     CONNECT is not escaped (STOMP 1.2, "Value Encoding"), so its values must not contain line ends.
 
@@ -135,7 +135,7 @@ def acknowledgement(message: str) -> bytes:
 
 
 def _format(names: tuple[str, ...]) -> str:
-    """Return a format string for the head of a frame, with one `%s` for each value.
+    """Return a format string for the head of a frame, with a `%s` for each value.
 
     Args:
         names: The command, then the names of the headers.
@@ -283,6 +283,6 @@ def _head(data: bytes) -> tuple[str, dict[str, str]]:
         name, _, value = line.partition(":")
         if "\\" in line and command != "CONNECTED":
             name, value = _unescaped(name), _unescaped(value)
-        if name not in headers:  # STOMP 1.2, "Repeated Header Entries": the first one counts
+        if name not in headers:  # STOMP 1.2, "Repeated Header Entries": the first entry counts
             headers[name] = value
     return command, headers

@@ -1,4 +1,4 @@
-"""Templates of MESSAGE frames: once the headers of recurring frames are known, one expression reads their values."""
+"""Templates of MESSAGE frames: once the headers of recurring frames are known, a single expression reads their values."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class HeaderTemplate:
         pattern = ["MESSAGE"]
         for name in lines:
             value = ".*"
-            # STOMP 1.2, "Repeated Header Entries": the first one counts.
+            # STOMP 1.2, "Repeated Header Entries": the first entry counts.
             if name not in positions and (name == "content-length" or needs_header(name)):
                 positions[name] = len(positions)
                 value = "([0-9]{1,9})" if name == "content-length" else "(.*)"
@@ -47,7 +47,7 @@ class HeaderTemplate:
 
 
 class _Observations:
-    """Observations of the frames with the same first header, usually those of one subscription."""
+    """Observations of the frames with the same first header, usually those of a subscription."""
 
     __slots__ = ("frames", "latest", "templates")
 
@@ -58,7 +58,7 @@ class _Observations:
 
 
 class TemplateCache:
-    """Builds and finds the templates of one connection.
+    """Builds and finds the templates of a connection.
 
     Args:
         needs_header: Returns whether the value of the header of this name is needed.
@@ -80,7 +80,7 @@ class TemplateCache:
 
         Args:
             start: As for `candidates`.
-            head: Command and headers, as received, without the line end of the last one.
+            head: Command and headers, as received, without the final line end.
         """
         observations = self._observations.get(start)
         if observations is None:

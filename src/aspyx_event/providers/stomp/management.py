@@ -36,7 +36,7 @@ class ManagementError(ProviderError):
 
 
 class ManagementClient:
-    """Sends one management request at a time; connects for the first one and disconnects soon after the last.
+    """Sends one management request at a time; connects for the first and disconnects soon after the last.
 
     Args:
         current: Returns the settings of the broker to which the provider is connected.
@@ -214,7 +214,7 @@ class ManagementClient:
 def matches(pattern: list[str], words: list[str]) -> bool:
     """Return whether an address matches a wildcard address, both split at the dots.
 
-    `*` is one word, `#` any number of words, including none (manual of Artemis, "Wildcard Syntax").
+    `*` is a single word, `#` any number of words, including none (manual of Artemis, "Wildcard Syntax").
     """
     if not pattern:
         return not words

@@ -1,4 +1,4 @@
-"""`StompProvider`: the port to brokers that speak STOMP 1.2, Apache ActiveMQ Artemis first."""
+"""`StompProvider`: the provider for brokers that speak STOMP 1.2, primarily Apache ActiveMQ Artemis."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ if TYPE_CHECKING:
 class StompProvider(NetworkProvider["StompSession"]):
     """Events over STOMP 1.2.
 
-    A message is confirmed by the broker's RECEIPT, and sent again over the next connection until it is; the broker
-    drops what it has already by the message's `dedup_id`. STOMP has no negative acknowledgement that Artemis honours,
-    so none is ever sent: a released message stays with this consumer until the queue is left.
+    The broker's RECEIPT confirms a message. Until then it is sent again over each new connection, and the broker drops
+    duplicates by the message's `dedup_id`. Artemis treats NACK as an acknowledgement, so it is never sent: a released
+    message stays with this consumer until the consumer unsubscribes.
 
-    What STOMP cannot do: `pause` gives waiting messages back as soon as all that was handed over is settled, not
-    before; `delay` counts from the moment the broker takes the message; `ttl` is measured against the broker's clock.
+    Limits of STOMP: `pause` gives waiting messages back when all deliveries are settled, not before; `delay` starts
+    when the broker receives the message; `ttl` is measured against the broker's clock.
 
     Args:
         host: Name or address of the broker.
-        port: Its STOMP acceptor: 61616 (all protocols) or 61613 with Artemis.
+        port: Its STOMP acceptor; with Artemis 61616 (all protocols) or 61613.
         user: "" for none.
         password: Never shown in messages, logs or `repr`.
         server_name: Names this process in the queues of `per_process` listeners.
         vhost: The virtual host of CONNECT; None sends *host*. RabbitMQ's is "/".
         queue_naming: How the queues of listeners are named.
-        content_mode: How events are sent: "binary", the attributes as headers, or "structured", all in the
-            body. Both are understood on receive.
+        content_mode: How events are sent: "binary", with the attributes as headers, or "structured", with all of them
+            in the body. Both are understood on receive.
         keywords: TLS, timeouts, limits and reconnecting: those of `ConnectionSettings`, from `ssl` on.
 
     Raises:
-        DeclarationError: an option is not understood.
-        TypeError: a keyword is not known.
+        DeclarationError: an option is invalid.
+        TypeError: a keyword is unknown.
     """
 
     name: ClassVar[str] = "stomp"
@@ -87,7 +87,7 @@ class StompProvider(NetworkProvider["StompSession"]):
             if self._client is not None:
                 return
             settings = self._settings.prepared(self.hooks)
-            # In a thread, because stomp.py asks the name service for this machine's names when it is imported.
+            # In a thread, because stomp.py resolves this machine's host names when it is imported.
             module = await asyncio.get_running_loop().run_in_executor(None, _load)
             session: StompSession = module.StompSession(settings, self._vhost)
             await session.start()

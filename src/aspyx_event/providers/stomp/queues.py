@@ -103,7 +103,7 @@ class QueueAdmin:
         """Check a shared volatile queue that `prepare` has checked; called after SUBSCRIBE.
 
         Returns:
-            Whether the queue vanished in between, so that SUBSCRIBE created one that would stay for ever.
+            Whether the queue vanished in between, so that SUBSCRIBE created a queue that would stay for ever.
             The caller unsubscribes and calls `remove`.
         """
         name = queue_name(binding)

@@ -184,7 +184,7 @@ class StompSession:
             consumer.on_disconnected()
 
     async def _keep_attached(self) -> None:
-        """Attach every detached consumer, one after the other, whenever there is a connection."""
+        """Attach every detached consumer, in turn, whenever there is a connection."""
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -204,7 +204,7 @@ class StompSession:
             # Retried for ever: administrators fix rights and queues while applications run.
             seconds = timer.back_off(self._wake.set)
             logger.error("%s; trying again in %g s", error, seconds)
-        except Exception:  # the failure of one consumer must not keep the others detached
+        except Exception:  # the failure of a consumer must not keep the others detached
             logger.exception("a subscription could not be restored; trying again")
             timer.back_off(self._wake.set)
         else:

@@ -1,4 +1,4 @@
-"""One STOMP connection over TCP or TLS as an asyncio protocol. Imports stomp.py."""
+"""A STOMP connection over TCP or TLS as an asyncio protocol. Imports stomp.py."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _LINGER = 2.0
 
 
 class StompWire(asyncio.BufferedProtocol):
-    """Collects the writes of one loop iteration, sends heart-beats, and detects a silent peer.
+    """Collects the writes of a loop iteration, sends heart-beats, and detects a silent peer.
 
-    It reads into one small buffer, so that a burst from the broker waits in the socket and not in memory.
+    It reads into a small buffer, so that a burst from the broker waits in the socket and not in memory.
 
     Attributes:
         closed: Resolves to the reason as soon as the connection is unusable. Never fails.
@@ -168,7 +168,7 @@ class StompWire(asyncio.BufferedProtocol):
 
     def _heartbeat(self, send: float, expect: float, interval: float, due: float) -> None:
         now = self._loop.time()
-        # A blocked loop has not yet read what the peer sent meanwhile: give it one more iteration.
+        # A blocked loop has not yet read what the peer sent meanwhile: give it another iteration.
         punctual = now - due < interval
         if expect and punctual and now - self._last_read > 2 * expect:
             self.fail(ConnectionLostError(f"no data received for {now - self._last_read:.1f} s"), alive=False)
