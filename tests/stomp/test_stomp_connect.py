@@ -47,7 +47,7 @@ def make(port, host="127.0.0.1", **options):
 
 
 async def test_a_refused_port_is_named(unused_tcp_port):
-    with pytest.raises(ConnectError, match="nobody listens there") as raised:
+    with pytest.raises(ConnectError, match="connection refused") as raised:
         await make(unused_tcp_port).start()
     assert str(unused_tcp_port) in str(raised.value)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..exceptions import BufferFullError
-from .connection import ConnectionSettings
+from .settings import ConnectionSettings
 
 
 class SendBuffer:

@@ -12,8 +12,8 @@ from typing_extensions import Unpack
 from ..exceptions import ConnectError, ConnectionLostError
 from ..policies import QueueNaming
 from .base import Binding, Capabilities, Consume, Consumer, Outgoing, Provider, ServerDescription
-from .connection import ConnectionSettings
 from .content_mode import ContentMode, sends_structured
+from .settings import ConnectionSettings
 
 
 class ConnectionKeywords(TypedDict, total=False):

@@ -10,7 +10,8 @@ from ..artemis import selector, volatile_link_name
 from ..base import AddressKind, Binding, Consume, Consumer
 from ..broker_limits import BrokerLimits
 from ..buffer import SendBuffer
-from ..connection import ConnectionSettings, Supervisor
+from ..connection import Supervisor
+from ..settings import ConnectionSettings
 from .links import SupervisedLink, logger
 from .management import ADDRESS, Management, Replies
 from .receiver import Receiver

@@ -24,7 +24,7 @@ import cproton as pn
 from proton import SASL, Collector, Connection, ProtonException, Terminus, Transport
 
 from ...exceptions import ConnectionLostError
-from ..connection import ConnectionSettings
+from ..settings import ConnectionSettings
 from .errors import Condition, Stage, error_for, read_condition
 
 logger = logging.getLogger("aspyx.event.amqp")

@@ -15,7 +15,8 @@ from ...exceptions import ConfirmTimeoutError, ConnectionLostError, EventExcepti
 from ..artemis import target
 from ..base import Outgoing
 from ..buffer import SendBuffer
-from ..connection import ConnectionSettings, Supervisor
+from ..connection import Supervisor
+from ..settings import ConnectionSettings
 from .errors import broker_error, error_reason, may_answer_subscribe, publish_error
 from .frames import Frame, encode
 from .headers import needs_header

@@ -16,7 +16,7 @@ from typing import Any
 from stomp.utils import Frame, convert_frame
 
 from ...exceptions import ConnectError, ConnectionLostError, ProviderError
-from ..connection import ConnectionSettings
+from ..settings import ConnectionSettings
 from .errors import RefusedError, broker_error, error_reason
 from .frames import encode
 from .wire import StompWire, open_wire

@@ -10,7 +10,7 @@ from ...exceptions import ConfirmTimeoutError, ConnectError, ConnectionLostError
 from ..artemis import target
 from ..base import Binding, Consume, Outgoing
 from ..broker_limits import BrokerLimits
-from ..connection import ConnectionSettings
+from ..settings import ConnectionSettings
 from .client import StompClient
 from .consumers import StompConsumer
 from .management import ManagementClient

@@ -10,7 +10,7 @@ from typing import cast
 from stomp.utils import calculate_heartbeats
 
 from ...exceptions import ConnectError, ConnectionLostError, EventException
-from ..connection import ConnectionSettings
+from ..settings import ConnectionSettings
 from .errors import ProtocolError, connect_error, error_reason
 from .frames import Frame, FrameParser, encode
 
