@@ -1,4 +1,4 @@
-"""The in-process provider: the reference of the contract, and the broker of tests and of programs in one process."""
+"""The in-process provider: the reference implementation of `Provider`, for tests and single-process applications."""
 
 from .broker import LocalBroker
 from .provider import LocalProvider

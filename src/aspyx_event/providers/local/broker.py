@@ -1,4 +1,4 @@
-"""Addresses and what lies in their queues: the part of the local provider that outlives its consumers."""
+"""`LocalBroker`: addresses and their queues in memory, the part of the local provider that outlives its consumers."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from ...envelope import Envelope
 from ...exceptions import NoRouteError, QueueClashError, StateError
 from ...names import is_pattern, pattern_matches
 from ..base import AddressKind, Binding, Outgoing
-from .queue import ORDINARY, LocalQueue, Message, Tracker
+from .queue import DEFAULT_PRIORITY, Completion, LocalQueue, Message
 
 logger = logging.getLogger("aspyx.event.local")
-_ROUTES = 4096
+_MAX_ROUTES = 4096
 
 
 class LocalBroker:
-    """Queues in memory, with the rules of a broker. One event loop uses it.
+    """Queues in memory, with the rules of a broker. Used on a single event loop.
 
-    Providers that share a broker see each other's events, like processes that share a real one: give each its own
-    `server_name`. It keeps durable queues when providers stop, and forgets everything when the process ends.
+    Providers that share a broker see each other's events, like processes that share a real broker: give each its own
+    `server_name`. Durable queues outlive the stop of a provider; everything is lost when the process ends.
 
     Args:
         clock: Times delays and expiry.
@@ -32,52 +32,52 @@ class LocalBroker:
         self.clock: Clock = clock or SystemClock()
         self._queues: dict[str, LocalQueue] = {}
         self._addresses: dict[str, dict[str, LocalQueue]] = {}
-        #: The queues of addresses that were sent to.
+        #: The queues that receive messages of an address; filled at its first message.
         self._routes: dict[str, tuple[LocalQueue, ...]] = {}
-        self._temporary = self._sequence = self._number = 0
-        #: Messages that wait for their time: when that is, and what is due.
-        self._later: dict[int, tuple[float, Outgoing, Envelope]] = {}
+        self._exclusive_queues = self._sequence = self._delayed_number = 0
+        #: Delayed messages: due time, message and content.
+        self._delayed: dict[int, tuple[float, Outgoing, Envelope]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._users = 0
+        self._providers = 0
 
     @property
     def delayed(self) -> int:
-        """Messages that wait for their time."""
-        return len(self._later)
+        """The number of delayed messages that are not due yet."""
+        return len(self._delayed)
 
-    def join(self) -> None:
-        """Take one more provider that is started; each ends with `leave`.
+    def add_provider(self) -> None:
+        """Count a provider that is started; each ends with `remove_provider`.
 
         Raises:
             StateError: providers of another event loop use the queues.
         """
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
-            if self._users and self._loop is not None and not self._loop.is_closed():
+            if self._providers and self._loop is not None and not self._loop.is_closed():
                 raise StateError(
-                    "this LocalBroker is in use on another event loop; queues in memory belong to one loop at a time: "
-                    "stop the managers there first, or give this one a broker of its own"
+                    "this LocalBroker is in use on another event loop; queues in memory belong to a single loop at a time: "
+                    "stop the managers there first, or give this manager a broker of its own"
                 )
-            self._loop, self._users = loop, 0
-            # Their timers were those of the loop before.
-            for number, (due, _, _) in list(self._later.items()):
-                self.clock.call_later(max(0.0, due - self.clock.time()), partial(self._due, number))
-        self._users += 1
+            self._loop, self._providers = loop, 0
+            # The timers belonged to the previous loop.
+            for number, (due, _, _) in list(self._delayed.items()):
+                self.clock.call_later(max(0.0, due - self.clock.time()), partial(self._on_due, number))
+        self._providers += 1
 
-    def leave(self) -> None:
+    def remove_provider(self) -> None:
         """A provider is stopped."""
-        self._users -= 1
+        self._providers -= 1
 
     def queues(self, address: str | None = None) -> list[str]:
         """Return the names of the queues of an address, or of all."""
         return list(self._queues if address is None else self._addresses.get(address, {}))
 
     def depth(self, queue: str) -> int:
-        """Return the messages in a queue that are not settled; 0 for a queue that is not there."""
+        """Return the number of unsettled messages in a queue; 0 for a queue that does not exist."""
         return self._queues[queue].depth if queue in self._queues else 0
 
     def declare(self, binding: Binding) -> LocalQueue:
-        """Return the queue of a binding, made if it is missing.
+        """Return the queue of a binding; create it if it is missing.
 
         Raises:
             QueueClashError: a queue of that name belongs to another address.
@@ -86,8 +86,8 @@ class LocalBroker:
         if binding.kind is AddressKind.QUEUE:
             name = binding.address
         if name is None:
-            self._temporary += 1
-            name = f"{binding.address}:temporary-{self._temporary}"
+            self._exclusive_queues += 1
+            name = f"{binding.address}:temporary-{self._exclusive_queues}"
         queue = self._queues.get(name)
         if queue is None:
             durable = binding.durable or binding.kind is AddressKind.QUEUE
@@ -101,64 +101,66 @@ class LocalBroker:
             )
         return queue
 
-    def publish(self, message: Outgoing, envelope: Envelope, done: asyncio.Future[None] | None) -> None:
+    def publish(self, message: Outgoing, envelope: Envelope, handled: asyncio.Future[None] | None) -> None:
         """Put a message into the queues of its address.
 
         Args:
-            message: Where to, and how.
-            envelope: Its content, which nobody changes any more.
-            done: For a message whose sender waits until it is handled: told of that, or that it waits for its time.
+            message: Address and options.
+            envelope: The content; not changed afterwards.
+            handled: None unless the sender waits for the handlers. Done when all of them are done, or at once for a
+                delayed message.
 
         Raises:
-            NoRouteError: there is no queue, and the message requires one.
+            NoRouteError: the message requires a route and no queue is bound to its address.
         """
         if message.kind is AddressKind.QUEUE:
             self.declare(Binding(address=message.address, queue=message.address, kind=AddressKind.QUEUE, durable=True))
-        if message.require_route and not self._bound(message):
+        if message.require_route and not self._bound_queues(message):
             raise NoRouteError(f"event {message.address!r}: no listener's queue is bound to it")
         if message.delay > 0:
-            self._number += 1
-            self._later[self._number] = (self.clock.time() + message.delay, message, envelope)
-            self.clock.call_later(message.delay, partial(self._due, self._number))
-            if done is not None:
-                done.set_result(None)
+            self._delayed_number += 1
+            self._delayed[self._delayed_number] = (self.clock.time() + message.delay, message, envelope)
+            self.clock.call_later(message.delay, partial(self._on_due, self._delayed_number))
+            if handled is not None:
+                handled.set_result(None)
         else:
-            self._route(message, envelope, done)
+            self._route(message, envelope, handled)
 
-    def _due(self, number: int) -> None:
-        found = self._later.pop(number, None)
-        if found is not None:  # a timer of a loop before may come too
-            self._route(found[1], found[2], None)
+    def _on_due(self, number: int) -> None:
+        delayed = self._delayed.pop(number, None)
+        if delayed is not None:  # a timer of the previous loop may fire too
+            _, message, envelope = delayed
+            self._route(message, envelope, None)
 
-    def _route(self, message: Outgoing, envelope: Envelope, done: asyncio.Future[None] | None) -> None:
-        tracker = None if done is None else Tracker(done)
+    def _route(self, message: Outgoing, envelope: Envelope, handled: asyncio.Future[None] | None) -> None:
+        completion = None if handled is None else Completion(handled)
         expires = None if message.ttl is None else self.clock.time() + message.ttl - message.delay
-        priority = ORDINARY if message.priority is None else message.priority
-        for queue in self._bound(message) if message.only is None else self._only(message.only):
+        priority = DEFAULT_PRIORITY if message.priority is None else message.priority
+        for queue in self._bound_queues(message) if message.only is None else self._single_queue(message.only):
             self._sequence += 1
-            # A queue whose listener is away or paused may hold the event for long: nobody waits for that.
-            watched = tracker if tracker is not None and queue.listening else None
-            queue.put(Message(envelope, self._sequence, priority, expires, message.key, watched))
-        if tracker is not None:
-            tracker.close()
+            # A queue without an active consumer may hold the event for long: the sender does not wait for it.
+            awaited = completion if completion is not None and queue.has_active_consumer else None
+            queue.put(Message(envelope, self._sequence, priority, expires, message.key, awaited))
+        if completion is not None:
+            completion.finish()
 
-    def _only(self, binding: Binding) -> Sequence[LocalQueue]:
+    def _single_queue(self, binding: Binding) -> Sequence[LocalQueue]:
         return () if binding.queue is None else [self.declare(binding)]
 
-    def _bound(self, message: Outgoing) -> tuple[LocalQueue, ...]:
-        """Return the queues that get every message of its address: those of the address and of patterns that fit."""
+    def _bound_queues(self, message: Outgoing) -> tuple[LocalQueue, ...]:
+        """Return the queues that receive every message of its address: those of the address and of matching patterns."""
         address = message.address
-        found = self._routes.get(address)
-        if found is None:
+        route = self._routes.get(address)
+        if route is None:
             queues = dict(self._addresses.get(address, {}))
             if message.kind is AddressKind.TOPIC:
                 for pattern, bound in self._addresses.items():
                     if is_pattern(pattern) and pattern_matches(pattern, address):
                         queues.update(bound)
-            if len(self._routes) >= _ROUTES:  # names may be made up by whoever sends
+            if len(self._routes) >= _MAX_ROUTES:  # a sender may invent addresses
                 self._routes.clear()
-            found = self._routes[address] = tuple(queues.values())
-        return found
+            route = self._routes[address] = tuple(queues.values())
+        return route
 
     def _remove(self, queue: LocalQueue) -> None:
         self._queues.pop(queue.name, None)

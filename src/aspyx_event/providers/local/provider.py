@@ -1,4 +1,4 @@
-"""`LocalProvider`: the port on top of a `LocalBroker`."""
+"""`LocalProvider`: the provider whose broker is a `LocalBroker`."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from .queue import LocalConsumer
 
 
 class LocalProvider(Provider):
-    """Delivers inside the process, by the rules of a broker: queues, acknowledgement, redelivery, delays, expiry.
+    """Delivers within the process, by the rules of a broker: queues, acknowledgement, redelivery, delays, expiry.
 
     Args:
-        copy: Listeners get an event decoded from bytes, as from a broker: what works here works there. False hands the
-            same object to all of them and encodes nothing, unless an interceptor reads the body.
-        broker: The queues; None makes its own. Several providers may share one.
+        copy: True delivers events decoded from bytes, as a broker does, so that code that works here works there.
+            False passes the same object to all listeners and encodes nothing, unless an interceptor reads the body.
+        broker: The queues; None creates a broker. Several providers may share a broker.
         clock: Times delays, expiry and retries; a `ManualClock` stands still until a test advances it.
         server_name: Names this "process" in queues of resumable `per_process` listeners.
         queue_naming: How queues are named.
@@ -58,25 +58,25 @@ class LocalProvider(Provider):
         self.broker = broker or LocalBroker(clock)
         self.clock = self.broker.clock
         self.server_name, self.queue_naming, self.passes_objects = server_name, queue_naming, not copy
-        #: In the order they came: what happens on a stop is the same every time.
+        #: In the order of subscribing, so that a stop is deterministic.
         self._consumers: dict[LocalConsumer, None] = {}
         self._running = False
 
     async def start(self) -> None:
         if not self._running:
-            self.broker.join()
+            self.broker.add_provider()
         self._running = True
         self._loop = asyncio.get_running_loop()
-        # What is taken at once needs no future of its own.
-        self._taken = self._loop.create_future()
-        self._taken.set_result(None)
+        # The result of every publish that is accepted at once.
+        self._accepted = self._loop.create_future()
+        self._accepted.set_result(None)
 
     async def stop(self) -> None:
         was_running, self._running = self._running, False
         for consumer in list(self._consumers):
             await consumer.close()
         if was_running:
-            self.broker.leave()
+            self.broker.remove_provider()
 
     def publish(self, message: Outgoing) -> asyncio.Future[None]:
         if not self._running:
@@ -85,23 +85,23 @@ class LocalProvider(Provider):
         if body is None and self.passes_objects:
             envelope = envelope.fork()
         else:
-            # The receiving side sees what a broker would show it: bytes and headers.
+            # The receiving side sees bytes and headers, as with a broker.
             envelope = Envelope(envelope.body if body is None else body, envelope.headers.copy())
-        done = self._loop.create_future() if message.wait_handled else None
+        handled = self._loop.create_future() if message.wait_handled else None
         try:
-            self.broker.publish(message, envelope, done)
+            self.broker.publish(message, envelope, handled)
         except NoRouteError as error:
             return _failed(error)
-        return self._taken if done is None else done
+        return self._accepted if handled is None else handled
 
     async def subscribe(self, binding: Binding, consume: Consume) -> Consumer:
         if not self._running:
             raise ConnectError(f"subscribe to {binding.address!r}: the local provider is not started")
-        consumer = self.broker.declare(binding).attach(consume, binding.prefetch, self._forget)
+        consumer = self.broker.declare(binding).attach(consume, binding.prefetch, self._remove)
         self._consumers[consumer] = None
         return consumer
 
-    def _forget(self, consumer: LocalConsumer) -> None:
+    def _remove(self, consumer: LocalConsumer) -> None:
         self._consumers.pop(consumer, None)
 
 
