@@ -128,11 +128,11 @@ def nack() -> None:
 
 def no_duplicate_id() -> None:
     """Every message has an id of its own each time it is sent: the broker cannot tell what it has."""
-    from aspyx_event.providers.amqp import heads, sections
+    from aspyx_event.providers.amqp import head_templates, sections
     from aspyx_event.providers.stomp import client
 
-    heads.DEDUP_PROPERTY = "some-other-property"
-    sections._DEDUP_KEY = sections._string(heads.DEDUP_PROPERTY)
+    head_templates.DEDUP_PROPERTY = "some-other-property"
+    sections._DEDUP_KEY = sections._string(head_templates.DEDUP_PROPERTY)
 
     def without(original):
         def frame(message, receipt):

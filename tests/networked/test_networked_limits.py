@@ -1,4 +1,4 @@
-"""Limits of the broker that fight with ours are read at start and named, where they may be read."""
+"""Limits of the broker that conflict with the framework's are read at the start and named, if they may be read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from aspyx_event import DeclarationError, EventManager, LocalProvider, Retry, event
 from aspyx_event.providers.base import Binding
-from aspyx_event.providers.broker_limits import fights
+from aspyx_event.providers.broker_limits import conflicts
 
 pytestmark = pytest.mark.broker
 LOGGER = "aspyx.event.broker_limits"
@@ -27,7 +27,7 @@ class Peaceful:
     number: int
 
 
-async def test_limits_that_fight_are_warned_of_once_with_both_values_and_the_cure(strict_broker, make, until, caplog):
+async def test_conflicting_limits_are_warned_of_once_with_both_values_and_the_cure(strict_broker, make, until, caplog):
     caplog.set_level(logging.INFO, LOGGER)
     async with EventManager(make(strict_broker), retry=Retry(max_crashes=4)) as manager:
         for name in ("first", "second"):
@@ -74,11 +74,11 @@ async def test_without_the_right_to_read_limits_everything_works_and_one_line_sa
         ({"deadLetterAddress": "DLQ", "addressFullMessagePolicy": "BLOCK"}, 3, []),
     ],
 )
-def test_what_fights_is_what_the_broker_would_do_first_or_lose(settings, crashes, expected):
-    binding = Binding(address="a", queue="q", durable=True, crashes=crashes, label="listener")
-    found = list(fights(binding, settings))
-    assert len(found) == len(expected)
-    assert all(part in line for part, line in zip(expected, found, strict=True))
+def test_a_conflict_is_what_the_broker_would_do_first_or_lose(settings, crashes, expected):
+    binding = Binding(address="a", queue="q", durable=True, max_crashes=crashes, label="listener")
+    warnings = list(conflicts(binding, settings))
+    assert len(warnings) == len(expected)
+    assert all(part in line for part, line in zip(expected, warnings, strict=True))
 
 
 async def test_a_managers_delayed_retries_are_not_for_listeners_whose_queue_has_no_name():

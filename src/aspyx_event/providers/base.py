@@ -1,7 +1,7 @@
-"""The port to a transport: what the engine asks of a provider, and what a provider promises.
+"""The port to a transport: `Provider` and the types that the engine exchanges with it.
 
-Everything here is called on the manager's event loop and calls back on it. A provider knows nothing of listeners,
-codecs or retries: it moves envelopes from addresses to queues and settles what it handed out.
+All methods are called on the manager's event loop, and callbacks are made there. A provider does not know listeners,
+codecs or retries: it moves envelopes from addresses to queues and settles the deliveries that it handed out.
 """
 
 from __future__ import annotations
@@ -19,29 +19,29 @@ from ..policies import QueueNaming
 
 
 class AddressKind(Enum):
-    """How an address hands its messages to its queues."""
+    """How an address distributes its messages to its queues."""
 
     #: Every queue of the address gets every message.
     TOPIC = "topic"
-    #: The address is one queue of the same name, which keeps messages that nobody consumes yet.
+    #: The address is a single queue of the same name, which keeps messages until somebody consumes them.
     QUEUE = "queue"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
-    """What a provider can do. The engine refuses at start what a provider does not claim; the conformance suite
-    tests all that it claims.
+    """The features of a provider. The engine refuses at start to use a feature that is not declared; the conformance
+    suite tests every declared feature.
 
     Attributes:
-        durable: Queues and persistent messages outlive consumers, and the broker's restart where there is a broker.
-        competing: Several consumers share one queue.
-        per_process: Queues that belong to one consumer and vanish with it.
-        delay: A message can be held back by the transport until its time.
+        durable: Queues and persistent messages outlive consumers, and a restart of the broker if there is a broker.
+        competing: Several consumers share a queue.
+        per_process: Queues that belong to a single consumer and vanish with it.
+        delay: The transport can hold a message back until its time.
         ttl: A message that waited too long is not delivered.
-        priority: Waiting messages of a higher priority go first.
-        ordered_keys: Messages of one key go to one consumer at a time, in order.
+        priority: Waiting messages of a higher priority are delivered first.
+        ordered_keys: Messages with the same key go to one consumer at a time, in order.
         require_route: A message for an address without a queue can be refused instead of dropped.
-        deduplicates: A second message of one `dedup_id` for one address is confirmed and dropped.
+        deduplicates: A second message with the same `dedup_id` for the same address is confirmed and dropped.
         headers: Headers travel unchanged.
         patterns: A queue can be bound to a pattern of addresses.
         remote: Messages reach other processes.
@@ -63,12 +63,12 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionHooks:
-    """What is told of a provider's connection. Called on the manager's loop, sync or async; what a hook raises is logged.
+    """Callbacks for a provider's connection. Called on the manager's loop, sync or async; exceptions are logged.
 
     Attributes:
-        on_connect: Called without arguments when a connection is there, the first time and after each loss.
-        on_disconnect: Called with the reason when it was lost.
-        on_error: Called with each error of an attempt to connect; while the same one repeats itself, once.
+        on_connect: Called without arguments when the connection is opened, the first time and after each loss.
+        on_disconnect: Called with the reason when the connection was lost.
+        on_error: Called with each error of an attempt to connect; a repeated error is reported once.
     """
 
     on_connect: Callable[[], Any] | None = None
@@ -81,18 +81,19 @@ class Outgoing:
     """One message for one address.
 
     Attributes:
-        address: Where to: the event name, or a queue name with `AddressKind.QUEUE`.
+        address: The event name, or a queue name with `AddressKind.QUEUE`.
         envelope: Headers and body. The provider does not change it.
         kind: TOPIC or QUEUE.
-        only: Put it into the queue of this binding alone, which is bound to the address, instead of into all.
+        only: Deliver it to the queue of this binding alone, which is bound to the address, instead of to all queues.
         durable: The broker stores it before it confirms.
-        dedup_id: A broker that can tell drops a second message of this id; resends carry the same id. Never empty.
-        key: Messages of one key are handled one after the other; None has no such bond.
+        dedup_id: A broker with duplicate detection drops a second message with this id; resends carry the same id.
+            Never empty.
+        key: Messages with the same key are handled one after the other; None for no ordering.
         delay: Seconds until it may be delivered.
-        ttl: Seconds after which it is not delivered any more; None keeps it for ever.
+        ttl: Seconds after which it is not delivered any more; None for no expiry.
         priority: 0 (lowest) to 9, None for the broker's default (4).
         require_route: Fail with `NoRouteError` if no queue is bound to the address.
-        wait_handled: Asked of an in-process transport only: confirm after all handlers are done with it.
+        wait_handled: For in-process transports only: confirm after all handlers have finished.
     """
 
     address: str
@@ -111,19 +112,19 @@ class Outgoing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Binding:
-    """The queue that a subscription consumes, created by the provider if it is missing.
+    """The queue of a subscription; the provider creates it if it is missing.
 
     Attributes:
         address: The event name, a pattern of names (`names.pattern_matches`) or a topic (TOPIC), or the queue (QUEUE).
-        queue: Name of the queue; None for one that belongs to this consumer alone and vanishes with it.
+        queue: Name of the queue; None for a queue that belongs to this consumer alone and vanishes with it.
         kind: TOPIC or QUEUE.
         durable: The queue outlives its consumers and keeps messages for them; otherwise it vanishes with the last.
-        prefetch: Deliveries handed over and not yet settled, at most.
-        crashes: Deaths of a process with one message in hand that the consumer itself counts, before it gives the
-            message up; 0 counts none. A broker that gives up earlier is warned of.
+        prefetch: Maximum number of deliveries handed over and not yet settled.
+        max_crashes: Number of process crashes during the handling of one message after which the consumer makes it a
+            dead letter; 0 if crashes are not counted. For a warning if the broker gives up earlier.
         label: Names the subscription in errors and logs.
-        selector: Header names with the values of which a message must have one; given only for a queue that belongs
-            to this consumer alone. A provider that cannot have the broker look ignores it: the engine looks, too.
+        selector: Header names, each with the accepted values; only for a queue that belongs to this consumer alone.
+            A provider whose broker cannot filter ignores it, because the engine filters as well.
     """
 
     address: str
@@ -131,21 +132,21 @@ class Binding:
     kind: AddressKind = AddressKind.TOPIC
     durable: bool = False
     prefetch: int = 100
-    crashes: int = 0
+    max_crashes: int = 0
     label: str = ""
     selector: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerDescription:
-    """A broker as documents name it: never with user or password.
+    """A broker as described in documents: never with user or password.
 
     Attributes:
         host: Host and port.
-        protocol: In the words of AsyncAPI: "amqp", "amqps", "stomp", "stomps", ...
+        protocol: As named in AsyncAPI: "amqp", "amqps", "stomp", "stomps", ...
         protocol_version: Of the protocol.
-        security: How a client shows who it is, a type of AsyncAPI's security schemes: "plain", "userPassword", "X509";
-            "" where it need not.
+        security: How a client authenticates, as a type of AsyncAPI's security schemes: "plain", "userPassword", "X509";
+            "" for no authentication.
     """
 
     host: str
@@ -155,14 +156,14 @@ class ServerDescription:
 
 
 class Delivery(ABC):
-    """One message handed to one subscription, to be settled exactly once by the first of the methods called.
+    """One message handed to one subscription. The first call of `ack` or `release` settles it; later calls do nothing.
 
-    Settling a delivery whose connection was lost meanwhile does nothing: the broker delivers the message again.
+    Settling a delivery whose connection was lost in the meantime does nothing: the broker delivers the message again.
 
     Attributes:
         envelope: Headers and body of this delivery alone; the consumer may change it.
-        redelivered: The transport says that it was handed out before.
-        binding: Set by the engine where it must know which of its queues a delivery came from.
+        redelivered: The transport reports an earlier delivery of the message.
+        binding: Set by the engine if it must know from which of its queues the delivery came.
     """
 
     __slots__ = ("binding", "envelope", "redelivered")
@@ -173,17 +174,17 @@ class Delivery(ABC):
 
     @property
     def received(self) -> Envelope:
-        """What came, to be read and not changed; cheaper than `envelope` where that is a copy."""
+        """The received envelope, read-only; cheaper than `envelope` if that is a copy."""
         return self.envelope
 
     @abstractmethod
     def ack(self) -> None:
-        """The message is done with; the transport forgets it."""
+        """Acknowledge the message: the transport removes it from the queue."""
 
     @abstractmethod
     def release(self) -> None:
-        """Hand the message back unhandled: it is delivered again, to this or to another consumer, at the latest
-        when this consumer closes.
+        """Return the message unhandled: it is delivered again, to this or to another consumer, at the latest when
+        this consumer closes.
         """
 
 
@@ -191,7 +192,7 @@ Consume = Callable[[Delivery], None]
 
 
 class Consumer(ABC):
-    """An attached subscription. All methods may be called again without harm."""
+    """An attached subscription. All methods are idempotent."""
 
     @property
     def attached(self) -> bool:
@@ -200,10 +201,10 @@ class Consumer(ABC):
 
     @abstractmethod
     async def pause(self) -> None:
-        """Take no further deliveries, and give back those the transport holds for us but has not handed over.
+        """Stop taking deliveries, and return those that were prefetched but not handed over.
 
-        Deliveries handed over before stay valid and are to be settled. Other consumers of the queue get the rest, at
-        the latest when that is done.
+        Deliveries handed over before stay valid and must be settled. Other consumers of the queue get the returned
+        ones, at the latest when that is done.
         """
 
     @abstractmethod
@@ -212,20 +213,20 @@ class Consumer(ABC):
 
     @abstractmethod
     async def close(self) -> None:
-        """Detach for good. What is unsettled goes back to the queue; a queue that is not durable vanishes with its
+        """Detach for good. Unsettled deliveries return to the queue; a queue that is not durable vanishes with its
         last consumer.
         """
 
 
 class Provider(ABC):
-    """A transport. Constructors do no I/O; `start` opens, `stop` closes, both may be called again without harm.
+    """A transport. Constructors do no I/O; `start` opens, `stop` closes, both are idempotent.
 
     Attributes:
-        name: What a user calls it in logs and errors: "local", "amqp", "stomp".
-        server_name: Names this process in `per_process` queues; "" where none was given.
+        name: For logs and errors: "local", "amqp", "stomp".
+        server_name: Names this process in `per_process` queues; "" for none.
         queue_naming: How queues are named.
-        hooks: Told of connections and their loss; set before `start`.
-        clock: Times the waits between attempts.
+        hooks: Called when the connection is opened or lost; set before `start`.
+        clock: For the delays between attempts.
         passes_objects: Envelopes may travel with their event object and without bytes.
     """
 
@@ -239,12 +240,12 @@ class Provider(ABC):
 
     @property
     def connected(self) -> bool:
-        """True while there is a connection."""
+        """True while the connection is open."""
         return True
 
     @property
     def reconnect_exhausted(self) -> bool:
-        """True if there will be no connection any more, because it was lost and the attempts to reconnect are over."""
+        """True if the connection was lost and all attempts to reconnect have failed: there will not be another."""
         return False
 
     @property
@@ -254,12 +255,12 @@ class Provider(ABC):
 
     @property
     def unconfirmed(self) -> int:
-        """Published messages that wait for their confirmation."""
+        """The number of published messages that wait for their confirmation."""
         return 0
 
     @property
     def servers(self) -> tuple[ServerDescription, ...]:
-        """The brokers that may be connected to, for documents; none where there is no broker."""
+        """The brokers that may be connected to, for documents; empty for a transport without a broker."""
         return ()
 
     @abstractmethod
@@ -267,37 +268,37 @@ class Provider(ABC):
         """Connect; return when messages can be published.
 
         Raises:
-            ConnectError: nobody there, wrong protocol, TLS failed, or no answer within the provider's time limit.
+            ConnectError: connection refused, wrong protocol, TLS failed, or no answer within the provider's time limit.
             AuthenticationError: credentials refused.
             MissingDriverError: the driver is not installed.
         """
 
     @abstractmethod
     async def stop(self) -> None:
-        """Flush what is unconfirmed, within the provider's time limit, and disconnect. Never raises for a broker
-        that is gone; unconfirmed messages fail with `ConnectionLostError`.
+        """Wait for confirmations, within the provider's time limit, and disconnect. Never raises for a broker that
+        is gone; messages that are still unconfirmed fail with `ConnectionLostError`.
         """
 
     @abstractmethod
     def publish(self, message: Outgoing) -> asyncio.Future[None]:
-        """Take over *message*; never blocks.
+        """Send *message*; never blocks.
 
         Returns:
-            A future, done when the transport has taken responsibility. It fails with `ConfirmTimeoutError`,
+            A future, done when the transport has confirmed the message. It fails with `ConfirmTimeoutError`,
             `NotAcceptedError`, `PermissionDeniedError`, `BufferFullError`, `NoRouteError` or `ConnectionLostError`.
-            Cancelling it does not take the message back.
+            Cancelling it does not unsend the message.
         """
 
     @abstractmethod
     async def subscribe(self, binding: Binding, consume: Consume) -> Consumer:
-        """Attach to a queue; return when it is there and deliveries may come. Calls *consume* once per delivery, on
-        the loop; *consume* does not block and does not raise.
+        """Attach to a queue; return when it exists and deliveries may arrive. Calls *consume* once per delivery, on
+        the loop; *consume* must not block and must not raise.
 
-        A consumer survives reconnects until it is closed.
+        The consumer is attached again after each reconnect, until it is closed.
 
         Raises:
             PermissionDeniedError: the user may not create or consume the queue.
             QueueClashError: the queue exists for another address.
-            UnsupportedError: the transport cannot give such a queue.
-            ConnectError: there is no connection within the provider's time limit.
+            UnsupportedError: the transport cannot provide such a queue.
+            ConnectError: the provider is not started, or has no connection within its time limit.
         """

@@ -1,4 +1,4 @@
-"""The bound of what a networked provider keeps until the broker confirms it."""
+"""`SendBuffer`: limits the messages that a networked provider holds until the broker confirms them."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class SendBuffer:
         self._settings = settings
         self.count = self.size = 0
 
-    def take(self, address: str, size: int) -> BufferFullError | None:
-        """Count a message of *size* bytes in; return the error where there is no room for it.
+    def try_add(self, address: str, size: int) -> BufferFullError | None:
+        """Count a message of *size* bytes; return the error if there is no room for it.
 
-        A message that is alone always has room, or one beyond the limit could never be sent.
+        A single message always has room; otherwise one beyond the limit could never be sent.
         """
         settings = self._settings
         if self.count < settings.max_unconfirmed and (
@@ -42,7 +42,7 @@ class SendBuffer:
         )
 
     def add(self, size: int) -> None:
-        """Count a message in, whether there is room or not."""
+        """Count a message, whether there is room or not."""
         self.count += 1
         self.size += size
 

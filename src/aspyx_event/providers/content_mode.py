@@ -1,4 +1,4 @@
-"""Binary or structured mode of CloudEvents on the wire. Above the providers a message is in binary mode always.
+"""Binary or structured mode of CloudEvents on the wire. Above the providers, messages are always in binary mode.
 
 Source: AMQP Protocol Binding for CloudEvents v1.0.2, section 3; STOMP does the same.
 """
@@ -15,7 +15,8 @@ from ..exceptions import DeclarationError
 from .base import AddressKind, Outgoing
 
 ContentMode = Literal["binary", "structured"]
-_USUAL = "application/json"
+# Checked first, because nearly all events have it.
+_JSON = "application/json"
 
 
 def sends_structured(mode: ContentMode) -> bool:
@@ -32,8 +33,8 @@ def sends_structured(mode: ContentMode) -> bool:
 def structured(message: Outgoing) -> Outgoing:
     """Return *message* with its event in structured mode.
 
-    What goes to one queue alone (the next attempt, a dead letter, a replay) keeps the bytes it was received with, and
-    what is no CloudEvent stays as it is.
+    A message for a single queue (the next attempt, a dead letter, a replay) keeps the bytes it was received with, and
+    a message that is not a CloudEvent is not changed.
     """
     if message.kind is AddressKind.QUEUE or message.only is not None:
         return message
@@ -43,9 +44,9 @@ def structured(message: Outgoing) -> Outgoing:
     return replace(message, envelope=envelope)
 
 
-def received(body: bytes, headers: dict[str, str]) -> Envelope:
-    """Return the envelope of what was received, in whichever mode."""
+def received_envelope(body: bytes, headers: dict[str, str]) -> Envelope:
+    """Return the envelope of a received message of either mode."""
     content_type = headers.get(CONTENT_TYPE)
-    if content_type is not None and content_type != _USUAL and is_structured(content_type):
+    if content_type is not None and content_type != _JSON and is_structured(content_type):
         headers, body = unwrap(headers, body)
     return Envelope(body, headers)

@@ -86,7 +86,7 @@ def _binding(descriptor: EventListenerDescriptor, source: Route, provider: Provi
         queue=queue,
         durable=durable,
         prefetch=options.prefetch or max(_DEFAULT_PREFETCH, 2 * options.concurrency),
-        crashes=retry.max_crashes,
+        max_crashes=retry.max_crashes,
         label=descriptor.name,
         selector=tuple((one.name, _values(one.expected)) for one in conditions),
     )

@@ -124,7 +124,7 @@ class Client:
         """Send *data*, an encoded message; see `Provider.publish`."""
         if self._stopped:
             return self._failed(ConnectionLostError(f"{self.settings.where}: the provider is stopped"))
-        refusal = self._buffer.take(address, len(data))
+        refusal = self._buffer.try_add(address, len(data))
         if refusal is not None:
             return self._failed(refusal)
         if not require_route or kind is AddressKind.QUEUE:  # a queue takes what is sent to it
@@ -194,7 +194,7 @@ class Client:
         """Attach a consumer; see `Provider.subscribe`."""
         receiver = self._receiver(binding, consume)
         await self._attach(receiver, binding.label or repr(binding.address))
-        self._limits.look(binding)
+        self._limits.check(binding)
         return receiver
 
     async def _attach(self, receiver: Receiver, subject: str) -> None:

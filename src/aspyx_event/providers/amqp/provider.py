@@ -9,7 +9,7 @@ from typing_extensions import Unpack
 
 from ...exceptions import DeclarationError, MissingDriverError
 from ...policies import QueueNaming
-from ..artemis import target
+from ..artemis import destination
 from ..base import Outgoing
 from ..content_mode import ContentMode, structured
 from ..network import ConnectionKeywords, NetworkProvider
@@ -107,7 +107,7 @@ class AMQPProvider(NetworkProvider["Client"]):
             return self._publish_not_started(message)
         if self._structured:
             message = structured(message)
-        address = message.address if message.only is None else target(message)
+        address = message.address if message.only is None else destination(message)
         return client.publish(address, message.kind, encode(message), require_route=message.require_route)
 
 

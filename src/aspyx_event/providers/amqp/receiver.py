@@ -10,7 +10,7 @@ from proton import Described, symbol
 
 from ...exceptions import EventException
 from ..base import Consume, Consumer, Delivery
-from ..content_mode import received as incoming
+from ..content_mode import received_envelope
 from .errors import Condition, Stage, error_for
 from .head_templates import Heads, Received
 from .links import LinkOwner, SupervisedLink, logger, unique_name
@@ -32,7 +32,7 @@ class AMQPDelivery(Delivery):
 
     def __init__(self, received: Received, redelivered: bool, receiver: Receiver, link: Any, handle: Any) -> None:
         body, headers, _, dedup_id = received
-        self.envelope = incoming(body, headers)
+        self.envelope = received_envelope(body, headers)
         self.redelivered = redelivered
         #: Identifies the message; "" for one that was not sent by this framework.
         self.dedup_id = dedup_id

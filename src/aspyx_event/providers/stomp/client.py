@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 
 from ...exceptions import ConfirmTimeoutError, ConnectionLostError, EventException
-from ..artemis import target
+from ..artemis import destination
 from ..base import Outgoing
 from ..buffer import SendBuffer
 from ..connection import Supervisor
@@ -160,7 +160,7 @@ class StompClient:
         """Send a message now, or as soon as there is a connection, and again until it is confirmed."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
-        address = message.address if message.only is None else target(message)
+        address = message.address if message.only is None else destination(message)
         if self._watcher is None:
             future.set_exception(ConnectionLostError(f"publish to {address!r}: the provider is not started"))
             return future
@@ -170,7 +170,7 @@ class StompClient:
         except EventException as error:
             future.set_exception(error)
             return future
-        refusal = self._buffer.take(address, len(data))
+        refusal = self._buffer.try_add(address, len(data))
         if refusal is not None:
             future.set_exception(refusal)
             return future

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...exceptions import ConnectionLostError, ProviderError
 from ..base import AddressKind, Binding, Consume, Consumer, Delivery
-from ..content_mode import received
+from ..content_mode import received_envelope
 from .frames import acknowledgement
 from .headers import read_headers
 from .queues import is_exclusive, is_shared_volatile, queue_clash_error, subscribe_headers
@@ -77,7 +77,7 @@ class StompDelivery(Delivery):
     def __init__(
         self, consumer: StompConsumer, attachment: _Attachment, sequence: int, frame: Frame, released: bool
     ) -> None:
-        self.envelope = received(frame.body, read_headers(frame))
+        self.envelope = received_envelope(frame.body, read_headers(frame))
         self.redelivered = released or frame.get("redelivered") == "true"
         self._consumer, self._attachment, self._sequence, self._frame = consumer, attachment, sequence, frame
         self._open = True

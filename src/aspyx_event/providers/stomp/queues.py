@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from ...exceptions import NoRouteError, PermissionDeniedError, QueueClashError
-from ..artemis import queue_name, selector
+from ..artemis import artemis_queue_name, selector
 from ..base import AddressKind, Binding
 from .management import ManagementError
 
@@ -35,7 +35,7 @@ def subscribe_headers(binding: Binding) -> dict[str, str]:
 
     An address and its queue are written as `address::queue` (manual of Artemis, "Fully Qualified Queue Names").
     """
-    queue = queue_name(binding)
+    queue = artemis_queue_name(binding)
     plain = queue is None or (binding.kind is AddressKind.QUEUE and queue == binding.address)
     headers = {
         "destination": binding.address if plain else f"{binding.address}::{queue}",
@@ -49,7 +49,7 @@ def subscribe_headers(binding: Binding) -> dict[str, str]:
 def queue_clash_error(binding: Binding, address: str) -> QueueClashError:
     """Return the error for a queue that already serves another address, *address*."""
     return QueueClashError(
-        f"{binding.label or 'subscription'}: queue {queue_name(binding)!r} already serves the address {address!r} and "
+        f"{binding.label or 'subscription'}: queue {artemis_queue_name(binding)!r} already serves the address {address!r} and "
         f"cannot serve {binding.address!r}, because queue names are unique per broker; give the listener another "
         f"name=, or the provider queue_naming=QueueNaming.QUALIFIED"
     )
@@ -77,7 +77,7 @@ class QueueAdmin:
             QueueClashError: the queue serves another address.
             ConnectionLostError: the broker could not be reached; the caller tries again.
         """
-        name = queue_name(binding)
+        name = artemis_queue_name(binding)
         if name is None:
             return True
         try:
@@ -106,7 +106,7 @@ class QueueAdmin:
             Whether the queue vanished in between, so that SUBSCRIBE created a queue that would stay for ever.
             The caller unsubscribes and calls `remove`.
         """
-        name = queue_name(binding)
+        name = artemis_queue_name(binding)
         if name is None or name in self._permanent or not is_shared_volatile(binding):
             return False
         try:
@@ -117,7 +117,7 @@ class QueueAdmin:
 
     async def remove(self, binding: Binding) -> None:
         """Remove the queue of a binding, unless another consumer is attached to it."""
-        name = queue_name(binding) or binding.address
+        name = artemis_queue_name(binding) or binding.address
         try:
             await self._management.destroy_queue(name)
         except ManagementError as error:

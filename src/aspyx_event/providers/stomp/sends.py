@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from ...envelope import CONTENT_TYPE, wire_name
-from ..artemis import target
+from ..artemis import destination
 from ..base import AddressKind, Outgoing
 from .frames import MAX_SENT_HEADER, encode, escape
 
@@ -58,9 +58,9 @@ def send_headers(message: Outgoing) -> dict[str, str]:
     if CONTENT_TYPE in headers:
         # Artemis passes it to AMQP clients in the content-type field, where CloudEvents requires it.
         headers["JMS_AMQP_ContentType"] = headers[CONTENT_TYPE]
-    headers["destination"] = destination = target(message)
+    headers["destination"] = address = destination(message)
     headers["persistent"] = "true" if message.durable else "false"
-    if "::" not in destination:
+    if "::" not in address:
         # Artemis routes a SEND to `address::queue` to every queue of the address if the previous SEND went to the
         # plain address with the same type, or both had none: plain addresses always have a type and queues never do.
         headers["destination-type"] = "ANYCAST" if message.kind is AddressKind.QUEUE else "MULTICAST"

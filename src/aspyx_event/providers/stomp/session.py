@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 
 from ...exceptions import ConfirmTimeoutError, ConnectError, ConnectionLostError, EventException
-from ..artemis import target
+from ..artemis import destination
 from ..base import Binding, Consume, Outgoing
 from ..broker_limits import BrokerLimits
 from ..settings import ConnectionSettings
@@ -140,7 +140,7 @@ class StompSession:
             raise ConnectionLostError(f"subscribe to {binding.address!r}: the provider is stopping")
         self._consumers[consumer] = _RetryTimer()
         consumer.on_close = self._remove
-        self._limits.look(binding)
+        self._limits.check(binding)
         return consumer
 
     def publish_if_routed(self, message: Outgoing) -> asyncio.Future[None]:
@@ -149,13 +149,13 @@ class StompSession:
         self._routed_publishes.add(task)
         task.add_done_callback(self._routed_publishes.discard)
         # Cancelling the caller's future does not take the message back.
-        return _outcome(task, f"publish to {target(message)!r}")
+        return _outcome(task, f"publish to {destination(message)!r}")
 
     async def _publish_if_routed(self, message: Outgoing) -> None:
         async def publish() -> None:
             while True:
                 try:
-                    await self._queues.require_route(target(message))
+                    await self._queues.require_route(destination(message))
                 except ConnectionLostError:
                     await asyncio.sleep(_LOST_PAUSE)
                 else:
@@ -168,7 +168,7 @@ class StompSession:
             raise
         except asyncio.TimeoutError:
             raise ConfirmTimeoutError(
-                f"publish to {target(message)!r}: no confirmation within {self._settings.confirm_timeout:g} s"
+                f"publish to {destination(message)!r}: no confirmation within {self._settings.confirm_timeout:g} s"
             ) from None
 
     def _remove(self, consumer: StompConsumer) -> None:
