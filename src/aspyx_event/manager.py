@@ -315,9 +315,7 @@ class EventManager(PublishedNames):
     @property
     def dead_letters(self) -> DeadLetters:
         """The events that subscriptions of this manager could not handle. Its methods start the manager if necessary."""
-        from .engine.operations.dead_letters import DeadLetters
-
-        return DeadLetters(self._engine.dead_letters, self._runner.started)
+        return self._engine.dead_letters(self._runner.started)
 
     @property
     def store(self) -> StoredEvents:

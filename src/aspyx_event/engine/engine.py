@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import Iterable
 from dataclasses import replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from aspyx.di import Environment
@@ -43,10 +42,10 @@ from .subscribing.binder import Binder, Collaborators
 from .subscribing.discovery import build_pipelines, handlers_in, handlers_of, pipelines_of, senders_of
 from .subscribing.hooks import HookNotifier
 from .subscribing.queues import queue_name
-from .subscribing.subscriptions import Subscription, SubscriptionRegistry, detach_all
+from .subscribing.subscriptions import Control, Subscription, SubscriptionRegistry, detach_all
 
 if TYPE_CHECKING:
-    from .operations.dead_letters import DeadLetterBox
+    from .operations.dead_letters import DeadLetters
     from .operations.health import Health
     from .runtime.threads import Threads
 
@@ -254,12 +253,11 @@ class Engine:
         if not was_attached:
             await self._hooks.attached(subscription)
 
-    @cached_property
-    def dead_letters(self) -> DeadLetterBox:
-        """What subscriptions of this manager could not handle."""
-        from .operations.dead_letters import DeadLetterBox
+    def dead_letters(self, started: Control) -> DeadLetters:
+        """Return the dead letters of this manager's subscriptions; *started* runs work on the loop, after a start."""
+        from .operations.dead_letters import DeadLetters
 
-        return DeadLetterBox(self._provider, self.subscriptions, self._observer)
+        return DeadLetters(self._provider, self.subscriptions, self._observer, started)
 
     async def health(self, running: bool, timeout: float, stalled_after: float | None) -> Health:
         """Look at provider and subscriptions; see `check_health`."""

@@ -1,4 +1,4 @@
-"""The dead letters of a manager's subscriptions: to list, to look at, to replay and to purge."""
+"""`EventManager.dead_letters`: list, inspect, replay and purge the dead letters of a manager's subscriptions."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ logger = logging.getLogger("aspyx.event")
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Why an event became a dead letter; all "" in a letter that others put there.
+    """Why an event became a dead letter; all fields are "" in a message that another program put into the queue.
 
     Attributes:
         type: Full name of the exception's class.
@@ -52,7 +52,7 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where the letters of one dead-letter queue come from."""
+    """The subscription and queue that the letters of one dead-letter queue come from."""
 
     address: str
     subscription: Subscription
@@ -64,16 +64,16 @@ class DeadLetter:
     """An event that a subscription could not handle.
 
     Attributes:
-        id: Of this letter; what `inspect`, `replay` and `purge` take.
-        event_id: Of the event, the same in every letter it became.
+        id: Identifies the letter for `inspect`, `replay` and `purge`.
+        event_id: Id of the event, the same in every letter that the event became.
         subscription: Name of the listener or group that failed.
         address: Name of the event.
-        queue: The queue it came from; "" for one without a name.
+        queue: The queue that delivered it; "" for a queue without a name.
         cause: Why it failed.
-        attempts: How often it was tried; 0 where unknown.
+        attempts: Number of attempts; 0 where unknown.
         headers: As they were received.
         body: As it was received.
-        failed_at: When the last attempt failed, in UTC; None where unknown.
+        failed_at: Time of the last attempt, in UTC; None where unknown.
     """
 
     id: str
@@ -89,7 +89,7 @@ class DeadLetter:
 
     @staticmethod
     def of(envelope: Envelope, origin: Origin) -> DeadLetter:
-        """Read a message of a dead-letter queue. Never fails: what it does not say stays empty."""
+        """Return the letter in a message of a dead-letter queue. Never fails: missing headers leave fields empty."""
         headers, attempts = envelope.headers, envelope.get(ATTEMPTS)
         return DeadLetter(
             id=envelope.get(LETTER_ID) or envelope.id or _id_of(envelope.body),
@@ -107,49 +107,107 @@ class DeadLetter:
 
 Filter = Callable[[DeadLetter], bool]
 Progress = Callable[[int], None]
+Letters = list[DeadLetter]
 
 
-class DeadLetterBox:
-    """Works on the dead-letter queues of subscriptions. Runs on the manager's loop.
+class DeadLetters:
+    """The dead letters of a manager's subscriptions. Await the methods, or, without an event loop, just call them.
 
-    Reading takes the messages for a moment, so two readers of one queue at the same time each see a part of it.
+    Reading a dead-letter queue takes its messages for a moment, so two readers of one queue at the same time each see a
+    part of it.
 
     Args:
         provider: The transport.
-        subscriptions: Whose dead letters.
-        observer: Told of each replay.
+        subscriptions: The subscriptions whose dead letters are meant.
+        observer: Notified of each replay.
+        started: Runs work on the manager's loop, after a start.
     """
 
     def __init__(
-        self, provider: Provider, subscriptions: SubscriptionRegistry, observer: Observer | None = None
+        self, provider: Provider, subscriptions: SubscriptionRegistry, observer: Observer | None, started: Control
     ) -> None:
         self._provider, self._subscriptions, self._observer = provider, subscriptions, observer
+        self._started = started
 
-    async def list(self, subscription: str | None, limit: int) -> list[DeadLetter]:
-        """Return up to *limit* letters, oldest first in each subscription."""
-        found: list[DeadLetter] = []
-        for one in self._of(subscription):
-            if len(found) < limit:
-                async with self._reading(one, limit - len(found)) as letters:
-                    async for _, letter in letters:
-                        found.append(letter)
-                        if len(found) == limit:
-                            break
-        return found
+    def list(self, subscription: str | None = None, *, limit: int = 1000) -> Operation[Letters]:
+        """Return up to *limit* letters of one subscription (its name, group or id), or of all; oldest first in each.
 
-    async def replay(
-        self, wanted: Filter, rate: float | None, progress: Progress | None, *, strict: bool = False
-    ) -> int:
-        """Send letters back to the subscriptions they failed in, *rate* a second; return how many.
+        Raises:
+            DeclarationError: when awaited: no subscription has the name.
+        """
+        return self._started(lambda: self._list(subscription, limit))
+
+    def inspect(self, letter_id: str) -> Operation[DeadLetter]:
+        """Return one letter.
+
+        Raises:
+            UnknownDeadLetterError: when awaited: no letter has this id.
+        """
+        return self._started(lambda: self._inspect(letter_id))
+
+    def replay(self, letter_id: str) -> Operation[int]:
+        """Send one letter's event back to the subscription that it failed in, and to no other. The event keeps its id and
+        gets the header ``aspyx-replay-of``.
+
+        Raises:
+            UnknownDeadLetterError: when awaited: no letter has this id.
+        """
+        return self._started(lambda: self._replay_one(letter_id))
+
+    def replay_all(
+        self,
+        filter: Filter | None = None,  # noqa: A002
+        *,
+        rate: float | None = None,
+        progress: Progress | None = None,
+    ) -> Operation[int]:
+        """Send back every letter that *filter* accepts and that can go back; awaited, gives their number.
+
+        Letters of a listener whose queue vanished with its process stay where they are, with a warning.
 
         Args:
-            wanted: Which ones.
-            rate: None is unlimited.
-            progress: Called with the number so far.
-            strict: One that cannot go back is an error; otherwise it stays, with a warning.
+            filter: None accepts all.
+            rate: Letters per second at most, so that a flood does not hit a service that has just recovered; None is
+                unlimited.
+            progress: Called with the number so far, on the manager's loop.
         """
+        return self._started(lambda: self._replay_all(filter or _all, rate, progress))
 
-        async def back(delivery: Delivery, letter: DeadLetter, origin: Origin) -> bool:
+    def purge(self, filter: Filter | None = None, *, progress: Progress | None = None) -> Operation[int]:  # noqa: A002
+        """Delete every letter that *filter* accepts, None all of them; awaited, gives their number."""
+        return self._started(lambda: self._purge(filter or _all, progress))
+
+    async def _list(self, subscription: str | None, limit: int) -> Letters:
+        collected: list[DeadLetter] = []
+        for origin in self._origins(subscription):
+            if len(collected) < limit:
+                async with self._letters(origin, limit - len(collected)) as letters:
+                    async for _, letter in letters:
+                        collected.append(letter)
+                        if len(collected) == limit:
+                            break
+        return collected
+
+    async def _inspect(self, letter_id: str) -> DeadLetter:
+        for origin in self._origins(None):
+            async with self._letters(origin) as letters:
+                async for _, letter in letters:
+                    if letter.id == letter_id:
+                        return letter
+        raise _unknown(letter_id)
+
+    async def _replay_one(self, letter_id: str) -> int:
+        count = await self._replay_all(lambda letter: letter.id == letter_id, None, None, strict=True)
+        if not count:
+            raise _unknown(letter_id)
+        return count
+
+    async def _replay_all(
+        self, accepts: Filter, rate: float | None, progress: Progress | None, *, strict: bool = False
+    ) -> int:
+        """Replay letters; with *strict*, a letter that cannot go back raises instead of staying with a warning."""
+
+        async def send_back(delivery: Delivery, letter: DeadLetter, origin: Origin) -> bool:
             if origin.binding.queue is None:
                 name = origin.subscription.name
                 reason = f"listener {name!r} is per_process: its queue has no name to which the event could go back"
@@ -166,45 +224,28 @@ class DeadLetterBox:
             delivery.ack()
             return True
 
-        return await self._each(wanted, back, rate, progress)
+        return await self._for_each(accepts, send_back, rate, progress)
 
-    async def purge(self, wanted: Filter, progress: Progress | None) -> int:
-        """Delete letters; return how many."""
-
-        async def forget(delivery: Delivery, _letter: DeadLetter, _origin: Origin) -> bool:
+    async def _purge(self, accepts: Filter, progress: Progress | None) -> int:
+        async def delete(delivery: Delivery, _letter: DeadLetter, _origin: Origin) -> bool:
             delivery.ack()
             return True
 
-        return await self._each(wanted, forget, None, progress)
+        return await self._for_each(accepts, delete, None, progress)
 
-    async def inspect(self, letter_id: str) -> DeadLetter:
-        """Return one letter.
-
-        Raises:
-            UnknownDeadLetterError: there is none of this id.
-        """
-        for origin in self._of(None):
-            async with self._reading(origin) as letters:
-                async for _, letter in letters:
-                    if letter.id == letter_id:
-                        return letter
-        raise UnknownDeadLetterError(f"no dead letter {letter_id!r} in the subscriptions of this manager")
-
-    async def _each(
+    async def _for_each(
         self,
-        wanted: Filter,
+        accepts: Filter,
         work: Callable[[Delivery, DeadLetter, Origin], Awaitable[bool]],
         rate: float | None,
         progress: Progress | None,
     ) -> int:
         done, loop = 0, asyncio.get_running_loop()
         due = loop.time()
-        for origin in self._of(None):
-            async with self._reading(origin) as letters:
+        for origin in self._origins(None):
+            async with self._letters(origin) as letters:
                 async for delivery, letter in letters:
-                    if not wanted(letter):
-                        continue
-                    if not await work(delivery, letter, origin):
+                    if not accepts(letter) or not await work(delivery, letter, origin):
                         continue
                     done += 1
                     if progress is not None:
@@ -214,98 +255,43 @@ class DeadLetterBox:
                         await asyncio.sleep(due - loop.time())
         return done
 
-    def _of(self, subscription: str | None) -> Iterable[Origin]:
-        """Return each dead-letter queue once.
+    def _origins(self, name: str | None) -> Iterable[Origin]:
+        """Return the origin of each dead-letter queue, once.
 
         Raises:
             DeclarationError: no subscription has the name.
         """
         queues: dict[str, Origin] = {}
-        for one in self._subscriptions:
-            if subscription is None or subscription in (one.name, one.group, one.id, f"{one.event_name}.{one.name}"):
-                for address, binding in one.letter_queues.items():
-                    queues.setdefault(address, Origin(address, one, binding))
-        if subscription is not None and not queues:
-            known = ", ".join(sorted({one.name for one in self._subscriptions})) or "none"
-            raise DeclarationError(f"no subscription is called {subscription!r}; known: {known}")
+        for subscription in self._subscriptions:
+            names = (
+                subscription.name,
+                subscription.group,
+                subscription.id,
+                f"{subscription.event_name}.{subscription.name}",
+            )
+            if name is None or name in names:
+                for address, binding in subscription.letter_queues.items():
+                    queues.setdefault(address, Origin(address, subscription, binding))
+        if name is not None and not queues:
+            known = ", ".join(sorted({subscription.name for subscription in self._subscriptions})) or "none"
+            raise DeclarationError(f"no subscription is called {name!r}; known: {known}")
         return queues.values()
 
     @asynccontextmanager
-    async def _reading(
+    async def _letters(
         self, origin: Origin, limit: int = WINDOW
     ) -> AsyncIterator[AsyncIterator[tuple[Delivery, DeadLetter]]]:
         label = f"the dead letters of {origin.subscription.name!r}"
-        async with reading(self._provider, origin.address, label=label, window=limit + 1) as found:
-            yield ((delivery, DeadLetter.of(delivery.envelope, origin)) async for delivery in found)
+        async with reading(self._provider, origin.address, label=label, window=limit + 1) as deliveries:
+            yield ((delivery, DeadLetter.of(delivery.envelope, origin)) async for delivery in deliveries)
 
 
-class DeadLetters:
-    """What `EventManager.dead_letters` offers. All methods may be awaited, or, without an event loop, just called.
-
-    Args:
-        box: Does the work on the manager's loop.
-        control: Brings it there.
-    """
-
-    def __init__(self, box: DeadLetterBox, control: Control) -> None:
-        self._box, self._control = box, control
-
-    def list(self, subscription: str | None = None, *, limit: int = 1000) -> Operation[list[DeadLetter]]:
-        """Return up to *limit* letters of one subscription (its name, group or id), or of all; oldest first in each.
-
-        Raises:
-            DeclarationError: when awaited: no subscription has the name.
-        """
-        return self._control(lambda: self._box.list(subscription, limit))
-
-    def inspect(self, letter_id: str) -> Operation[DeadLetter]:
-        """Return one letter.
-
-        Raises:
-            UnknownDeadLetterError: when awaited: there is none of this id.
-        """
-        return self._control(lambda: self._box.inspect(letter_id))
-
-    def replay(self, letter_id: str) -> Operation[int]:
-        """Send one letter's event back to the subscription it failed in, and to no other. It keeps its event id and
-        gets the header ``aspyx-replay-of``.
-
-        Raises:
-            UnknownDeadLetterError: when awaited: there is none of this id.
-        """
-        return self._control(lambda: self._replay_one(letter_id))
-
-    def replay_all(
-        self,
-        filter: Filter | None = None,  # noqa: A002
-        *,
-        rate: float | None = None,
-        progress: Progress | None = None,
-    ) -> Operation[int]:
-        """Send back every letter that *filter* accepts and that can go back; awaited, gives their number.
-
-        Those of a listener whose queue vanished with its process stay where they are, with a warning.
-
-        Args:
-            filter: None accepts all.
-            rate: Letters a second at most, so that a flood does not hit what has just recovered; None is unlimited.
-            progress: Called with the number so far, on the manager's loop.
-        """
-        return self._control(lambda: self._box.replay(filter or _all, rate, progress))
-
-    def purge(self, filter: Filter | None = None, *, progress: Progress | None = None) -> Operation[int]:  # noqa: A002
-        """Delete every letter that *filter* accepts, None all of them; awaited, gives their number."""
-        return self._control(lambda: self._box.purge(filter or _all, progress))
-
-    async def _replay_one(self, letter_id: str) -> int:
-        count = await self._box.replay(lambda letter: letter.id == letter_id, None, None, strict=True)
-        if not count:
-            raise UnknownDeadLetterError(f"no dead letter {letter_id!r} in the subscriptions of this manager")
-        return count
+def _unknown(letter_id: str) -> UnknownDeadLetterError:
+    return UnknownDeadLetterError(f"no dead letter {letter_id!r} in the subscriptions of this manager")
 
 
 def _id_of(body: bytes) -> str:
-    # What others put there may have no id, and must be within reach all the same.
+    # A message that another program put into the queue may have no id, and must be accessible all the same.
     return blake2b(body, digest_size=10).hexdigest()
 
 
