@@ -159,10 +159,10 @@ class Engine:
                 retry=retry,
                 reporter=reporter,
                 limits=limits,
-                ledger=self._journal,
+                journal=self._journal,
                 observer=self._observer,
                 control=self._loop.control,
-                pass_on=ResultPublisher(self.events, self.factory, self.sending),
+                publish_results=ResultPublisher(self.events, self.factory, self.sending),
                 threads=self._threads,
                 remove=self.remove,
             )
@@ -191,7 +191,7 @@ class Engine:
             self._hooks.install()
             await self._provider.start()
             if self.consumes:
-                attaching += [asyncio.ensure_future(one.attach(self._provider)) for one in self.subscriptions.intakes]
+                attaching += [asyncio.ensure_future(one.attach(self._provider)) for one in self.subscriptions.consumers]
             await asyncio.gather(*attaching)
         except BaseException:
             await asyncio.gather(*attaching, return_exceptions=True)
@@ -215,7 +215,7 @@ class Engine:
             ProviderError: no right, no queue.
         """
         if not self.consumes:
-            await asyncio.gather(*(one.attach(self._provider) for one in self.subscriptions.intakes))
+            await asyncio.gather(*(one.attach(self._provider) for one in self.subscriptions.consumers))
             self.consumes = True
             await self._notify_attached()
 
@@ -243,13 +243,13 @@ class Engine:
     def force_stop(self) -> None:
         """Give running handlers no more time, in the stop under way or else in the next one. On the loop."""
         self._forced = True
-        for intake in self.subscriptions.intakes:
-            intake.hurry()
+        for consumer in self.subscriptions.consumers:
+            consumer.hurry()
 
     async def attach(self, subscription: Subscription) -> None:
         """Attach a subscription's queue; again is no error."""
         was_attached = subscription.attached
-        await subscription.intake.attach(self._provider)
+        await subscription.consumer.attach(self._provider)
         if not was_attached:
             await self._hooks.attached(subscription)
 

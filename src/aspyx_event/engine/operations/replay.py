@@ -184,7 +184,7 @@ def _queue_for(stored: StoredEvent, subscription: Subscription) -> Binding:
     Raises:
         DeclarationError: there is none.
     """
-    queues = {one.address: one for one in subscription.intake.bindings}
+    queues = {one.address: one for one in subscription.consumer.bindings}
     for source in subscription.descriptor.routes:
         named = source.topic is not None and any(one.name == stored.type for one in source.events)
         if named or source.takes(stored.type):

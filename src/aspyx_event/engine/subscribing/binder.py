@@ -1,4 +1,4 @@
-"""From a declaration to a subscription in its place: targets, conditions, handler, policies, queues."""
+"""Declaration to subscription: resolves targets, compiles conditions and the call, and picks the queues."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ from ..receiving.handlers import BoundHandler
 from ..receiving.invocation import HandlerFunction, event_annotation
 from .chains import HandlerChains
 from .discovery import DeclaredHandler
-from .entry_points import load_reactions
-from .hooks import given_up
+from .entry_points import load_handlers
+from .hooks import error_hook
 from .queues import bindings_of, ordering_key
 from .subscriptions import Control, Subscription, SubscriptionRegistry
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 
 class Collaborators(NamedTuple):
-    """What subscriptions of one manager stand on."""
+    """Collaborators shared by all subscriptions of one manager."""
 
     provider: Provider
     reader: EventReader
@@ -49,128 +49,130 @@ class Collaborators(NamedTuple):
     subscriptions: SubscriptionRegistry
     #: Interceptors, ending in `ChainEnd`.
     chain: Next
-    #: For listeners that say nothing themselves.
+    #: The policy of listeners without one of their own.
     retry: Retry
     reporter: FailureReporter
     limits: Limits
-    ledger: InFlightJournal | None
+    journal: InFlightJournal | None
     observer: Observer | None
     control: Control
-    #: Sends what handlers return.
-    pass_on: Callable[[EventContext], Awaitable[None]]
+    #: Sends the events that handlers return.
+    publish_results: Callable[[EventContext], Awaitable[None]]
     threads: Callable[[], Threads]
     remove: Callable[[Subscription], Coroutine[Any, Any, bool]]
 
 
 class Binder:
-    """Binds handlers to what they consume. Attaches nothing.
+    """Binds handlers to queues. Attaches nothing.
 
     Args:
-        ground: What they stand on.
+        shared: The collaborators of all subscriptions.
     """
 
-    def __init__(self, ground: Collaborators) -> None:
-        self._ground = ground
-        self._joining = HandlerChains(ground.subscriptions, self._make_intake)
+    def __init__(self, shared: Collaborators) -> None:
+        self._shared = shared
+        self._chains = HandlerChains(shared.subscriptions, self._make_consumer)
 
     def routes_of(
         self, target: Target, options: SubscriptionOptions, function: Callable[..., Any]
     ) -> tuple[Route, ...]:
-        """Return what a declared target means here.
+        """Return the routes of a declared target in this manager.
 
         Raises:
             DeclarationError: an unknown class or topic.
         """
         return routes_of(
             target,
-            self._ground.registry,
+            self._shared.registry,
             subtypes=options.subtypes,
             free_form=free_form_of(event_annotation(function)),
-            find_topic=self._ground.topics.resolve,
+            find_topic=self._shared.topics.resolve,
         )
 
     def bind(self, descriptor: EventListenerDescriptor, function: Callable[..., Any]) -> Subscription:
-        """Bind *function* to what a descriptor says; not attached yet.
+        """Bind *function* as a descriptor declares it; its queue is not attached yet.
 
         Raises:
             DeclarationError: the function cannot be called with an event, the provider lacks a feature, the queue
-                serves another event here, or the order asked for cannot be kept.
+                serves another event here, or the requested order cannot be kept.
         """
-        ground, options, label = self._ground, descriptor.options, f"listener {descriptor.name!r}"
-        for event in (event for source in descriptor.routes for event in source.events):
+        shared, options, label = self._shared, descriptor.options, f"listener {descriptor.name!r}"
+        for event in (event for route in descriptor.routes for event in route.events):
             check_field(event.type, options.order_by, f"{label}: order_by")
-            ground.reader.prepare(event)
+            shared.reader.prepare(event)
         handler = HandlerFunction(function, label)
-        wanted = Filter.of(_when(options), wants_of(descriptor.type))
-        call = handler.compile(inline=options.inline, threads=ground.threads)
-        handling = Invocation(self._decoder(descriptor), wanted, call)
-        retry = options.retry or ground.retry
-        step = BoundHandler(descriptor, handler, wanted, handling, ground.chain, retry, ground.pass_on, ground.observer)
-        subscription = Subscription(step, ground.control, ground.remove)
-        step.given_up = given_up(subscription)
-        self._joining.join(subscription)
+        condition = Filter.of(_when(options), wants_of(descriptor.type))
+        call = handler.compile(inline=options.inline, threads=shared.threads)
+        invocation = Invocation(self._decoder(descriptor), condition, call)
+        retry = options.retry or shared.retry
+        bound_handler = BoundHandler(
+            descriptor, handler, condition, invocation, shared.chain, retry, shared.publish_results, shared.observer
+        )
+        subscription = Subscription(bound_handler, shared.control, shared.remove)
+        bound_handler.given_up = error_hook(subscription)
+        self._chains.join(subscription)
         return subscription
 
-    def bind_declared(self, reaction: DeclaredHandler) -> Subscription:
-        """Bind a declared listener or handler, which is built for that."""
-        function = reaction.resolve()
-        routes = self.routes_of(reaction.declaration.target, reaction.declaration.options, function)
-        return self.bind(reaction.declaration.describe(reaction.type, routes), function)
+    def bind_declared(self, declared: DeclaredHandler) -> Subscription:
+        """Build a declared listener or handler and bind it."""
+        function = declared.resolve()
+        routes = self.routes_of(declared.declaration.target, declared.declaration.options, function)
+        return self.bind(declared.declaration.describe(declared.type, routes), function)
 
-    def bind_all(self, reactions: Iterable[DeclaredHandler]) -> None:
-        """Bind what is declared; all of it, or nothing.
+    def bind_all(self, handlers: Iterable[DeclaredHandler]) -> None:
+        """Bind all declared handlers, or none.
 
         Raises:
-            DeclarationError: see `bind`; or a handler requires one that is not there.
+            DeclarationError: see `bind`; or a handler requires another one that does not exist.
         """
-        made: list[Subscription] = []
+        bound: list[Subscription] = []
         try:
-            # One by one: what was made before a failure must be taken back.
-            for reaction in reactions:
-                made.append(self.bind_declared(reaction))  # noqa: PERF401
-            self._joining.check_complete(made)
+            # Step by step, because a failure takes back the subscriptions bound before it.
+            for declared in handlers:
+                bound.append(self.bind_declared(declared))  # noqa: PERF401
+            self._chains.check_complete(bound)
         except BaseException:
-            for subscription in made:
+            for subscription in bound:
                 self.forget(subscription)
             raise
 
     def load(self, group: str, environment: Environment | None, *, strict: bool) -> list[Subscription]:
-        """Bind what installed distributions offer under an entry-point group; not attached yet.
+        """Bind the handlers that installed distributions offer under an entry-point group; not attached yet.
 
         Raises:
             EntryPointError: an entry is broken; then nothing of the group is bound.
         """
-        made: list[Subscription] = []
+        bound: list[Subscription] = []
 
-        def take(reaction: DeclaredHandler) -> Subscription:
-            made.append(self.bind_declared(reaction))
-            return made[-1]
+        def bind(declared: DeclaredHandler) -> Subscription:
+            bound.append(self.bind_declared(declared))
+            return bound[-1]
 
         try:
-            return load_reactions(group, environment, take, strict=strict)
+            return load_handlers(group, environment, bind, strict=strict)
         except BaseException:
-            for subscription in made:
+            for subscription in bound:
                 self.forget(subscription)
             raise
 
     def forget(self, subscription: Subscription) -> QueueConsumer | None:
-        """Take a subscription out; return its intake, attached as it is, if nobody uses it any more."""
-        return self._joining.leave(subscription)
+        """Remove a subscription; return its consumer, attached as it is, if no other subscription uses it."""
+        return self._chains.leave(subscription)
 
     def _decoder(self, descriptor: EventListenerDescriptor) -> Decoder:
-        return Decoder(self._ground.reader, self._ground.registry, descriptor.routes)
+        return Decoder(self._shared.reader, self._shared.registry, descriptor.routes)
 
-    def _make_intake(self, descriptor: EventListenerDescriptor) -> QueueConsumer:
-        ground, options = self._ground, descriptor.options
-        bindings = bindings_of(descriptor, ground.provider, ground.retry)
+    def _make_consumer(self, descriptor: EventListenerDescriptor) -> QueueConsumer:
+        shared, options = self._shared, descriptor.options
+        bindings = bindings_of(descriptor, shared.provider, shared.retry)
         dispatcher = Dispatcher(
-            ground.provider,
-            ground.provider.clock,
-            ground.reporter,
+            shared.provider,
+            shared.provider.clock,
+            shared.reporter,
             bindings,
-            ground.limits,
-            ground.ledger if any(one.durable for one in bindings) else None,
-            ground.observer,
+            shared.limits,
+            shared.journal if any(binding.durable for binding in bindings) else None,
+            shared.observer,
             policy=options.ack,
             concurrency=options.concurrency,
             rest=options.cooldown,

@@ -1,4 +1,4 @@
-"""Which handlers share a queue: those that an order binds together form one chain, every other has its own."""
+"""Decides which handlers share a queue: handlers bound by an order form a chain, every other one has its own queue."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ...policies import AckPolicy
 from ..receiving.consumer import QueueConsumer
 from .subscriptions import Subscription, SubscriptionRegistry
 
-#: What all handlers of a chain have in common, because they share the queue.
+#: Options that all handlers of a chain have in common, because they share the queue.
 _COMMON = (
     "group",
     "per_process",
@@ -27,132 +27,134 @@ _COMMON = (
     "cooldown",
 )
 _DEFAULTS = {field.name: field.default for field in fields(SubscriptionOptions)}
-#: Makes the intake of a queue from the descriptor that names it.
-MakeIntake = Callable[[EventListenerDescriptor], QueueConsumer]
+#: Makes the consumer of a queue from the descriptor that names it.
+MakeConsumer = Callable[[EventListenerDescriptor], QueueConsumer]
 
 
 class HandlerChains:
-    """Gives every subscription its place: an intake of its own, or one that it shares.
+    """Gives every subscription a consumer of its own, or one that it shares.
 
     Args:
-        subscriptions: Of the manager.
-        make_intake: Makes one.
+        subscriptions: The subscriptions of the manager.
+        make_consumer: Makes a consumer.
     """
 
-    def __init__(self, subscriptions: SubscriptionRegistry, make_intake: MakeIntake) -> None:
-        self._subscriptions, self._make_intake = subscriptions, make_intake
-        #: Subscriptions that name others; few, so that the many without bonds cost nothing.
-        self._naming: dict[str, Subscription] = {}
+    def __init__(self, subscriptions: SubscriptionRegistry, make_consumer: MakeConsumer) -> None:
+        self._subscriptions, self._make_consumer = subscriptions, make_consumer
+        #: Subscriptions that name others. They are few, so subscriptions without requirements cost nothing.
+        self._with_requirements: dict[str, Subscription] = {}
 
     def join(self, subscription: Subscription) -> None:
-        """Take a subscription in.
+        """Add a subscription.
 
         Raises:
-            RequirementError: handlers require each other in a ring.
-            DeclarationError: those that belong together disagree, or are attached to queues of their own already.
-            QueueClashError: its queue belongs to another event here.
+            RequirementError: handlers require each other in a cycle.
+            DeclarationError: handlers of one chain have different options, or are attached to queues of their own already.
+            QueueClashError: its queue belongs to another event of this manager.
         """
-        together = self._together(subscription)
-        order = _in_order(together)
+        chain = self._chain_of(subscription)
+        order = _in_order(chain)
         descriptor = _common(order)
-        old = list(dict.fromkeys(one.intake for one in together if one is not subscription))
-        used = [intake for intake in old if intake.in_use]
+        old = list(dict.fromkeys(member.consumer for member in chain if member is not subscription))
+        used = [consumer for consumer in old if consumer.in_use]
         if len(used) > 1:
-            names = ", ".join(repr(one.name) for one in order)
+            names = ", ".join(repr(member.name) for member in order)
             raise DeclarationError(
                 f"{names} are bound by their order but have queues of their own already: subscribe the one that binds "
                 "them before the manager starts"
             )
         if used:
-            intake = used[0]
+            consumer = used[0]
         else:
-            intake = self._make_intake(descriptor)
+            consumer = self._make_consumer(descriptor)
             for unused in old:
                 self._subscriptions.unclaim(unused)
-            self._subscriptions.claim(intake, subscription)
-        for one in order:
-            one.intake = intake
-        intake.dispatcher.steps = tuple(one.step for one in order)
+            self._subscriptions.claim(consumer, subscription)
+        for member in order:
+            member.consumer = consumer
+        consumer.dispatcher.steps = tuple(member.step for member in order)
         self._subscriptions.add(subscription)
         if subscription.descriptor.requires or subscription.descriptor.required_by:
-            self._naming[subscription.id] = subscription
+            self._with_requirements[subscription.id] = subscription
 
     def leave(self, subscription: Subscription) -> QueueConsumer | None:
-        """Forget a subscription; return its intake if nobody uses it any more."""
+        """Remove a subscription; return its consumer if no other subscription uses it."""
         self._subscriptions.remove(subscription)
-        self._naming.pop(subscription.id, None)
-        intake = subscription.intake
-        left = tuple(step for step in intake.dispatcher.steps if step is not subscription.step)
-        if left:
-            intake.dispatcher.steps = left
+        self._with_requirements.pop(subscription.id, None)
+        consumer = subscription.consumer
+        remaining = tuple(handler for handler in consumer.dispatcher.steps if handler is not subscription.step)
+        if remaining:
+            consumer.dispatcher.steps = remaining
             return None
-        self._subscriptions.unclaim(intake)
-        return intake
+        self._subscriptions.unclaim(consumer)
+        return consumer
 
     def check_complete(self, subscriptions: Iterable[Subscription]) -> None:
-        """Refuse requirements of *subscriptions* that nobody meets.
+        """Refuse unmet requirements of *subscriptions*.
 
         Raises:
-            RequirementError: names the first one.
+            RequirementError: names the first unmet requirement.
         """
-        for one in subscriptions:
-            if one.descriptor.requires:
-                peers = [peer.descriptor for peer in self._peers(one)]
+        for subscription in subscriptions:
+            if subscription.descriptor.requires:
+                peers = [peer.descriptor for peer in self._peers(subscription)]
                 for handler, required in predecessors(peers)[1]:
-                    if handler is one.descriptor:
-                        raise RequirementError(unmet_requirement(required, one.name))
+                    if handler is subscription.descriptor:
+                        raise RequirementError(unmet_requirement(required, subscription.name))
 
-    def _together(self, subscription: Subscription) -> list[Subscription]:
-        """Return the subscriptions that share a queue with a new one, itself included, in the order they were made."""
+    def _chain_of(self, subscription: Subscription) -> list[Subscription]:
+        """Return the chain of a new subscription, which is included, in the order in which its members were made."""
         bound = subscription.descriptor.requires or subscription.descriptor.required_by
         if not bound and not any(
             required.names(subscription.descriptor)
-            for one in self._naming.values()
-            for required in (*one.descriptor.requires, *one.descriptor.required_by)
+            for other in self._with_requirements.values()
+            for required in (*other.descriptor.requires, *other.descriptor.required_by)
         ):
             return [subscription]
         peers = [*self._peers(subscription), subscription]
-        before, _ = predecessors([one.descriptor for one in peers])
+        before, _ = predecessors([peer.descriptor for peer in peers])
         group = next(group for group in bound_together(before) if len(peers) - 1 in group)
         return [peers[index] for index in group]
 
     def _peers(self, subscription: Subscription) -> list[Subscription]:
-        """Return the subscriptions here that consume the same, in the order they were made."""
-        addresses = {source.address for source in subscription.descriptor.routes}
-        return [one for one in self._subscriptions if {source.address for source in one.descriptor.routes} == addresses]
+        """Return the subscriptions that consume the same addresses, in the order in which they were made."""
+        addresses = {route.address for route in subscription.descriptor.routes}
+        return [
+            other for other in self._subscriptions if {route.address for route in other.descriptor.routes} == addresses
+        ]
 
 
-def _in_order(together: list[Subscription]) -> list[Subscription]:
-    descriptors = [one.descriptor for one in together]
+def _in_order(chain: list[Subscription]) -> list[Subscription]:
+    descriptors = [member.descriptor for member in chain]
     before, _ = predecessors(descriptors)
-    return [together[index] for index in sequence(descriptors, before)]
+    return [chain[index] for index in sequence(descriptors, before)]
 
 
 def _common(order: list[Subscription]) -> EventListenerDescriptor:
-    """Return the descriptor that names the queue of a chain: that of its first handler, with what others ask for.
+    """Return the descriptor that names the queue of a chain: that of its first handler, with the options of all.
 
     Raises:
-        DeclarationError: two of them ask for different things.
+        DeclarationError: two of them set an option differently.
     """
     head = order[0].descriptor
     if len(order) == 1:
         return head
-    asked: dict[str, tuple[object, str]] = {}
-    for one in order:
+    options: dict[str, tuple[object, str]] = {}
+    for member in order:
         for keyword in _COMMON:
-            value = getattr(one.descriptor.options, keyword)
+            value = getattr(member.descriptor.options, keyword)
             if value == _DEFAULTS[keyword]:
                 continue
-            known, who = asked.setdefault(keyword, (value, one.name))
+            known, owner = options.setdefault(keyword, (value, member.name))
             if known != value:
                 raise DeclarationError(
-                    f"listeners {who!r} and {one.name!r} are bound by their order and share a queue, but one says "
+                    f"listeners {owner!r} and {member.name!r} are bound by their order and share a queue, but one has "
                     f"{keyword}={known!r} and the other {keyword}={value!r}; give both the same"
                 )
-    if asked.get("ack", (None, ""))[0] is AckPolicy.MANUAL:
+    if options.get("ack", (None, ""))[0] is AckPolicy.MANUAL:
         raise DeclarationError(
-            f"listener {asked['ack'][1]!r} settles its deliveries itself, so no other handler can follow it; use "
+            f"listener {options['ack'][1]!r} settles its deliveries itself, so no other handler can follow it; use "
             "AckPolicy.AFTER"
         )
-    values: dict[str, Any] = {keyword: value for keyword, (value, _) in asked.items()}
+    values: dict[str, Any] = {keyword: value for keyword, (value, _) in options.items()}
     return replace(head, options=replace(head.options, **values))

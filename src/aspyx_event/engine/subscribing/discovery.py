@@ -1,4 +1,4 @@
-"""Finding listeners, handlers and interceptors: those of one environment, or those a program hands over."""
+"""Finds listeners, handlers and interceptors in an environment or among objects that a program passes."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class DeclaredHandler(NamedTuple):
     """A declared listener or handler.
 
     Attributes:
-        declaration: What its decorator was given.
+        declaration: The arguments of its decorator.
         type: The listener class or the function, for descriptors.
-        resolve: Builds it, on first use, and returns the function to call. Raises ListenerError.
+        resolve: Builds the listener on first use and returns the function to call. Raises ListenerError.
     """
 
     declaration: Declaration
@@ -33,58 +33,68 @@ class DeclaredHandler(NamedTuple):
 
     @staticmethod
     def built(declaration: Declaration, type_: Any, function: Callable[..., Any]) -> DeclaredHandler:
-        """Return that of a *function* which is there already."""
+        """Return the declared handler of an existing *function*."""
         return DeclaredHandler(declaration, type_, partial(_itself, function))
 
 
 def handlers_of(environment: Environment) -> list[DeclaredHandler]:
-    """Return what reacts in *environment*: its own classes only, not those of a parent or of another environment."""
-    found = []
+    """Return the handlers of *environment*: its own classes only, not those of a parent or of another environment."""
+    handlers = []
     for cls in _own_types(environment, lambda cls: bool(listener_declarations(cls) or _marked_methods(cls))):
         resolve = partial(_method_of, environment, cls, "on")
-        found += [DeclaredHandler(declaration, cls, resolve) for declaration in listener_declarations(cls)]
+        handlers += [DeclaredHandler(declaration, cls, resolve) for declaration in listener_declarations(cls)]
         for name, function in _marked_methods(cls):
             resolve = partial(_method_of, environment, cls, name)
             declarations = named_declarations(function, f"{cls.__name__}.{name}")
-            found += [DeclaredHandler(one, function, resolve) for one in declarations]
-    return found
+            handlers += [DeclaredHandler(declaration, function, resolve) for declaration in declarations]
+    return handlers
 
 
 def handlers_in(objects: Iterable[Any]) -> list[DeclaredHandler]:
-    """Return what reacts among functions marked with ``@event_handler``, and instances of listener classes or of
-    classes with such methods.
+    """Return the handlers among functions marked with ``@event_handler``, instances of listener classes, and instances of
+    classes with marked methods.
 
     Raises:
-        DeclarationError: an object is none of these.
+        DeclarationError: an object has no handler.
     """
-    found = []
-    for one in objects:
-        if inspect.isfunction(one) or inspect.ismethod(one):
-            marked = [DeclaredHandler.built(each, one, one) for each in named_declarations(one, one.__name__)]
+    handlers = []
+    for item in objects:
+        if inspect.isfunction(item) or inspect.ismethod(item):
+            declared = [
+                DeclaredHandler.built(declaration, item, item)
+                for declaration in named_declarations(item, item.__name__)
+            ]
         else:
-            marked = [DeclaredHandler.built(each, type(one), one.on) for each in listener_declarations(type(one))]
-            for name, function in _marked_methods(type(one)):
-                declarations = named_declarations(function, f"{type(one).__name__}.{name}")
-                marked += [DeclaredHandler.built(each, function, getattr(one, name)) for each in declarations]
-        if not marked:
+            declared = [
+                DeclaredHandler.built(declaration, type(item), item.on)
+                for declaration in listener_declarations(type(item))
+            ]
+            for name, function in _marked_methods(type(item)):
+                declared += [
+                    DeclaredHandler.built(declaration, function, getattr(item, name))
+                    for declaration in named_declarations(function, f"{type(item).__name__}.{name}")
+                ]
+        if not declared:
             raise DeclarationError(
-                f"{one!r} reacts to nothing: hand over functions marked with @event_handler, or instances of classes "
-                "marked with @event_listener"
+                f"{item!r} has no handler; pass functions marked with @event_handler, or instances of classes marked "
+                "with @event_listener"
             )
-        found += marked
-    return found
+        handlers += declared
+    return handlers
 
 
 def named_declarations(function: Any, default: str) -> list[Declaration]:
-    """Return what ``@event_handler`` left on *function*; declarations without a name get the *default*."""
+    """Return the ``@event_handler`` declarations of *function*; those without a name get the *default* name."""
     return [
-        one if one.options.name else one._replace(options=replace(one.options, name=default))
-        for one in handler_declarations(function)
+        declaration
+        if declaration.options.name
+        else declaration._replace(options=replace(declaration.options, name=default))
+        for declaration in handler_declarations(function)
     ]
 
 
 def senders_of(environment: Environment) -> list[type]:
-    """Return the classes of *environment* that tell with ``@sends`` what they send; its module classes among them."""
+    """Return the classes of *environment* marked with ``@sends``, module classes included."""
     return _own_types(environment, lambda cls: bool(sent_by(cls)))
 
 
@@ -98,7 +108,7 @@ def build_pipelines(environment: Environment, classes: Iterable[type]) -> list[E
     """Return the interceptors, created by the container.
 
     Raises:
-        DeclarationError: one cannot be built.
+        DeclarationError: an interceptor cannot be built.
     """
     built = []
     for cls in classes:
@@ -109,16 +119,16 @@ def build_pipelines(environment: Environment, classes: Iterable[type]) -> list[E
     return built
 
 
-def _own_types(environment: Environment, wanted: Callable[[type], bool]) -> list[type]:
+def _own_types(environment: Environment, matches: Callable[[type], bool]) -> list[type]:
     inherited = environment.parent.providers if environment.parent is not None else {}
-    found = environment.registered_types(lambda cls: inspect.isclass(cls) and wanted(cls))
-    # A class is found once per base class it provides; the order of a set of ids is no order.
-    own = {cls for cls in found if environment.providers.get(cls) is not inherited.get(cls)}
+    registered = environment.registered_types(lambda cls: inspect.isclass(cls) and matches(cls))
+    # A class is registered once per base class that it provides, and a set of classes has no stable order.
+    own = {cls for cls in registered if environment.providers.get(cls) is not inherited.get(cls)}
     return sorted(own, key=lambda cls: (cls.__module__, cls.__qualname__))
 
 
 def _decorated(cls: type, decorator: Callable[..., Any]) -> bool:
-    return any(found.decorator is decorator for found in Decorators.get(cls))
+    return any(descriptor.decorator is decorator for descriptor in Decorators.get(cls))
 
 
 def _marked_methods(cls: type) -> list[tuple[str, Any]]:

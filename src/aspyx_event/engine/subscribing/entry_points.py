@@ -1,4 +1,4 @@
-"""Handlers that installed distributions offer under an entry-point group."""
+"""Loads the handlers that installed distributions offer under an entry-point group."""
 
 from __future__ import annotations
 
@@ -24,68 +24,68 @@ if TYPE_CHECKING:
 logger = logging.getLogger("aspyx.event")
 
 
-def load_reactions(
-    group: str, environment: Environment | None, take: Callable[[DeclaredHandler], Any], *, strict: bool
+def load_handlers(
+    group: str, environment: Environment | None, bind: Callable[[DeclaredHandler], Any], *, strict: bool
 ) -> list[Any]:
-    """Load every entry of *group*, in the order of their names, and give what it holds to *take*.
+    """Load every entry of *group*, in the order of their names, and bind its handlers.
 
     Args:
-        group: Of entry points.
+        group: Name of the entry-point group.
         environment: Builds the listener classes that it knows; others are built without arguments.
-        take: Binds one; what it raises makes the entry a broken one.
+        bind: Binds one handler; an error that it raises makes the entry a broken one.
         strict: False logs broken entries instead of raising.
 
     Returns:
-        What *take* returned.
+        The results of *bind*.
 
     Raises:
         EntryPointError: an entry cannot be loaded or bound, or holds no handler.
     """
-    # Takes longer to import than the engine, and most programs have no use for it.
+    # It takes longer to import than the engine, and most programs do not use it.
     from importlib.metadata import entry_points
 
-    taken: list[Any] = []
-    for entry in sorted(entry_points(group=group), key=lambda one: (one.name, one.value)):
+    bound: list[Any] = []
+    for entry in sorted(entry_points(group=group), key=lambda entry: (entry.name, entry.value)):
         try:
-            found = _reactions_of(entry, entry.load(), environment)
-            taken += [take(reaction) for reaction in found]
+            bound += [bind(handler) for handler in _handlers_of(entry, entry.load(), environment)]
         except Exception as error:
             where = f" of {entry.dist.name} {entry.dist.version}" if entry.dist is not None else ""
             text = f"entry point {entry.name!r} = {entry.value!r}{where} in group {group!r}: {error}"
             if strict:
                 raise EntryPointError(text) from error
             logger.error("left out: %s", text, exc_info=error)
-    return taken
+    return bound
 
 
-def _reactions_of(entry: EntryPoint, found: Any, environment: Environment | None) -> list[DeclaredHandler]:
-    if isinstance(found, ModuleType):
-        own = [one for one in vars(found).values() if getattr(one, "__module__", None) == found.__name__]
-        reactions = [reaction for one in own for reaction in _reactions_in(one, "", environment)]
+def _handlers_of(entry: EntryPoint, value: Any, environment: Environment | None) -> list[DeclaredHandler]:
+    if isinstance(value, ModuleType):
+        own = [item for item in vars(value).values() if getattr(item, "__module__", None) == value.__name__]
+        handlers = [handler for item in own for handler in _handlers_in(item, "", environment)]
     else:
-        reactions = _reactions_in(found, entry.name, environment)
-        if not reactions and inspect.isfunction(found):
+        handlers = _handlers_in(value, entry.name, environment)
+        if not handlers and inspect.isfunction(value):
             declaration = Declaration(ANY, SubscriptionOptions(name=entry.name))
-            reactions = [DeclaredHandler.built(declaration, found, found)]
-        elif not reactions and not isinstance(found, type):
-            reactions = handlers_in([found])
-    if not reactions:
+            handlers = [DeclaredHandler.built(declaration, value, value)]
+        elif not handlers and not isinstance(value, type):
+            handlers = handlers_in([value])
+    if not handlers:
         raise EntryPointError(
-            "it holds no handler: offer a function, a class marked with @event_listener, or a module with such"
+            "it has no handler; offer a function, a class marked with @event_listener, or a module that has one"
         )
-    return reactions
+    return handlers
 
 
-def _reactions_in(one: Any, name: str, environment: Environment | None) -> list[DeclaredHandler]:
-    """Return what *one* is marked with; nothing for what is no function and no class."""
-    if inspect.isfunction(one):
-        return [DeclaredHandler.built(each, one, one) for each in named_declarations(one, name or one.__name__)]
-    if isinstance(one, type):
-        resolve = partial(_built, one, environment)
-        return [DeclaredHandler(each, one, resolve) for each in listener_declarations(one)]
+def _handlers_in(item: Any, name: str, environment: Environment | None) -> list[DeclaredHandler]:
+    """Return the declared handlers of a function or class; an empty list for anything else."""
+    if inspect.isfunction(item):
+        declarations = named_declarations(item, name or item.__name__)
+        return [DeclaredHandler.built(declaration, item, item) for declaration in declarations]
+    if isinstance(item, type):
+        resolve = partial(_build, item, environment)
+        return [DeclaredHandler(declaration, item, resolve) for declaration in listener_declarations(item)]
     return []
 
 
-def _built(cls: type, environment: Environment | None) -> Callable[..., Any]:
+def _build(cls: type, environment: Environment | None) -> Callable[..., Any]:
     known = environment is not None and cls in environment.providers
     return (environment.get(cls) if known and environment is not None else cls()).on  # type: ignore[no-any-return]

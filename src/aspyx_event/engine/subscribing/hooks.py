@@ -1,4 +1,4 @@
-"""Telling hooks: those of the manager's connection, and those of subscriptions."""
+"""Calls the hooks of the manager's connection and of its subscriptions."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from ...providers.base import ConnectionHooks, Provider
 from .subscriptions import Subscription, SubscriptionRegistry
 
 logger = logging.getLogger("aspyx.event")
-#: Seconds between two looks whether a queue is attached again, once the connection is back.
-_LOOK = 0.02
+#: Seconds between two checks whether a queue is attached again after a reconnect.
+_CHECK_INTERVAL = 0.02
 
 
-async def tell(hook: Callable[..., Any] | None, *arguments: Any) -> None:
-    """Call a hook, sync or async; what it raises is logged and changes nothing."""
+async def notify(hook: Callable[..., Any] | None, *arguments: Any) -> None:
+    """Call a hook, sync or async. An error of the hook is logged and has no other effect."""
     if hook is None:
         return
     try:
@@ -30,12 +30,11 @@ async def tell(hook: Callable[..., Any] | None, *arguments: Any) -> None:
 
 
 class HookNotifier:
-    """Passes on what becomes of the connection to the hooks of subscriptions, after those that the provider had. On the
-    manager's loop.
+    """Forwards connection events to the hooks of subscriptions, after the provider's own hooks. Runs on the manager's loop.
 
     Args:
-        provider: The transport; its hooks are replaced by this.
-        subscriptions: Of the manager.
+        provider: The transport; this object replaces its hooks.
+        subscriptions: The subscriptions of the manager.
     """
 
     def __init__(self, provider: Provider, subscriptions: SubscriptionRegistry) -> None:
@@ -44,7 +43,7 @@ class HookNotifier:
         self._waiting: set[asyncio.Task[None]] = set()
 
     def install(self) -> None:
-        """Take the place of the provider's hooks, before it starts; again does nothing."""
+        """Replace the provider's hooks, before the provider starts. Idempotent."""
         if self._provider.hooks.on_connect != self._connected:
             self._own = self._provider.hooks
             self._provider.hooks = ConnectionHooks(
@@ -52,40 +51,44 @@ class HookNotifier:
             )
 
     def stop(self) -> None:
-        """Wait for no queue any more."""
+        """Stop waiting for queues to be attached again."""
         for task in self._waiting:
             task.cancel()
 
     async def attached(self, subscription: Subscription) -> None:
-        """Its queue was attached for the first time."""
+        """Call the hook of a subscription whose queue was attached."""
         if subscription.descriptor.options.hooks is not None:
-            await tell(subscription.descriptor.options.hooks.on_connect, subscription)
+            await notify(subscription.descriptor.options.hooks.on_connect, subscription)
 
     async def _connected(self) -> None:
-        await tell(self._own.on_connect)
+        await notify(self._own.on_connect)
         for subscription, hooks in self._hooked():
-            if hooks.on_connect is not None and subscription.intake.in_use:
+            if hooks.on_connect is not None and subscription.consumer.in_use:
                 task = asyncio.get_running_loop().create_task(self._when_attached(subscription))
                 self._waiting.add(task)
                 task.add_done_callback(self._waiting.discard)
 
     async def _when_attached(self, subscription: Subscription) -> None:
         while not subscription.attached:
-            if not self._provider.connected or not subscription.intake.in_use:
+            if not self._provider.connected or not subscription.consumer.in_use:
                 return
-            await asyncio.sleep(_LOOK)
+            await asyncio.sleep(_CHECK_INTERVAL)
         await self.attached(subscription)
 
     async def _disconnected(self, reason: Exception) -> None:
-        await tell(self._own.on_disconnect, reason)
+        await notify(self._own.on_disconnect, reason)
         for subscription, hooks in self._hooked():
-            await tell(hooks.on_disconnect, subscription, reason)
+            await notify(hooks.on_disconnect, subscription, reason)
 
     def _hooked(self) -> list[tuple[Subscription, Any]]:
-        return [(one, one.descriptor.options.hooks) for one in self._subscriptions if one.descriptor.options.hooks]
+        return [
+            (subscription, subscription.descriptor.options.hooks)
+            for subscription in self._subscriptions
+            if subscription.descriptor.options.hooks
+        ]
 
 
-def given_up(subscription: Subscription) -> Callable[[Exception], Any] | None:
-    """Return what tells a subscription's hook of an event that was given up; None where it has none."""
+def error_hook(subscription: Subscription) -> Callable[[Exception], Any] | None:
+    """Return a call of the subscription's `on_error` hook; None if it has none."""
     hooks = subscription.descriptor.options.hooks
-    return None if hooks is None or hooks.on_error is None else partial(tell, hooks.on_error, subscription)
+    return None if hooks is None or hooks.on_error is None else partial(notify, hooks.on_error, subscription)

@@ -1,4 +1,4 @@
-"""What a listener asks of its provider: the names and kinds of its queues, and the lanes inside them."""
+"""The bindings of a listener: names and kinds of its queues, and the ordering key inside them."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from ..receiving.decoding import Decoder
 
 logger = logging.getLogger("aspyx.event")
 _DEFAULT_PREFETCH = 100
-#: Lane of the events whose key cannot be had: one after the other, so that no order is lost.
+#: Ordering key of the events whose key cannot be determined: they are handled in sequence, so that no order is lost.
 _NO_KEY = object()
 
 
 def bindings_of(
     descriptor: EventListenerDescriptor, provider: Provider, default: Retry | None = None
 ) -> tuple[Binding, ...]:
-    """Return the queues that a listener consumes, one for each of its routes; *default* is its manager's policy.
+    """Return the queues that a listener consumes, one per route; *default* is its manager's policy.
 
     Raises:
-        UnsupportedError: the provider cannot give one.
+        UnsupportedError: the provider cannot offer one.
         DeclarationError: see `queue_name`.
     """
     retry = descriptor.options.retry or default or Retry()
-    return tuple(_binding(descriptor, source, provider, retry) for source in descriptor.routes)
+    return tuple(_binding(descriptor, route, provider, retry) for route in descriptor.routes)
 
 
-def queue_name(descriptor: EventListenerDescriptor, source: Route, provider: Provider) -> str | None:
-    """Return the queue for one source, None for one that belongs to this process alone and vanishes with it.
+def queue_name(descriptor: EventListenerDescriptor, route: Route, provider: Provider) -> str | None:
+    """Return the queue for one route; None for a queue that belongs to this process alone and vanishes with it.
 
     Raises:
         DeclarationError: a resumable listener per process, and the provider has no server name.
@@ -45,9 +45,9 @@ def queue_name(descriptor: EventListenerDescriptor, source: Route, provider: Pro
     if descriptor.per_process and not descriptor.options.resumable:
         return None
     name = descriptor.group or descriptor.name
-    # The first source keeps the plain name: queue names are unique per broker.
-    if descriptor.qualified or provider.queue_naming is QueueNaming.QUALIFIED or source != descriptor.routes[0]:
-        name = f"{literal(source.address)}.{name}"
+    # The first route keeps the plain name: queue names are unique per broker.
+    if descriptor.qualified or provider.queue_naming is QueueNaming.QUALIFIED or route != descriptor.routes[0]:
+        name = f"{literal(route.address)}.{name}"
     if descriptor.per_process:
         if not provider.server_name:
             raise DeclarationError(
@@ -58,37 +58,37 @@ def queue_name(descriptor: EventListenerDescriptor, source: Route, provider: Pro
     return name
 
 
-def _binding(descriptor: EventListenerDescriptor, source: Route, provider: Provider, retry: Retry) -> Binding:
+def _binding(descriptor: EventListenerDescriptor, route: Route, provider: Provider, retry: Retry) -> Binding:
     options, capabilities = descriptor.options, provider.capabilities
-    queue = queue_name(descriptor, source, provider)
+    queue = queue_name(descriptor, route, provider)
     delayed = retry.mode is RetryMode.DELAYED
     if delayed and queue is None:
         raise DeclarationError(
             f"listener {descriptor.name!r} is per_process: its queue has no name to which an event could go back later; "
             "use Retry(mode='in-order'), or resumable=True"
         )
-    durable = queue is not None and (source.durable or options.resumable)
+    durable = queue is not None and (route.durable or options.resumable)
     for needed, offered, what in (
         (delayed, capabilities.delay, "delivery at a later time (retry mode delayed)"),
         (durable, capabilities.durable, "a queue that outlives its listener (durable or resumable)"),
         (queue is None, capabilities.per_process, "a queue per process (per_process)"),
         (queue is not None, capabilities.competing, "a queue shared by several processes"),
-        (is_pattern(source.address), capabilities.patterns, f"the pattern {source.address!r} of event names"),
+        (is_pattern(route.address), capabilities.patterns, f"the pattern {route.address!r} of event names"),
     ):
         if needed and not offered:
             raise UnsupportedError(
                 f"listener {descriptor.name!r} needs {what}, which the {provider.name} provider does not offer"
             )
-    # On a shared queue the broker's filter would stay for ever, and what does not fit with it.
+    # On a shared queue the broker's filter, and the events that it excludes, would stay for ever.
     conditions = options.selector or () if queue is None else ()
     return Binding(
-        address=source.address,
+        address=route.address,
         queue=queue,
         durable=durable,
         prefetch=options.prefetch or max(_DEFAULT_PREFETCH, 2 * options.concurrency),
         max_crashes=retry.max_crashes,
         label=descriptor.name,
-        selector=tuple((one.name, _values(one.expected)) for one in conditions),
+        selector=tuple((condition.name, _values(condition.expected)) for condition in conditions),
     )
 
 
@@ -97,7 +97,7 @@ def _values(expected: str | tuple[str, ...]) -> tuple[str, ...]:
 
 
 def ordering_key(descriptor: EventListenerDescriptor, decoder: Decoder) -> Callable[[Delivery], Hashable | None]:
-    """Return what gives a delivery its lane: `order_by`, else the partition key it travelled with."""
+    """Return the function that gives a delivery its ordering key: `order_by`, else the partition key of the message."""
     order_by = descriptor.options.order_by
     if order_by is None:
         return lambda delivery: delivery.received.headers.get(CE_KEY)
@@ -113,7 +113,7 @@ def ordering_key(descriptor: EventListenerDescriptor, decoder: Decoder) -> Calla
             value = value_of(event)
         except Exception:  # whatever the user's function raises must not reach the provider
             logger.exception(
-                "listener %r: order_by failed: the event waits for others like it",
+                "listener %r: order_by failed; the event is handled in sequence with others whose key is unknown",
                 descriptor.name,
                 extra=log_fields(envelope, descriptor.name),
             )
@@ -126,6 +126,6 @@ def ordering_key(descriptor: EventListenerDescriptor, decoder: Decoder) -> Calla
 def _hashable(value: Any) -> bool:
     try:
         hash(value)
-    except TypeError:  # also what is in a tuple counts
+    except TypeError:  # the items of a tuple count too
         return False
     return True

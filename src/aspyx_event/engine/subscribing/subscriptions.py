@@ -1,4 +1,4 @@
-"""One listener or handler bound to what it consumes at run time, and all of them together."""
+"""Subscriptions at run time: one listener or handler bound to its queues, and the registry of all of them."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ logger = logging.getLogger("aspyx.event")
 Control = Callable[[Callable[[], Coroutine[Any, Any, Any]]], Operation[Any]]
 
 
-def default_name(callback: Callable[..., Any], source: Route, taken: SubscriptionRegistry) -> str:
-    """Return the name of a subscription that was given none: the function's name, numbered if it is in use.
+def default_name(callback: Callable[..., Any], route: Route, subscriptions: SubscriptionRegistry) -> str:
+    """Return the name of a subscription without `name=`: the function's name, numbered if it is in use.
 
     Raises:
-        DeclarationError: the event is durable, its queue would stay, and the function has no name of its own.
+        DeclarationError: the event is durable, so its queue would stay, and the function has no name of its own.
     """
     name = getattr(callback, "__name__", type(callback).__name__)
     if name == "<lambda>":
-        if source.durable:
+        if route.durable:
             raise DeclarationError(
-                f"event {source.descriptor.name!r} is durable: its queue outlives the program, so a lambda needs a "
+                f"event {route.descriptor.name!r} is durable: its queue outlives the program, so a lambda needs a "
                 "name=..."
             )
         name = "lambda"
-    used = {one.name for one in taken.of(source.descriptor.name)}
+    used = {subscription.name for subscription in subscriptions.of(route.descriptor.name)}
     number, candidate = 1, name
     while candidate in used:
         number += 1
@@ -45,9 +45,9 @@ def default_name(callback: Callable[..., Any], source: Route, taken: Subscriptio
 
 
 class Subscription:
-    """One listener or handler bound to what it consumes. Await it to know that the provider has attached its queue.
+    """One listener or handler bound to its queues. Await it to be sure that the provider has attached them.
 
-    Handlers that an order binds together share a queue: to pause one of them pauses all.
+    Handlers that `requires` or `required_by` bind together share a queue: pausing one of them pauses all.
 
     Attributes:
         id: Unique in the process.
@@ -60,9 +60,9 @@ class Subscription:
         self.id = str(uuid4())
         self.descriptor: EventListenerDescriptor = step.descriptor
         self.step, self._control, self._remove = step, control, remove
-        #: The queues it shares with the handlers bound to it.
-        self.intake: QueueConsumer
-        #: The work of attaching, where it was asked for at run time.
+        #: Consumes its queues, which it shares with the handlers bound to it.
+        self.consumer: QueueConsumer
+        #: The attachment under way, of a subscription made at run time.
         self.attaching: Operation[None] | None = None
 
     @property
@@ -75,28 +75,28 @@ class Subscription:
 
     @property
     def event_name(self) -> str:
-        """Name of the event, the pattern or the topic; of the first, where there are several."""
+        """Name of the event, the pattern or the topic; the first one, where there are several."""
         return self.descriptor.event.name
 
     @property
     def binding(self) -> Binding:
-        """Of the first queue."""
-        return self.intake.bindings[0]
+        """The binding of its first queue."""
+        return self.consumer.bindings[0]
 
     @property
     def queue(self) -> str:
-        """Name of its (first) queue; "" for one that belongs to this process alone."""
+        """Name of its (first) queue; "" for a queue that belongs to this process alone."""
         return self.binding.queue or ""
 
     @property
     def letter_name(self) -> str:
         """The name under which its dead letters are kept."""
-        return letter_name(self.descriptor, alone=len(self.intake.dispatcher.steps) == 1)
+        return letter_name(self.descriptor, alone=len(self.consumer.dispatcher.steps) == 1)
 
     @property
     def letter_queues(self) -> dict[str, Binding]:
-        """The addresses of its dead letters, each with the queue they came from."""
-        return {dead_letter_address(one.address, self.letter_name): one for one in self.intake.bindings}
+        """The addresses of its dead letters, each with the binding of the queue that they came from."""
+        return {dead_letter_address(binding.address, self.letter_name): binding for binding in self.consumer.bindings}
 
     @property
     def stats(self) -> SubscriptionStats:
@@ -105,28 +105,28 @@ class Subscription:
     @property
     def attached(self) -> bool:
         """True while its queue is attached, also while it is paused; False while the connection is lost."""
-        return self.intake.attached
+        return self.consumer.attached
 
     @property
     def paused(self) -> bool:
-        return self.intake.paused
+        return self.consumer.paused
 
     @property
     def load(self) -> tuple[int, int, float]:
-        """Deliveries that wait for a worker, those being handled, and the seconds the first of the former has waited."""
-        return self.intake.load
+        """Deliveries that wait for a worker, deliveries being handled, and the seconds that the first one has waited."""
+        return self.consumer.load
 
     def cancel(self) -> Operation[bool]:
-        """Detach for good, and leave the manager. Awaited: False if it was cancelled before."""
+        """Detach for good and remove the subscription from the manager. Awaited: False if it was cancelled before."""
         return self._control(lambda: self._remove(self))
 
     def pause(self) -> Operation[None]:
-        """Take nothing new. What waits goes back to the queue, where other processes get it; handlers finish."""
-        return self._control(self.intake.pause)
+        """Take no more deliveries. Waiting ones go back to the queue, for other processes; running handlers finish."""
+        return self._control(self.consumer.pause)
 
     def resume(self) -> Operation[None]:
         """Take deliveries again."""
-        return self._control(self.intake.resume)
+        return self._control(self.consumer.resume)
 
     def __await__(self) -> Generator[Any, Any, Subscription]:
         if self.attaching is not None:
@@ -138,7 +138,7 @@ class Subscription:
 
 
 class SubscriptionRegistry:
-    """The subscriptions of a manager, in the order they were made."""
+    """The subscriptions of a manager, in the order in which they were made."""
 
     def __init__(self) -> None:
         self._by_id: dict[str, Subscription] = {}
@@ -151,50 +151,50 @@ class SubscriptionRegistry:
         """Forget a subscription; False if it is not here."""
         return self._by_id.pop(subscription.id, None) is not None
 
-    def claim(self, intake: QueueConsumer, subscription: Subscription) -> None:
-        """Note that an intake made for *subscription* uses its queues.
+    def claim(self, consumer: QueueConsumer, subscription: Subscription) -> None:
+        """Register the queues of a consumer that was made for *subscription*.
 
         Raises:
-            QueueClashError: one belongs to another event of this manager.
+            QueueClashError: one of them belongs to another event of this manager.
         """
-        for binding in intake.bindings:
+        for binding in consumer.bindings:
             for _, owner in self._claims.get(binding.queue or "", ())[:1]:
-                other = next(one for one in owner.intake.bindings if one.queue == binding.queue)
+                other = next(candidate for candidate in owner.consumer.bindings if candidate.queue == binding.queue)
                 if other.address != binding.address:
                     raise QueueClashError(
                         f"listener {owner.name!r} of event {other.address!r} and listener {subscription.name!r} "
                         f"of event {binding.address!r} both claim the queue {binding.queue!r}; queue names are unique "
                         "per broker. Give one of them another name=, or the provider queue_naming=QueueNaming.QUALIFIED"
                     )
-        for binding in intake.bindings:
+        for binding in consumer.bindings:
             if binding.queue is not None:
-                self._claims.setdefault(binding.queue, []).append((intake, subscription))
+                self._claims.setdefault(binding.queue, []).append((consumer, subscription))
 
-    def unclaim(self, intake: QueueConsumer) -> None:
+    def unclaim(self, consumer: QueueConsumer) -> None:
         """Undo `claim`."""
-        for binding in intake.bindings:
-            left = [one for one in self._claims.get(binding.queue or "", ()) if one[0] is not intake]
-            if left:
-                self._claims[binding.queue or ""] = left
-            else:  # names may be made up at run time: none may stay
+        for binding in consumer.bindings:
+            claims = [claim for claim in self._claims.get(binding.queue or "", ()) if claim[0] is not consumer]
+            if claims:
+                self._claims[binding.queue or ""] = claims
+            else:  # names may be generated at run time, so empty entries must not accumulate
                 self._claims.pop(binding.queue or "", None)
 
     def get(self, key: Subscription | str) -> Subscription | None:
-        """Return the subscription with an id, or the given one if it is here."""
+        """Return the subscription with an id, or the subscription itself if it is registered here."""
         return self._by_id.get(key.id if isinstance(key, Subscription) else key)
 
     def of(self, event_name: str | None) -> list[Subscription]:
         """Return the subscriptions of one event, pattern or topic, or all."""
         return [
-            one
-            for one in self._by_id.values()
-            if event_name is None or any(source.address == event_name for source in one.descriptor.routes)
+            subscription
+            for subscription in self._by_id.values()
+            if event_name is None or any(route.address == event_name for route in subscription.descriptor.routes)
         ]
 
     @property
-    def intakes(self) -> list[QueueConsumer]:
-        """Of all subscriptions, each once."""
-        return list(dict.fromkeys(one.intake for one in self._by_id.values()))
+    def consumers(self) -> list[QueueConsumer]:
+        """The consumers of all subscriptions, each once."""
+        return list(dict.fromkeys(subscription.consumer for subscription in self._by_id.values()))
 
     def __iter__(self) -> Iterator[Subscription]:
         return iter(list(self._by_id.values()))
@@ -205,7 +205,9 @@ class SubscriptionRegistry:
 
 async def detach_all(subscriptions: SubscriptionRegistry, grace: float) -> None:
     """Detach all subscriptions at once; errors are logged, because a stop must reach the end."""
-    results = await asyncio.gather(*(one.detach(grace) for one in subscriptions.intakes), return_exceptions=True)
+    results = await asyncio.gather(
+        *(consumer.detach(grace) for consumer in subscriptions.consumers), return_exceptions=True
+    )
     for result in results:
         if isinstance(result, BaseException):
             logger.error("detaching a subscription failed: %s", result, exc_info=result)

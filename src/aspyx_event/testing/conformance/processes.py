@@ -95,7 +95,7 @@ class Worker:
         """Let the transport vanish under the handlers."""
         await self._provider.stop()
         for subscription in self._manager.list_subscriptions():
-            await subscription.intake.detach(0.0)
+            await subscription.consumer.detach(0.0)
         await self._manager.stop()
 
     async def _handle(self, event: Any, context: EventContext) -> None:
