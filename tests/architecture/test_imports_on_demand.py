@@ -78,7 +78,7 @@ LOADED_WHEN_USED = {
     "aspyx_event.providers.stomp",
     "aspyx_event.standard_events",
     "aspyx_event.database.memory",
-    "aspyx_event.database.database",
+    "aspyx_event.database.sql_database",
     "aspyx_event.testing",
 }
 

@@ -13,7 +13,7 @@ FLOORS = (
     ("bytes", "codecs/"),
     ("CloudEvents", "cloudevents/"),
     ("declarations", "*"),
-    ("ports", "pipeline observer providers.base database.base database.records configuration"),
+    ("ports", "pipeline observer providers.base database.base database.stored_event database.query configuration"),
     ("event reader", "engine.event_reader"),
     ("runtime", "engine/runtime/"),
     ("failure", "engine/failure/"),

@@ -3,10 +3,10 @@
 from .base import EventStore as EventStore
 from .base import FoundEvents as FoundEvents
 from .base import InboxStore as InboxStore
-from .event_store import SqlEventStore as SqlEventStore
-from .inbox import SqlInboxStore as SqlInboxStore
 from .memory import MemoryEventStore as MemoryEventStore
 from .memory import MemoryInboxStore as MemoryInboxStore
-from .records import EventQuery as EventQuery
-from .records import EventStatus as EventStatus
-from .records import StoredEvent as StoredEvent
+from .query import EventQuery as EventQuery
+from .sql_event_store import SqlEventStore as SqlEventStore
+from .sql_inbox_store import SqlInboxStore as SqlInboxStore
+from .stored_event import EventStatus as EventStatus
+from .stored_event import StoredEvent as StoredEvent

@@ -8,7 +8,8 @@ from dataclasses import replace
 from datetime import datetime
 
 from ..exceptions import DeclarationError
-from .records import EventQuery, EventStatus, StoredEvent
+from .query import EventQuery
+from .stored_event import EventStatus, StoredEvent
 
 #: Events of a first page; later ones are as large as their bodies allow.
 _FIRST_PAGE, _LARGEST_PAGE = 100, 1_000

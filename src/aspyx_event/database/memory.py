@@ -12,7 +12,8 @@ from itertools import islice
 
 from ..exceptions import DeclarationError, DuplicateStoredEventError, UnknownStoredEventError
 from .base import EventStore, InboxStore
-from .records import EventQuery, EventStatus, StoredEvent
+from .query import EventQuery
+from .stored_event import EventStatus, StoredEvent
 
 #: Events looked at in one go, before the loop gets its turn.
 _STRETCH = 2_000

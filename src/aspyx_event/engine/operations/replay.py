@@ -10,7 +10,7 @@ from datetime import datetime, timedelta, timezone
 from uuid import uuid4
 
 from ...database.base import EventStore
-from ...database.records import EventStatus, StoredEvent
+from ...database.stored_event import EventStatus, StoredEvent
 from ...envelope import CE_KEY, Envelope, SendOptions
 from ...events import EventDescriptor
 from ...exceptions import DeclarationError, UnknownStoredEventError

@@ -10,7 +10,7 @@ from typing_extensions import Unpack
 
 from ...context import current_context
 from ...database.base import EventStore, FoundEvents
-from ...database.records import EventStatus, StoredEvent
+from ...database.stored_event import EventStatus, StoredEvent
 from ..runtime.loop import running_loop
 from ..runtime.operations import Operation
 from ..subscribing.subscriptions import Control, Subscription

@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 
 from ...context import EventContext
-from ...database.records import EventStatus, StoredEvent
+from ...database.stored_event import EventStatus, StoredEvent
 from ...envelope import ATTEMPT
 from ...providers.base import Binding, Delivery
 from ...shared import Shared

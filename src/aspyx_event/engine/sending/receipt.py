@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ...database.records import EventStatus, StoredEvent
+from ...database.stored_event import EventStatus, StoredEvent
 from ...envelope import Envelope
 from ...events import EventDescriptor
 from ..runtime.operations import Completed, FutureLike, Operation, Report

@@ -13,7 +13,7 @@ from contextvars import Context, copy_context
 from functools import partial
 
 from ...database.base import EventStore
-from ...database.records import EventStatus, StoredEvent
+from ...database.stored_event import EventStatus, StoredEvent
 from ...envelope import Envelope
 from ...events import EventDescriptor
 from ...exceptions import (

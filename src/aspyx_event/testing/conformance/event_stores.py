@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ...database.base import EventStore
-from ...database.records import EventStatus, StoredEvent
+from ...database.stored_event import EventStatus, StoredEvent
 from ...exceptions import DeclarationError, DuplicateStoredEventError, UnknownStoredEventError
 
 NOON = datetime(2025, 3, 30, 12, 0, 0, 123456, tzinfo=timezone.utc)

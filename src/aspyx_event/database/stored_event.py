@@ -1,10 +1,10 @@
-"""What an event store holds and what it is asked for: `StoredEvent` and `EventQuery`."""
+"""`StoredEvent` and `EventStatus`: an event as an event store keeps it."""
 
 from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from enum import Enum
@@ -150,63 +150,3 @@ def _time_of(text: str) -> datetime:
         return found.astimezone(timezone.utc) if found.tzinfo is not None else found.replace(tzinfo=timezone.utc)
     except (ValueError, OverflowError):  # none, or a foreign event's, with more digits than Python reads
         return datetime.now(timezone.utc)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EventQuery:
-    """What `EventStore.find` was asked for; all that is given must hold.
-
-    Attributes:
-        types: Names of events, any of them; empty is all.
-        since: Made at this time or later.
-        until: Made before this time.
-        owner, correlation_id, causation_id: Exactly this.
-        tag: One of its tags.
-        status: What became of it.
-        after: Position behind which the search begins.
-    """
-
-    types: tuple[str, ...] = ()
-    since: datetime | None = None
-    until: datetime | None = None
-    owner: str | None = None
-    tag: str | None = None
-    correlation_id: str | None = None
-    causation_id: str | None = None
-    status: EventStatus | None = None
-    after: int = 0
-
-    def __post_init__(self) -> None:
-        for name, value in (("since", self.since), ("until", self.until)):
-            if value is not None and (not isinstance(value, datetime) or value.tzinfo is None):
-                raise DeclarationError(f"{name}={value!r} is no datetime with a time zone, for example timezone.utc")
-
-    def matches(self, stored: StoredEvent) -> bool:
-        """True if *stored* is what was asked for."""
-        return (
-            stored.position > self.after
-            and (not self.types or stored.type in self.types)
-            and (self.since is None or stored.time >= self.since)
-            and (self.until is None or stored.time < self.until)
-            and (self.owner is None or stored.owner == self.owner)
-            and (self.tag is None or self.tag in stored.tags)
-            and (self.correlation_id is None or stored.correlation_id == self.correlation_id)
-            and (self.causation_id is None or stored.causation_id == self.causation_id)
-            and (self.status is None or stored.status is self.status)
-        )
-
-    @staticmethod
-    def names(types: str | type | Iterable[str | type] | None) -> tuple[str, ...]:
-        """Return the event names that *types* stands for: one or several names or event classes; None is all.
-
-        Raises:
-            UnregisteredEventTypeError: a class is no event.
-            DeclarationError: there is none in it, or it is something else.
-        """
-        if types is None:
-            return ()
-        one_or_more = (types,) if isinstance(types, (str, type)) or not isinstance(types, Iterable) else types
-        each = tuple(one_or_more)
-        if not each or not all(isinstance(one, (str, type)) for one in each):
-            raise DeclarationError(f"find({types!r}): give event classes or names, or None for all")
-        return tuple(one if isinstance(one, str) else EventDescriptor.of(one).name for one in each)

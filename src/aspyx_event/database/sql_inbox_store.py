@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from ..exceptions import DuplicateStoredEventError
 from .base import InboxStore
-from .database import Database
-from .event_store import DEFAULT_URL, SqlEventStore
+from .sql_database import Database
+from .sql_event_store import DEFAULT_URL, SqlEventStore
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-    from .schema import Tables
+    from .sql_tables import Tables
 
 
 class SqlInboxStore(InboxStore):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import URL
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-    from .schema import Tables
+    from .sql_tables import Tables
 
 T = TypeVar("T")
 Work = Callable[["AsyncConnection", "Tables"], Awaitable[T]]
@@ -103,7 +103,7 @@ class Database:
         except EventStoreError:
             raise
         except Exception as error:
-            from .errors import translate
+            from .sql_errors import translate
 
             typed = translate(error, self._where)
             if typed is None:
@@ -155,7 +155,7 @@ class Database:
             from sqlalchemy.exc import ArgumentError, InvalidRequestError
             from sqlalchemy.ext.asyncio import create_async_engine
 
-            from .schema import Tables
+            from .sql_tables import Tables
         except ImportError as error:
             raise MissingDriverError(_missing("store", "sqlalchemy")) from error
         try:

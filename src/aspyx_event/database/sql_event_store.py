@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from ..exceptions import UnknownStoredEventError
 from .base import EventStore
-from .database import Database
-from .records import EventQuery, EventStatus, StoredEvent
+from .query import EventQuery
+from .sql_database import Database
+from .stored_event import EventStatus, StoredEvent
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-    from .schema import Tables
+    from .sql_tables import Tables
 
 DEFAULT_URL = "sqlite+aiosqlite:///events.db"
 #: Ids in one statement; drivers have limits of about 32,000.
@@ -55,7 +56,7 @@ class SqlEventStore(EventStore):
         async def work(connection: AsyncConnection, tables: Tables) -> None:
             from sqlalchemy import select
 
-            from .schema import row_of
+            from .sql_tables import row_of
 
             await connection.execute(tables.events.insert(), [row_of(event) for event in events])
             if any(event.tags for event in events):
@@ -75,7 +76,7 @@ class SqlEventStore(EventStore):
         row = await self.database.run(work)
         if row is None:
             raise _unknown(event_id)
-        from .schema import event_of
+        from .sql_tables import event_of
 
         return event_of(row)
 
@@ -83,7 +84,7 @@ class SqlEventStore(EventStore):
         async def work(connection: AsyncConnection, tables: Tables) -> None:
             from sqlalchemy import select
 
-            from .schema import row_of
+            from .sql_tables import row_of
 
             events, tags = tables.events, tables.tags
             done = await connection.execute(events.update().where(events.c.id == event.id).values(row_of(event)))
@@ -134,7 +135,7 @@ class SqlEventStore(EventStore):
             return (await connection.execute(chosen.order_by(events.c.position).limit(limit))).all()
 
         rows = await self.database.run(work)
-        from .schema import event_of
+        from .sql_tables import event_of
 
         return [event_of(row) for row in rows]
 

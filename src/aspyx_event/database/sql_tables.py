@@ -24,7 +24,8 @@ from sqlalchemy import (
     select,
 )
 
-from .records import EventQuery, EventStatus, StoredEvent
+from .query import EventQuery
+from .stored_event import EventStatus, StoredEvent
 
 
 class UtcTime(TypeDecorator[datetime]):
