@@ -37,7 +37,6 @@ DRIVERS = {"providers.local", "providers.amqp", "providers.stomp"}
 
 # To be straightened.
 NOT_YET = {
-    ("engine.sending.forwarding", "engine.receiving.invocation"),
     ("providers.amqp.receiver", "providers.amqp.volatile"),
 }
 

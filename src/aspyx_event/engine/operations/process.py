@@ -18,9 +18,9 @@ from ...ordering import predecessors, sequence
 from ...registry import EventRegistry
 from ...shared import Shared
 from ..receiving.handlers import check_requirements
-from ..receiving.invocation import returned_events
 from ..runtime.loop import running_loop
 from ..sending.factory import EnvelopeFactory
+from ..sending.forwarding import returned_events
 from ..subscribing.subscriptions import Control, Subscription, SubscriptionRegistry
 
 logger = logging.getLogger("aspyx.event")

@@ -24,8 +24,8 @@ from ...providers.base import Binding, Consume, Delivery, Outgoing, Provider
 from ..failure.poison import InFlightJournal
 from ..failure.reporter import FailureReporter
 from ..failure.republish import FAILED_HANDLER, dead_letter, letter_name, retry_copy, with_finished
-from ..sending.observed import ObservedDelivery, observed_consume
 from .handlers import BoundHandler
+from .observed import ObservedDelivery, observed_consume
 from .progress import DeliveryProgress
 
 logger = logging.getLogger("aspyx.event")

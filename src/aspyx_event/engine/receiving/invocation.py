@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...context import EventContext, _current
 from ...envelope import Envelope
-from ...events import is_event
 from ...exceptions import ListenerError
-from ...free_form import FreeFormEvent, SelfDescribed
 from ...listener_descriptors import EventListenerDescriptor
 
 if TYPE_CHECKING:
@@ -90,37 +88,6 @@ class HandlerFunction:
             context.returned = await result if inspect.isawaitable(result) else result
 
         return call_in_thread
-
-
-def returned_events(result: Any, label: str) -> list[Any]:
-    """Return the events that a handler gave back: one, several, or none for whatever is false.
-
-    Raises:
-        ListenerError: it gave back something else.
-    """
-    if _is_event(result):
-        return [result]
-    if not result:
-        return []
-    # A text or a mapping is iterable and never meant.
-    many = None if isinstance(result, (str, bytes, dict)) else _listed(result)
-    if many is None or not all(_is_event(one) for one in many):
-        raise ListenerError(
-            f"{label} returned {type(result).__name__}: a handler returns an event, several, or None; its event counts "
-            "as failed"
-        )
-    return many
-
-
-def _is_event(value: Any) -> bool:
-    return isinstance(value, (FreeFormEvent, SelfDescribed)) or is_event(type(value))
-
-
-def _listed(result: Any) -> list[Any] | None:
-    try:
-        return list(result)
-    except TypeError:
-        return None
 
 
 async def _keep(result: Awaitable[Any], context: EventContext) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from hashlib import blake2b
+from typing import Any
 from uuid import UUID
 
 from ...context import EventContext
 from ...envelope import CE_ID, NO_OPTIONS
+from ...events import is_event
+from ...exceptions import ListenerError
+from ...free_form import FreeFormEvent, SelfDescribed
 from ...registry import EventRegistry
-from ..receiving.invocation import returned_events
 from .factory import EnvelopeFactory
 from .sending import Sending
 
@@ -36,6 +39,37 @@ class ResultPublisher:
                 # The same at every attempt: a broker that can tell drops what was sent before a crash.
                 envelope.headers[CE_ID] = _derived(context.event_id, listener.event.name, listener.name, number)
             await self._sending.send(envelope, descriptor)
+
+
+def returned_events(result: Any, label: str) -> list[Any]:
+    """Return the events that a handler returned: a single event, several, or an empty list for a false value.
+
+    Raises:
+        ListenerError: the handler returned something else.
+    """
+    if _is_event(result):
+        return [result]
+    if not result:
+        return []
+    # A text or a mapping is iterable, but never meant as several events.
+    events = None if isinstance(result, (str, bytes, dict)) else _as_list(result)
+    if events is None or not all(_is_event(event) for event in events):
+        raise ListenerError(
+            f"{label} returned {type(result).__name__}: a handler returns an event, several, or None; its event counts "
+            "as failed"
+        )
+    return events
+
+
+def _is_event(value: Any) -> bool:
+    return isinstance(value, (FreeFormEvent, SelfDescribed)) or is_event(type(value))
+
+
+def _as_list(result: Any) -> list[Any] | None:
+    try:
+        return list(result)
+    except TypeError:
+        return None
 
 
 def _derived(event_id: str, target: str, listener: str, number: int) -> str:
