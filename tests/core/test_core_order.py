@@ -283,5 +283,5 @@ def test_ep_20_managers_are_independent():
 def test_chains_that_disagree_are_refused():
     manager = EventManager(LocalProvider())
     manager.subscribe(Placed, noting([], "a"), group="one")
-    with pytest.raises(DeclarationError, match="share a queue, but one says group='one' and the other group='two'"):
+    with pytest.raises(DeclarationError, match="share a queue, but one has group='one' and the other group='two'"):
         manager.subscribe(Placed, noting([], "b"), requires="a", group="two")

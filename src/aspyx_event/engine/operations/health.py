@@ -1,4 +1,4 @@
-"""Is the manager alive, and does it make progress? Told from what happens, not from what was configured."""
+"""Health of a manager: liveness and readiness, from observed behaviour, not from configuration."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _PING = FRAMEWORK_ADDRESS_PREFIX + "ping"
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionHealth:
-    """How one subscription does.
+    """Health of one subscription.
 
     Attributes:
-        name: Of the listener.
+        name: Name of the listener.
         event: Name of the event.
         attached: Its queue is attached now.
-        paused: It was paused by the program.
-        waiting: Deliveries received that no worker has taken yet.
+        paused: The program has paused it.
+        waiting: Received deliveries that no worker has taken yet.
         running: Deliveries being handled.
-        oldest: Seconds that the first of the waiting ones has waited; 0.0 where none waits.
-        abandoned: Handlers past their time limit that still run.
+        oldest: Seconds that the first waiting delivery has waited; 0.0 where none waits.
+        abandoned: Handlers past their time limit that are still running.
     """
 
     name: str
@@ -43,17 +43,17 @@ class SubscriptionHealth:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What `EventManager.health` found.
+    """The result of `EventManager.health`.
 
     Attributes:
-        live: The process can still do its work; if False, only a restart helps.
+        live: The process can still work; if False, only a restart helps.
         ready: The broker answers and all subscriptions are attached: events can be sent and are received.
-        reasons: Why not; empty if it is live and ready.
+        reasons: Why it is not live or not ready; empty if it is both.
         provider: Name of the provider.
-        round_trip: Seconds until the broker confirmed a message that nobody receives; None if it did not.
+        round_trip: Seconds until the broker confirmed a test message that nobody receives; None if it did not.
         reconnects: Connections opened after the first one.
         unconfirmed: Messages that wait for the broker's confirmation.
-        subscriptions: One entry each.
+        subscriptions: One entry per subscription.
     """
 
     live: bool
@@ -66,7 +66,7 @@ class Health:
     subscriptions: list[SubscriptionHealth] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return all of it as JSON-ready values."""
+        """Return the report as JSON-ready values."""
         return asdict(self)
 
 
@@ -78,11 +78,11 @@ async def check_health(
     timeout: float,
     stalled_after: float | None,
 ) -> Health:
-    """Ask the broker and look at every subscription. Runs on the manager's loop.
+    """Ask the broker and inspect every subscription. Runs on the manager's loop.
 
     Args:
         provider: The transport.
-        subscriptions: Of the manager.
+        subscriptions: The subscriptions of the manager.
         running: The manager is started.
         timeout: Seconds for the broker to answer.
         stalled_after: A delivery that waits longer than this many seconds makes the process not live; None: never.
@@ -101,7 +101,7 @@ async def check_health(
             round_trip = await _ping(provider, timeout)
         except (EventException, asyncio.TimeoutError) as error:
             reasons.append(f"the broker does not confirm: {str(error) or f'no answer within {timeout:g} s'}")
-    states = [_state(one) for one in subscriptions]
+    states = [_state(subscription) for subscription in subscriptions]
     for state in states:
         if not state.attached:
             reasons.append(f"subscription {state.name!r} to {state.event!r} is not attached")
@@ -123,7 +123,7 @@ async def check_health(
 async def _ping(provider: Provider, timeout: float) -> float:
     loop = asyncio.get_running_loop()
     began = loop.time()
-    # No queue is bound to the address: the broker confirms and forgets.
+    # No queue is bound to the address, so the broker confirms the message and drops it.
     ping = Outgoing(address=_PING, envelope=Envelope(), dedup_id=str(uuid4()), ttl=1.0)
     await asyncio.wait_for(provider.publish(ping), timeout)
     return loop.time() - began

@@ -1,4 +1,4 @@
-"""Running the handlers of an event here and now: no provider, no queue, in the order that they ask for."""
+"""Runs handlers in process, synchronously, without provider and queue, in the order that they require."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ logger = logging.getLogger("aspyx.event")
 
 
 class Processor:
-    """Takes events through the matching handlers of a manager, breadth first: what they return is processed after the
-    event at hand. Interceptors are about messages and see nothing of it.
+    """Runs the matching handlers of a manager, breadth first: events that they return are processed after the current
+    event. Interceptors are about messages and are not called.
 
     Args:
-        registry: Knows the classes.
-        subscriptions: Whose handlers.
+        registry: Knows the event classes.
+        subscriptions: The subscriptions whose handlers run.
         factory: Makes envelopes, for the context.
         control: Runs work on the manager's loop, and waits for it where no loop runs here.
     """
@@ -46,7 +46,7 @@ class Processor:
     ) -> None:
         self._registry, self._subscriptions, self._factory = registry, subscriptions, factory
         self._control = control
-        #: What a handler raises ends the processing; else it is logged.
+        #: An error of a handler ends the processing; otherwise it is logged.
         self.propagates = True
 
     def process(self, event: Any) -> Any:
@@ -58,7 +58,7 @@ class Processor:
         Raises:
             StateError: a handler is async and an event loop runs in this thread.
             RequirementError: handlers that belong together do not fit.
-            Exception: what a handler raises; the rest is not run.
+            Exception: what a handler raises; the remaining handlers do not run.
         """
         work = self._steps(event)
         answer: Any = None
@@ -86,11 +86,11 @@ class Processor:
             return end.value
 
     def _steps(self, first: Any) -> Generator[Any, Any, Any]:
-        """Run everything; yield what is to be awaited, and get its result."""
+        """Run all handlers; yield awaitables, and receive their results."""
         events: deque[tuple[Any, EventContext | None]] = deque([(first, _current.get())])
         while events:
             event, cause = events.popleft()
-            token = _current.set(cause)  # correlation and causation are told from it
+            token = _current.set(cause)  # correlation and causation ids derive from it
             try:
                 envelope = self._factory.make(event, self._registry.of(event), None, NO_OPTIONS)
             finally:
@@ -104,7 +104,7 @@ class Processor:
                     result = self._call(subscription, event, context)
                     if inspect.isawaitable(result):
                         result = yield from _awaited(result, context)
-                    more = returned_events(result, f"listener {subscription.name!r}")
+                    returned = returned_events(result, f"listener {subscription.name!r}")
                 except StopProcessing as stop:
                     subscription.stats.succeeded(context.event_id, context.event_name)
                     if stop.has_value:
@@ -117,7 +117,7 @@ class Processor:
                     logger.exception("listener %r failed on %r", subscription.name, context, exc_info=error)
                     continue
                 subscription.stats.succeeded(context.event_id, context.event_name)
-                events.extend((one, context) for one in more)
+                events.extend((returned_event, context) for returned_event in returned)
         return None
 
     def _call(self, subscription: Subscription, event: Any, context: EventContext) -> Any:
@@ -128,33 +128,39 @@ class Processor:
             _current.reset(token)
 
     def _in_order(self, event: Any, headers: dict[str, str]) -> list[Subscription]:
-        """Return the subscriptions that want *event*; those to patterns first, then as they were made.
+        """Return the subscriptions whose conditions accept *event*: patterns first, then in the order of subscribing.
 
         Raises:
-            RequirementError: a ring, or a handler that wants it requires one that is missing or does not want it.
+            RequirementError: a cycle, or a handler that accepts the event requires one that is missing or does not accept it.
         """
         descriptor = self._registry.of(event)
-        meant = [
-            one for one in self._subscriptions if any(source.takes(descriptor.name) for source in one.descriptor.routes)
+        matching = [
+            subscription
+            for subscription in self._subscriptions
+            if any(route.takes(descriptor.name) for route in subscription.descriptor.routes)
         ]
-        meant.sort(key=lambda one: not any(is_pattern(source.address) for source in one.descriptor.routes))
-        wanted = [one for one in meant if _wants(one, event, descriptor, headers)]
-        bound = [one.step for one in wanted if one.descriptor.requires]
-        if bound:
-            steps = tuple(one.step for one in meant)
-            skipped = {one.name for one in meant} - {one.name for one in wanted}
-            for step in bound:
-                check_requirements(step, steps, skipped)
-        descriptors = [one.descriptor for one in wanted]
-        return [wanted[index] for index in sequence(descriptors, predecessors(descriptors)[0])]
+        matching.sort(
+            key=lambda subscription: not any(is_pattern(route.address) for route in subscription.descriptor.routes)
+        )
+        accepting = [subscription for subscription in matching if _accepts(subscription, event, descriptor, headers)]
+        requiring = [subscription.step for subscription in accepting if subscription.descriptor.requires]
+        if requiring:
+            handlers = tuple(subscription.step for subscription in matching)
+            skipped = {subscription.name for subscription in matching} - {
+                subscription.name for subscription in accepting
+            }
+            for handler in requiring:
+                check_requirements(handler, handlers, skipped)
+        descriptors = [subscription.descriptor for subscription in accepting]
+        return [accepting[index] for index in sequence(descriptors, predecessors(descriptors)[0])]
 
 
-def _wants(subscription: Subscription, event: Any, descriptor: EventDescriptor, headers: dict[str, str]) -> bool:
+def _accepts(subscription: Subscription, event: Any, descriptor: EventDescriptor, headers: dict[str, str]) -> bool:
     condition: Filter | None = subscription.step.filter
     if condition is None:
         return True
-    left = condition.before_decoding(descriptor.name, headers)
-    return left is not None and condition.after_decoding(event, left)
+    remaining = condition.before_decoding(descriptor.name, headers)
+    return remaining is not None and condition.after_decoding(event, remaining)
 
 
 def _awaited(work: Awaitable[Any], context: EventContext) -> Generator[Any, Any, Any]:

@@ -1,4 +1,4 @@
-"""A manager's memory of events: what it sends is stored, and what is stored is handed out again."""
+"""Replays stored events, and sends those that a crash left unpublished."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ _WINDOW = 200
 
 
 class Replayer:
-    """What a manager does with its store. Runs on the manager's loop.
+    """Hands stored events to subscriptions or to the provider. Opens and closes the store. Runs on the manager's loop.
 
     Args:
-        store: None where the manager has none.
-        recorder: Stores each event that is sent; None where they are not stored.
+        store: None if the manager has no store.
+        recorder: Stores each event that is sent; None if sent events are not stored.
         publisher: Hands an event to the provider.
-        provider: Takes what is replayed.
-        subscriptions: Those that it may be replayed to.
-        events: The events that the manager knows.
-        observer: Told of each replay.
+        provider: Publishes replayed events.
+        subscriptions: The possible targets of a replay.
+        events: The event types that the manager knows.
+        observer: Notified of each replay.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Replayer:
         """The store.
 
         Raises:
-            DeclarationError: there is none.
+            DeclarationError: the manager has none.
         """
         if self._store is None:
             raise DeclarationError(
@@ -81,18 +81,18 @@ class Replayer:
             self._recorder.open()
 
     async def drain(self, timeout: float) -> None:
-        """Bring what was sent to the provider, *timeout* seconds at most; take nothing more."""
+        """Hand recorded events to the provider, for *timeout* seconds at most; record no more events."""
         if self._recorder is not None:
             await self._recorder.drain(timeout)
 
     async def stop(self, timeout: float) -> None:
-        """Note what the provider confirmed at last, *timeout* seconds at most, and close the store."""
+        """Mark the last confirmed events as published, for *timeout* seconds at most, and close the store."""
         if self._recorder is not None:
             await self._recorder.close(timeout)
         if self._store is not None:
             try:
                 await self._store.stop()
-            except Exception:  # the rest of the manager is to be stopped too
+            except Exception:  # the other parts of the manager must be stopped too
                 logger.exception("closing the event store failed")
 
     async def replay(
@@ -113,21 +113,21 @@ class Replayer:
         return await _hand_out(_each(events), hand_over, rate, progress)
 
     async def send_unpublished(self, older_than: float, rate: float | None, progress: Progress | None) -> int:
-        """Send what is in the store and was not; see `StoredEvents.send_unpublished`."""
+        """Send the events that are in the store as unpublished; see `StoredEvents.send_unpublished`."""
         store = self.store
-        made_before = datetime.now(timezone.utc) - timedelta(seconds=older_than)
-        waiting = self._still_waiting(store.find(status=EventStatus.UNPUBLISHED, until=made_before))
+        created_before = datetime.now(timezone.utc) - timedelta(seconds=older_than)
+        waiting = self._still_unpublished(store.find(status=EventStatus.UNPUBLISHED, until=created_before))
         sent: list[str] = []
         try:
             return await _hand_out(waiting, self._send_again, rate, progress, sent.append)
         finally:
             await store.set_status(sent, EventStatus.PUBLISHED)
 
-    async def _still_waiting(self, found: AsyncIterable[StoredEvent]) -> AsyncIterator[StoredEvent]:
-        async for stored in found:
+    async def _still_unpublished(self, events: AsyncIterable[StoredEvent]) -> AsyncIterator[StoredEvent]:
+        async for stored in events:
             if self._recorder is not None and self._recorder.is_under_way(stored.id):
                 continue
-            # A page is read ahead, and meanwhile the event may have gone its way.
+            # Pages are read ahead: meanwhile the event may have been sent or deleted.
             try:
                 now = await self.store.read(stored.id)
             except UnknownStoredEventError:
@@ -138,9 +138,9 @@ class Replayer:
     def _send_again(self, stored: StoredEvent) -> asyncio.Future[None]:
         known, options, now = self._events.find(stored.type), stored.options, self._provider.clock.time()
         address, durable = stored.address or stored.type, bool(options.get("durable"))
-        # Its class may be of another program, or not be in use here yet.
+        # Its class may belong to another program, or not be in use here yet.
         descriptor = EventDescriptor(known.type if known is not None else object, address, durable=durable)
-        # Interceptors saw it before it was stored. Its id lets the broker drop it if it was there before.
+        # Interceptors ran before it was stored. The id lets the broker drop a second copy.
         envelope = Envelope(stored.body, dict(stored.headers))
         envelope.dedup_id = stored.id
         age = (datetime.now(timezone.utc) - stored.time).total_seconds()
@@ -153,17 +153,17 @@ class Replayer:
         return self._publisher.send(envelope, descriptor)
 
     def _target(self, to: Subscription | str) -> Subscription:
-        found = self._subscriptions.get(to)
-        if found is None and isinstance(to, str):
-            alike = [one for one in self._subscriptions if to in (one.name, f"{one.event_name}.{one.name}")]
-            if len(alike) > 1:
-                full = ", ".join(f"{one.event_name}.{one.name}" for one in alike)
-                raise DeclarationError(f"several subscriptions are called {to!r}: {full}")
-            found = alike[0] if alike else None
-        if found is None:
-            known = ", ".join(sorted({one.name for one in self._subscriptions})) or "none"
+        target = self._subscriptions.get(to)
+        if target is None and isinstance(to, str):
+            named = {f"{candidate.event_name}.{candidate.name}": candidate for candidate in self._subscriptions}
+            matches = [full_name for full_name, candidate in named.items() if to in (candidate.name, full_name)]
+            if len(matches) > 1:
+                raise DeclarationError(f"several subscriptions are called {to!r}: {', '.join(matches)}")
+            target = named[matches[0]] if matches else None
+        if target is None:
+            known = ", ".join(sorted({candidate.name for candidate in self._subscriptions})) or "none"
             raise DeclarationError(f"replay(to={to!r}): this manager has no such subscription; it has: {known}")
-        return found
+        return target
 
 
 def check_store(store: EventStore | None, persist: bool) -> None:
@@ -179,21 +179,21 @@ def check_store(store: EventStore | None, persist: bool) -> None:
 
 
 def _queue_for(stored: StoredEvent, subscription: Subscription) -> Binding:
-    """Return the queue of a subscription into which an event of this type, or of this topic, is put.
+    """Return the queue through which a subscription gets events of this type, or of this topic.
 
     Raises:
-        DeclarationError: there is none.
+        DeclarationError: it has no such queue.
     """
-    queues = {one.address: one for one in subscription.consumer.bindings}
-    for source in subscription.descriptor.routes:
-        named = source.topic is not None and any(one.name == stored.type for one in source.events)
-        if named or source.takes(stored.type):
-            found = queues[source.address]
-            if found.queue is None:
+    queues = {binding.address: binding for binding in subscription.consumer.bindings}
+    for route in subscription.descriptor.routes:
+        in_topic = route.topic is not None and any(event.name == stored.type for event in route.events)
+        if in_topic or route.takes(stored.type):
+            binding = queues[route.address]
+            if binding.queue is None:
                 raise DeclarationError(
                     f"listener {subscription.name!r} is per_process: its queue has no name to which an event could be sent"
                 )
-            return found
+            return binding
     raise DeclarationError(
         f"event {stored.type!r} (id {stored.id}) cannot be replayed to {subscription.name!r}, which listens to "
         f"{subscription.event_name!r}; find(type=...) leaves others out"
@@ -214,53 +214,72 @@ async def _hand_out(
     hand_over: Callable[[StoredEvent], asyncio.Future[None]],
     rate: float | None,
     progress: Progress | None,
-    confirmed: Callable[[str], object] | None = None,
+    on_confirmed: Callable[[str], object] | None = None,
 ) -> int:
-    """Hand *events* over in their order, *rate* a second at most; return how many were confirmed.
+    """Hand *events* over in their order, *rate* per second at most; return how many were confirmed.
 
     Raises:
         DeclarationError: an event does not fit, or the rate is not a number > 0.
-        ProviderError: an event was not taken. Those before it were, and those handed over meanwhile may have been.
+        ProviderError: an event was not accepted. The events before it were, and those in the window may have been.
     """
     if rate is not None and not rate > 0:
         raise DeclarationError(f"rate={rate!r} is neither a number of events a second > 0 nor None")
-    window: deque[tuple[str, asyncio.Future[None]]] = deque()
-    loop, done = asyncio.get_running_loop(), 0
+    window = _Window(progress, on_confirmed)
+    loop = asyncio.get_running_loop()
     due = loop.time()
-
-    async def take(least: int) -> None:
-        nonlocal done
-        while len(window) > least:
-            event_id, future = window.popleft()
-            await future
-            done += 1
-            if confirmed is not None:
-                confirmed(event_id)
-            if progress is not None:
-                progress(done)
-
     try:
         async for stored in events:
-            window.append((stored.id, hand_over(stored)))
-            # What is slow is to be told of as it goes; of what is fast the broker confirms many at once.
-            await take(_WINDOW if rate is None else 0)
+            window.add(stored.id, hand_over(stored))
+            # A slow replay reports each event; in a fast one the broker confirms many at once.
+            await window.shrink(_WINDOW if rate is None else 0)
             if rate is not None:
                 due = max(due + 1 / rate, loop.time())
                 await asyncio.sleep(due - loop.time())
-        await take(0)
+        await window.shrink(0)
     except Exception:
-        while window:
-            try:
-                await take(0)
-            except Exception as error:  # noqa: BLE001  the first one is raised
-                logger.warning("a further event was not handed out: %s", error)
+        await window.settle_rest()
         raise
     finally:
-        for _, future in window:  # cancelled: nobody asks for these any more
-            future.add_done_callback(_forget)
-    return done
+        window.abandon()
+    return window.confirmed
 
 
-def _forget(future: asyncio.Future[None]) -> None:
+class _Window:
+    """Events that were handed over and are not confirmed yet, oldest first."""
+
+    def __init__(self, progress: Progress | None, on_confirmed: Callable[[str], object] | None) -> None:
+        self._progress, self._on_confirmed = progress, on_confirmed
+        self._pending: deque[tuple[str, asyncio.Future[None]]] = deque()
+        self.confirmed = 0
+
+    def add(self, event_id: str, future: asyncio.Future[None]) -> None:
+        self._pending.append((event_id, future))
+
+    async def shrink(self, size: int) -> None:
+        """Wait for confirmations, oldest first, until at most *size* events are pending."""
+        while len(self._pending) > size:
+            event_id, future = self._pending.popleft()
+            await future
+            self.confirmed += 1
+            if self._on_confirmed is not None:
+                self._on_confirmed(event_id)
+            if self._progress is not None:
+                self._progress(self.confirmed)
+
+    async def settle_rest(self) -> None:
+        """Wait for the pending events after a failure; log further failures, since the first one is raised."""
+        while self._pending:
+            try:
+                await self.shrink(0)
+            except Exception as error:  # noqa: BLE001  the first error is raised
+                logger.warning("a further event was not handed out: %s", error)
+
+    def abandon(self) -> None:
+        """Ignore the outcome of pending events, after a cancellation."""
+        for _, future in self._pending:
+            future.add_done_callback(_retrieve)
+
+
+def _retrieve(future: asyncio.Future[None]) -> None:
     if not future.cancelled():
         future.exception()

@@ -1,4 +1,4 @@
-"""What a manager has sent and handled, counted."""
+"""Counters of what a manager has sent and handled."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from ..subscribing.subscriptions import SubscriptionRegistry
 
 
 class ManagerStats:
-    """Counters of a manager since it was made, or since `reset`. An event that is refused before it leaves is not counted.
+    """Counters of a manager since it was created, or since `reset`. An event that is refused before it is sent is not counted.
 
     Args:
-        registry: Knows the classes that are asked for.
-        subscriptions: Whose counters make up what was handled.
+        registry: Resolves event classes.
+        subscriptions: Their counters make up the handled events.
     """
 
     def __init__(self, registry: EventRegistry, subscriptions: SubscriptionRegistry) -> None:
@@ -28,17 +28,17 @@ class ManagerStats:
         self._last_seconds = 0.0
 
     def note_sent(self, envelope: Envelope, descriptor: EventDescriptor) -> None:
-        """Count an event that the provider was given. Called by the engine, for each."""
+        """Count an event that was handed to the provider. Called by the engine for each event."""
         self._sent[descriptor.name] += 1
         self._last_headers, self._last_seconds = envelope.headers, time()
 
     def sent(self, target: Any = None) -> int:
-        """Return how many events were sent: all, or those of a class, an event, or a name."""
+        """Return the number of sent events: all, or those of a class, of an event's class, or of a name."""
         return self._count(self._sent, target)
 
     def handled(self, target: Any = None) -> int:
-        """Return how often handlers succeeded: in all, or with events of a class, an event, or a name. An event that
-        three listeners handled counts three times.
+        """Return the number of successful handler calls: all, or those with events of a class, of an event's class, or of
+        a name. An event that three listeners handled counts three times.
         """
         total: Counter[str] = Counter()
         for subscription in self._subscriptions:
@@ -47,26 +47,26 @@ class ManagerStats:
 
     @property
     def failures(self) -> int:
-        """Attempts of handlers that failed."""
-        return sum(one.stats.failures for one in self._subscriptions)
+        """Failed attempts of handlers."""
+        return sum(subscription.stats.failures for subscription in self._subscriptions)
 
     @property
     def dead_letters(self) -> int:
-        """Deliveries given up and kept."""
-        return sum(one.stats.dead_letters for one in self._subscriptions)
+        """Deliveries that became dead letters."""
+        return sum(subscription.stats.dead_letters for subscription in self._subscriptions)
 
     @property
     def last_event_id(self) -> str:
-        """Id of the event that was sent last; "" before the first."""
+        """Id of the event sent last; "" before the first."""
         return self._last_headers.get(CE_ID, "")
 
     @property
     def last_time(self) -> datetime | None:
-        """When that was, in UTC; None before the first."""
+        """Time of the last send, in UTC; None before the first."""
         return datetime.fromtimestamp(self._last_seconds, timezone.utc) if self._last_headers else None
 
     def reset(self) -> None:
-        """Begin anew, with the counters of all subscriptions."""
+        """Set all counters to zero, those of the subscriptions included."""
         self._sent.clear()
         self._last_headers = {}
         for subscription in self._subscriptions:
