@@ -10,7 +10,7 @@ IMPORTING = {
     "aspyx_event",
     "aspyx_event.cli.loading",
     "aspyx_event.configuration",
-    "aspyx_event.contracts.examples",
+    "aspyx_event.schemas.examples",
     "aspyx_event.providers.stomp.provider",
     "aspyx_event.testing.conformance.processes",
 }

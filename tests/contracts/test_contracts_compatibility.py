@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field
 
 from aspyx_event import EventDescriptor, event
 from aspyx_event.contracts.compatibility import refusals
-from aspyx_event.contracts.examples import example_of
+from aspyx_event.schemas.examples import example_of
 
 
 def schema_of(**fields):

@@ -16,7 +16,7 @@ from pydantic import AnyUrl, BaseModel, ConfigDict, Field, NonNegativeFloat, Pos
 
 from aspyx_event import DeclarationError, EventDescriptor, event
 from aspyx_event.codecs import JsonCodec
-from aspyx_event.contracts.examples import example_of
+from aspyx_event.schemas.examples import example_of
 
 
 class Colour(Enum):
@@ -125,10 +125,10 @@ def test_what_schemas_say_is_followed(schema, made):
             "'a'",
         ),
         ({"$ref": "#/$defs/gone"}, "'#/$defs/gone' is not in the schema"),
-        ({"$ref": "#"}, "itself inside"),
+        ({"$ref": "#"}, "contains itself"),
         (
             {"$defs": {"A": {"required": ["a"], "properties": {"a": {"$ref": "#/$defs/A"}}}}, "$ref": "#/$defs/A"},
-            "itself inside",
+            "contains itself",
         ),
     ],
 )

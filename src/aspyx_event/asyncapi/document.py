@@ -9,7 +9,6 @@ from inspect import cleandoc
 from typing import Any
 from urllib.parse import quote
 
-from ..contracts.examples import ExampleError, example_of
 from ..envelope import (
     CE_CAUSATION,
     CE_CORRELATION,
@@ -26,6 +25,7 @@ from ..envelope import (
 from ..events import EventDescriptor, is_event
 from ..listener_descriptors import EventListenerDescriptor
 from ..providers.base import ServerDescription
+from ..schemas.examples import ExampleError, example_of
 from ..topics import Topic
 from .channels import Channel, ChannelKind, channels_of
 from .payloads import payload_schema

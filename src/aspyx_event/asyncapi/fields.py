@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..contracts.examples import merged, resolve
+from ..schemas.references import merge_all_of, resolve
 
 _BOUNDS = {
     "minimum": "≥ {}",
@@ -67,7 +67,7 @@ def followed(root: Any, schema: Any) -> dict[str, Any]:
             target = resolve(root, schema["$ref"])
             schema = {**(target if isinstance(target, dict) else {}), **beside}
         elif "allOf" in schema:
-            schema = merged(root, schema)
+            schema = merge_all_of(root, schema)
         else:
             return schema
     return {}

@@ -9,7 +9,7 @@ from importlib import resources
 from typing import Any
 from urllib.parse import quote, unquote
 
-from ..contracts.examples import resolve
+from ..schemas.references import resolve
 from .fields import Field, fields_of, followed
 from .markup import escaped, inline, json_block, prose
 

@@ -16,8 +16,8 @@ from ..codecs.upcasters import VersionedDecoding, declared_steps
 from ..codecs.validation import SchemaValidation
 from ..events import EventDescriptor
 from ..exceptions import CodecError, DeclarationError, SnapshotError
+from ..schemas.examples import ExampleError, example_of
 from .compatibility import refusals
-from .examples import ExampleError, example_of
 from .snapshot import Recorded, read_snapshot, write_payload, write_schema
 
 

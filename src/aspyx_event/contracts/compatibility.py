@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from .examples import MAX_DEPTH, merged, resolve
+from ..schemas.references import MAX_DEPTH, merge_all_of, resolve
 
 Schema = dict[str, Any]
 _ANYTHING: Schema = {}
@@ -158,7 +158,7 @@ def _alternatives(root: Schema, schema: Any, depth: int = 0) -> list[Schema]:
         beside = {key: value for key, value in schema.items() if key != "$ref" and key not in _ANNOTATIONS}
         schema = {**(target if isinstance(target, dict) else {}), **beside}
     if "allOf" in schema:
-        schema = merged(root, schema)
+        schema = merge_all_of(root, schema)
     for union in ("anyOf", "oneOf"):
         if isinstance(schema.get(union), list):
             beside = {key: value for key, value in schema.items() if key != union}
