@@ -76,7 +76,7 @@ def test_what_the_payload_does_not_show_is_found_in_the_schema(folder):
     _, manager = release(fields={"order_id": int | str, "customer": str})
     assert manager.contracts.check(folder, compatibility="backward").ok
     assert found(manager.contracts.check(folder, compatibility=Compatibility.FORWARD)) == [
-        ("breaking", 1, "order_id", "read by code of before: takes an integer, gets a string")
+        ("breaking", 1, "order_id", "read by older code: expects an integer, gets a string")
     ]
 
 
@@ -103,7 +103,7 @@ def test_a_new_version_with_an_upcaster_reads_what_was_recorded(folder):
     cls, manager = release(version=2, fields={"order_id": int, "buyer": str})
     (finding, new) = manager.contracts.check(folder).findings
     assert (finding.kind, finding.field, finding.listeners) == (FindingKind.BREAKING, "buyer", ("billing", "mailer"))
-    assert "an @upcaster(Order, from_version=1) would read it" in finding.reason
+    assert "an @upcaster(Order, from_version=1) would convert it" in finding.reason
     assert (new.kind, new.version) == (FindingKind.NEW, 2)
 
     @upcaster(cls, from_version=1)
@@ -157,10 +157,10 @@ def test_a_declared_schema_is_compared_too(tmp_path):
     manager_with(1).contracts.snapshot(tmp_path)
     assert manager_with(1).contracts.check(tmp_path).ok
     assert found(manager_with(0).contracts.check(tmp_path)) == [
-        ("breaking", 1, "order_id", "read by code of before: takes numbers >= 1, may get smaller ones")
+        ("breaking", 1, "order_id", "read by older code: expects numbers >= 1, may get smaller ones")
     ]
     assert found(manager_with(5).contracts.check(tmp_path)) == [
-        ("breaking", 1, "order_id", "read by today's code: takes numbers >= 5, may get smaller ones")
+        ("breaking", 1, "order_id", "read by today's code: expects numbers >= 5, may get smaller ones")
     ]
 
 
@@ -181,9 +181,9 @@ def test_names_that_file_systems_dislike_stay_inside_the_folder(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("v1.payload.json", "{", "v1.payload.json is no JSON"),
-        ("v1.schema.json", "[1]", "v1.schema.json is no JSON Schema"),
-        ("v1.payload.json", b"\xff", "is no JSON"),
+        ("v1.payload.json", "{", "v1.payload.json is not JSON"),
+        ("v1.schema.json", "[1]", "v1.schema.json is not a JSON Schema"),
+        ("v1.payload.json", b"\xff", "is not JSON"),
     ],
 )
 def test_a_broken_file_is_named(folder, name, content, words):
@@ -259,7 +259,7 @@ def test_a_report_can_be_written_as_json(folder):
         "event": "check.order",
         "version": 1,
         "field": "customer",
-        "reason": "read by code of before: is required, and is not there",
+        "reason": "read by older code: is required, but is not there",
         "listeners": ["billing", "mailer"],
         "file": "",
     }

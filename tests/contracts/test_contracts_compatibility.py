@@ -50,25 +50,25 @@ def said(reader, writer, **options):
         ({"type": "string", "maxLength": 9}, {"type": "string", "maxLength": 5}, None),
         (NUMBER, {"enum": [1, 2]}, None),
         ({"minimum": 1, **INTEGER}, {"exclusiveMinimum": 1, **INTEGER}, None),
-        (INTEGER, NUMBER, "takes an integer, gets a number"),
-        (INTEGER, TEXT, "takes an integer, gets a string"),
-        (INTEGER, {}, "takes an integer, gets anything"),
-        (False, INTEGER, "takes nothing"),
-        (INTEGER, {"type": ["integer", "null"]}, "takes an integer, gets null"),
-        (TEXT, {"anyOf": [INTEGER, TEXT]}, "takes a string, gets an integer"),
-        ({"enum": ["a"]}, {"enum": ["a", "b"]}, 'does not take "b"'),
-        ({"enum": ["a"]}, TEXT, 'takes "a" only, and gets anything'),
-        ({"const": "a"}, {"const": "b"}, 'does not take "b"'),
-        ({"format": "date", **TEXT}, TEXT, "takes the format 'date', gets any"),
-        ({"format": "date", **TEXT}, {"format": "time", **TEXT}, "takes the format 'date', gets 'time'"),
-        ({"pattern": "^a", **TEXT}, {"pattern": "^b", **TEXT}, "takes the pattern '^a', gets '^b'"),
-        ({"minLength": 2, **TEXT}, TEXT, "takes 2 characters at least, may get fewer"),
-        ({"maxLength": 2, **TEXT}, {"maxLength": 3, **TEXT}, "takes 2 characters at most, may get more"),
-        ({"minimum": 1, **INTEGER}, {"minimum": 0, **INTEGER}, "takes numbers >= 1, may get smaller ones"),
-        ({"exclusiveMinimum": 1, **INTEGER}, {"minimum": 1, **INTEGER}, "takes numbers > 1, may get smaller ones"),
-        ({"maximum": 1, **INTEGER}, INTEGER, "takes numbers <= 1, may get larger ones"),
-        ({"multipleOf": 2, **INTEGER}, INTEGER, "takes the multipleOf 2, gets any"),
-        ({"contentEncoding": "base64", **TEXT}, TEXT, "contentEncoding differs, which cannot be compared"),
+        (INTEGER, NUMBER, "expects an integer, gets a number"),
+        (INTEGER, TEXT, "expects an integer, gets a string"),
+        (INTEGER, {}, "expects an integer, gets anything"),
+        (False, INTEGER, "accepts nothing"),
+        (INTEGER, {"type": ["integer", "null"]}, "expects an integer, gets null"),
+        (TEXT, {"anyOf": [INTEGER, TEXT]}, "expects a string, gets an integer"),
+        ({"enum": ["a"]}, {"enum": ["a", "b"]}, 'does not accept "b"'),
+        ({"enum": ["a"]}, TEXT, 'accepts only "a", gets anything'),
+        ({"const": "a"}, {"const": "b"}, 'does not accept "b"'),
+        ({"format": "date", **TEXT}, TEXT, "expects the format 'date', gets any"),
+        ({"format": "date", **TEXT}, {"format": "time", **TEXT}, "expects the format 'date', gets 'time'"),
+        ({"pattern": "^a", **TEXT}, {"pattern": "^b", **TEXT}, "expects the pattern '^a', gets '^b'"),
+        ({"minLength": 2, **TEXT}, TEXT, "expects at least 2 characters, may get fewer"),
+        ({"maxLength": 2, **TEXT}, {"maxLength": 3, **TEXT}, "expects at most 2 characters, may get more"),
+        ({"minimum": 1, **INTEGER}, {"minimum": 0, **INTEGER}, "expects numbers >= 1, may get smaller ones"),
+        ({"exclusiveMinimum": 1, **INTEGER}, {"minimum": 1, **INTEGER}, "expects numbers > 1, may get smaller ones"),
+        ({"maximum": 1, **INTEGER}, INTEGER, "expects numbers <= 1, may get larger ones"),
+        ({"multipleOf": 2, **INTEGER}, INTEGER, "expects the multipleOf 2, gets any"),
+        ({"contentEncoding": "base64", **TEXT}, TEXT, "contentEncoding differs and cannot be compared"),
     ],
 )
 def test_values(reader, writer, found):
@@ -81,9 +81,9 @@ def test_values(reader, writer, found):
         # A reader ignores what it does not know, and has defaults for what it need not get.
         (schema_of(a=INTEGER), schema_of(a=INTEGER, b=TEXT), []),
         (schema_of(a=INTEGER, b=(TEXT, "")), schema_of(a=INTEGER), []),
-        (schema_of(a=INTEGER, b=TEXT), schema_of(a=INTEGER), [("b", "is required, and is not there")]),
-        (schema_of(a=INTEGER), schema_of(a=(INTEGER, 1)), [("a", "is required, and may be left out")]),
-        (schema_of(renamed=INTEGER), schema_of(a=INTEGER), [("renamed", "is required, and is not there")]),
+        (schema_of(a=INTEGER, b=TEXT), schema_of(a=INTEGER), [("b", "is required, but is not there")]),
+        (schema_of(a=INTEGER), schema_of(a=(INTEGER, 1)), [("a", "is required, but may be missing")]),
+        (schema_of(renamed=INTEGER), schema_of(a=INTEGER), [("renamed", "is required, but is not there")]),
         (
             {**schema_of(a=INTEGER), "additionalProperties": False},
             schema_of(a=INTEGER, b=TEXT),
@@ -92,32 +92,32 @@ def test_values(reader, writer, found):
         (
             schema_of(a=schema_of(b=TEXT)),
             schema_of(a=schema_of(b=INTEGER)),
-            [("a.b", "takes a string, gets an integer")],
+            [("a.b", "expects a string, gets an integer")],
         ),
         (
             schema_of(a={"type": "array", "items": schema_of(b=TEXT)}),
             schema_of(a={"type": "array", "items": schema_of()}),
-            [("a[].b", "is required, and is not there")],
+            [("a[].b", "is required, but is not there")],
         ),
         (
             schema_of(a={"type": "array", "prefixItems": [TEXT, TEXT]}),
             schema_of(a={"type": "array", "prefixItems": [TEXT, INTEGER]}),
-            [("a[1]", "takes a string, gets an integer")],
+            [("a[1]", "expects a string, gets an integer")],
         ),
         (
             schema_of(a={"type": "array", "uniqueItems": True}),
             schema_of(a={"type": "array", "minItems": 1}),
-            [("a", "takes no item twice")],
+            [("a", "expects unique items, may get duplicates")],
         ),
         (
             schema_of(a={"type": "object", "additionalProperties": TEXT}),
             schema_of(a={"type": "object", "additionalProperties": INTEGER}),
-            [("a.*", "takes a string, gets an integer")],
+            [("a.*", "expects a string, gets an integer")],
         ),
         (
             schema_of(a={"type": "object", "additionalProperties": False}),
             schema_of(a={"type": "object", "additionalProperties": INTEGER}),
-            [("a.*", "has fields of any name, and unknown ones are forbidden")],
+            [("a.*", "may have any name, but unknown fields are forbidden")],
         ),
     ],
 )
@@ -128,7 +128,7 @@ def test_fields(reader, writer, found):
 def test_a_writer_of_all_fields_leaves_none_out():
     reader, writer = schema_of(a=INTEGER), schema_of(a=(INTEGER, 1))
     assert said(reader, writer, writes_all=True) == []
-    assert said(reader, schema_of(), writes_all=True) == [("a", "is required, and is not there")]
+    assert said(reader, schema_of(), writes_all=True) == [("a", "is required, but is not there")]
 
 
 def test_schemas_that_have_themselves_inside_come_to_an_end():
@@ -142,8 +142,8 @@ def test_schemas_that_have_themselves_inside_come_to_an_end():
     }
     assert said(tree, tree) == []
     assert said(tree, other) == [
-        ("kids[].n", "takes an integer, gets a string"),
-        ("n", "takes an integer, gets a string"),
+        ("kids[].n", "expects an integer, gets a string"),
+        ("n", "expects an integer, gets a string"),
     ]
     circle = {"$defs": {"A": {"anyOf": [{"$ref": "#/$defs/A"}, TEXT]}}, "$ref": "#/$defs/A"}
     assert said(circle, TEXT) == []
@@ -189,8 +189,8 @@ def test_what_pydantic_writes_is_understood():
     first, second = EventDescriptor.of(First).schema, EventDescriptor.of(Second).schema
     assert said(second, first) == []
     assert said(first, second, writes_all=True) == [
-        ("channel", 'does not take "phone"'),
-        ("number", "takes an integer, gets a string"),
+        ("channel", 'does not accept "phone"'),
+        ("number", "expects an integer, gets a string"),
     ]
 
 
@@ -210,8 +210,8 @@ def test_a_value_that_the_writer_always_gives_has_to_be_within_the_reader_s_boun
     for one in taken:
         assert said(reader, {"const": one}) == []
     for one in refused:
-        assert said(reader, {"const": one}) == [("", f"does not take {json.dumps(one)}")]
-        assert said(reader, {"enum": [*taken, one]}) == [("", f"does not take {json.dumps(one)}")]
+        assert said(reader, {"const": one}) == [("", f"does not accept {json.dumps(one)}")]
+        assert said(reader, {"enum": [*taken, one]}) == [("", f"does not accept {json.dumps(one)}")]
 
 
 LEAVES = st.one_of(

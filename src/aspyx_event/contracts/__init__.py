@@ -1,4 +1,4 @@
-"""Contracts of events: recorded schemas and payloads, and whether a change breaks a reader."""
+"""Event contracts: records schemas and payloads, and checks whether a change breaks a reader."""
 
 from .check import Compatibility, ContractFinding, ContractReport, Contracts, FindingKind
 

@@ -1,4 +1,4 @@
-"""`EventManager.contracts`: what one application promises, to be recorded, checked and documented."""
+"""`EventManager.contracts`: records, checks and documents the events of one application."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from .check import Contracts, contracts_of
 
 
 class ApplicationContracts(Contracts):
-    """The contracts of a manager's application. Starts nothing and builds no listener.
+    """The contracts of a manager's application. Creating it starts nothing and builds no listener.
 
     Args:
-        engine: Knows the events, the listeners and the environment.
-        provider: Names the servers.
+        engine: Has the events, the listeners and the environment.
+        provider: Describes the brokers.
     """
 
     __slots__ = ("_engine", "_provider")
@@ -45,18 +45,18 @@ class ApplicationContracts(Contracts):
     ) -> dict[str, Any]:
         """Return the AsyncAPI 3.0 document of this application.
 
-        The application receives the events of its listeners and handlers. It sends the events that ``@sends`` names,
-        those given here, and those known to the manager that nobody listens to, such as those it has sent.
+        The application receives the events of its listeners and handlers. It sends the events named by ``@sends``, the
+        events in *sends*, and all events known to the manager that have no listener, such as events already sent.
 
         Args:
-            title: Name of the application; "" takes that of the module class.
+            title: Name of the application; "" uses the name of the module class.
             version: Version of the application.
-            description: CommonMark; "" takes the docstring of the module class.
-            sends: Event classes that are sent, besides those that the classes declare.
+            description: CommonMark; "" uses the docstring of the module class.
+            sends: Event classes that are sent, in addition to those declared with ``@sends``.
 
         Raises:
-            DeclarationError: an event's class has fields that JSON Schema cannot express, or a listener's event is not
-                known.
+            DeclarationError: an event class has fields that JSON Schema cannot express, or the event of a listener is
+                not known.
         """
         engine = self._engine
         listening = engine.listening()
@@ -79,8 +79,8 @@ class ApplicationContracts(Contracts):
         )
 
 
-def _senders(engine: Engine, consumed: set[str], more: Iterable[type]) -> dict[EventDescriptor, list[str]]:
-    """Return the events that are sent, each with the names of its senders; registers their classes."""
+def _senders(engine: Engine, consumed: set[str], further: Iterable[type]) -> dict[EventDescriptor, list[str]]:
+    """Return all sent events with the names of their senders. Registers their classes."""
     senders: dict[EventDescriptor, list[str]] = {}
     for sender in engine.senders():
         for event in sent_by(sender):
@@ -88,7 +88,7 @@ def _senders(engine: Engine, consumed: set[str], more: Iterable[type]) -> dict[E
             name = sender.__qualname__.rpartition("<locals>.")[2]
             if name not in names:
                 names.append(name)
-    for event in more:
+    for event in further:
         senders.setdefault(engine.events.add(event), [])
     for descriptor in engine.events:
         if descriptor.name not in consumed:

@@ -1,4 +1,4 @@
-"""Today's code against what was promised: recorded payloads are decoded, recorded schemas compared."""
+"""Checks today's event classes against recorded contracts: decodes recorded payloads and compares recorded schemas."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from ..events import EventDescriptor
 from ..exceptions import CodecError, DeclarationError, SnapshotError
 from ..schemas.examples import ExampleError, example_of
 from .compatibility import refusals
-from .snapshot import Recorded, read_snapshot, write_payload, write_schema
+from .snapshot import RecordedContract, read_snapshot, write_payload, write_schema
 
 
 class Compatibility(Enum):
-    """Which programs must go on reading."""
+    """Which programs must still be able to read events."""
 
-    #: Today's code reads what was written before.
+    #: Today's code reads events of older code.
     BACKWARD = "backward"
-    #: Code of before reads what is written today.
+    #: Older code reads events of today's code.
     FORWARD = "forward"
-    #: Both, as it takes while a system is brought up to date piece by piece.
+    #: Both directions, as required during a rolling update.
     FULL = "full"
 
 
 class FindingKind(Enum):
-    """What a finding means."""
+    """Severity of a finding."""
 
     BREAKING = "breaking"
     COMPATIBLE = "compatible"
@@ -42,16 +42,16 @@ class FindingKind(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContractFinding:
-    """One thing that differs from what was recorded.
+    """One difference from the recorded contracts.
 
     Attributes:
-        kind: Whether it breaks somebody.
+        kind: Whether it is a breaking change.
         event: Name of the event.
-        version: Of the payload.
-        field: Path of the field; "" for the whole.
+        version: Version of the payload.
+        field: Path of the field; "" for the whole payload.
         reason: What is wrong, or new.
-        listeners: Names of the listeners that it breaks.
-        file: The recorded payload that shows it; "" where schemas do.
+        listeners: Names of the listeners that break.
+        file: The recorded payload that cannot be read; "" if the schemas differ.
     """
 
     kind: FindingKind
@@ -65,12 +65,12 @@ class ContractFinding:
 
 @dataclass(frozen=True, slots=True)
 class ContractReport:
-    """What a check has found.
+    """Result of a check.
 
     Attributes:
-        findings: Breaking ones first.
-        events: Events looked at.
-        payloads: Recorded payloads that were decoded.
+        findings: All differences, breaking ones first.
+        events: Number of checked events.
+        payloads: Number of recorded payloads that were decoded.
     """
 
     findings: Sequence[ContractFinding] = ()
@@ -79,7 +79,7 @@ class ContractReport:
 
     @property
     def breaking(self) -> list[ContractFinding]:
-        return [one for one in self.findings if one.kind is FindingKind.BREAKING]
+        return [finding for finding in self.findings if finding.kind is FindingKind.BREAKING]
 
     @property
     def ok(self) -> bool:
@@ -87,18 +87,21 @@ class ContractReport:
         return not self.breaking
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the report as JSON has it."""
-        findings = [{**asdict(one), "kind": one.kind.value, "listeners": list(one.listeners)} for one in self.findings]
+        """Return the report as values that JSON can express."""
+        findings = [
+            {**asdict(finding), "kind": finding.kind.value, "listeners": list(finding.listeners)}
+            for finding in self.findings
+        ]
         return {"ok": self.ok, "events": self.events, "payloads": self.payloads, "findings": findings}
 
 
 @dataclass(slots=True)
 class Contracts:
-    """The events of one application, to be recorded and checked. Payloads are taken as JSON, whatever codec is used.
+    """Records and checks the events of one application. Payloads are recorded as JSON, whatever codec is used.
 
     Attributes:
-        events: What the application knows, by name.
-        listeners: Names of those who listen, by event.
+        events: Events that the application knows, by name.
+        listeners: Names of the listeners, by event.
     """
 
     events: Mapping[str, EventDescriptor]
@@ -109,28 +112,29 @@ class Contracts:
     def snapshot(self, directory: str | Path, *, force: bool = False) -> list[str]:
         """Record today's version of every event, and return the files that were written.
 
-        Older versions and payloads stay as they are. A payload that is not like the recorded ones is added to them.
+        Older versions and payloads are not changed. A payload that differs from the recorded ones is added to them.
 
         Args:
-            directory: Is made if it is not there.
-            force: Record schemas that break what was recorded under the same version.
+            directory: Is created if it does not exist.
+            force: Record schemas that break the recorded schema of the same version.
 
         Raises:
-            SnapshotError: a schema breaks what was recorded under the same version; or a file cannot be read or written.
-            DeclarationError: no example can be made of an event, or its class has no schema.
+            SnapshotError: a schema breaks the recorded schema of the same version, or a file cannot be read or written.
+            DeclarationError: no example can be built for an event, or its class has no schema.
         """
         folder = Path(directory)
-        known = {(one.event, one.version): one for one in (read_snapshot(folder) if folder.exists() else ())}
+        contracts = read_snapshot(folder) if folder.exists() else ()
+        by_version = {(contract.event, contract.version): contract for contract in contracts}
         planned = []
         for name in sorted(self.events):
             descriptor = self.events[name]
-            recorded = known.get((name, descriptor.version), Recorded(name, descriptor.version))
+            recorded = by_version.get((name, descriptor.version), RecordedContract(name, descriptor.version))
             schema, payload = descriptor.schema, self.example(descriptor)
-            broken = () if force else tuple(_compare(recorded, schema, Compatibility.FULL))
-            if broken:
+            breaks = () if force else tuple(_compare(recorded, schema, Compatibility.FULL))
+            if breaks:
                 raise SnapshotError(
-                    f"event {name!r}, version {descriptor.version}: field {broken[0][0]!r}: {broken[0][1]}: this breaks "
-                    "what was recorded; raise version= and write an @upcaster, or record it with force"
+                    f"event {name!r}, version {descriptor.version}: field {breaks[0][0]!r}: {breaks[0][1]}: this breaks "
+                    "the recorded contract; raise version= and write an @upcaster, or record it with force"
                 )
             planned.append((recorded, schema, payload))
         written = []
@@ -148,104 +152,103 @@ class Contracts:
         """Decode every recorded payload with today's code and compare today's schemas with the recorded ones.
 
         Args:
-            directory: What `snapshot` wrote.
-            compatibility: Which programs must go on reading when the schema of a version is changed.
+            directory: Folder that `snapshot` wrote.
+            compatibility: Which programs must still read the events when the schema of a version changes.
 
         Raises:
             SnapshotError: a file cannot be read.
-            DeclarationError: upcasters do not lead to an event's version, or a class has no schema.
+            DeclarationError: the upcasters of an event do not lead to its version, or a class has no schema.
         """
         try:
-            wanted = Compatibility(compatibility)
+            mode = Compatibility(compatibility)
         except ValueError as error:
-            known = ", ".join(repr(one.value) for one in Compatibility)
-            raise DeclarationError(f"compatibility={compatibility!r} is none of {known}") from error
-        recorded = read_snapshot(Path(directory))
-        findings: list[ContractFinding] = []
-        for one in recorded:
-            findings += self._findings(one, wanted)
-        seen = {(one.event, one.version) for one in recorded}
+            known = ", ".join(repr(mode.value) for mode in Compatibility)
+            raise DeclarationError(f"compatibility={compatibility!r} must be one of {known}") from error
+        contracts = read_snapshot(Path(directory))
+        findings = [finding for recorded in contracts for finding in self._findings(recorded, mode)]
+        recorded_versions = {(recorded.event, recorded.version) for recorded in contracts}
         for name, descriptor in sorted(self.events.items()):
-            if (name, descriptor.version) not in seen:
-                reason = "not recorded yet; `aspyx-event contract snapshot` does it"
+            if (name, descriptor.version) not in recorded_versions:
+                reason = "not recorded yet; run `aspyx-event contract snapshot`"
                 findings.append(
                     ContractFinding(kind=FindingKind.NEW, event=name, version=descriptor.version, reason=reason)
                 )
-        findings.sort(key=lambda one: (list(FindingKind).index(one.kind), one.event, one.version, one.field))
-        events = len({one.event for one in recorded} | set(self.events))
-        return ContractReport(findings, events, sum(len(one.payloads) for one in recorded))
+        severity = list(FindingKind)
+        findings.sort(key=lambda finding: (severity.index(finding.kind), finding.event, finding.version, finding.field))
+        events = len({recorded.event for recorded in contracts} | set(self.events))
+        return ContractReport(findings, events, sum(len(recorded.payloads) for recorded in contracts))
 
     def example(self, descriptor: EventDescriptor) -> Any:
-        """Return a payload of today's version that the event's class and its schema take.
+        """Return a payload of today's version that the event's class and its schema accept.
 
         Raises:
-            DeclarationError: none could be made.
+            DeclarationError: no payload could be built.
         """
         self._decoding.prepare(descriptor)
-        cure = "give the class examples, in its json_schema_extra or with Field(examples=[...])"
+        remedy = "give the class examples, in its json_schema_extra or with Field(examples=[...])"
         try:
             payload = example_of(descriptor.schema)
             self._decoding.decode(json.dumps(payload).encode(), descriptor.wire_version, descriptor)
         except ExampleError as error:
             raise ExampleError(f"event {descriptor.name!r}: {error}") from error
         except CodecError as error:
-            raise ExampleError(f"{error}: no example could be guessed; {cure}") from error
-        wrong = self._validation.errors(payload, descriptor) if descriptor.declared_schema is not None else []
-        if wrong:
-            raise ExampleError(f"event {descriptor.name!r}: {wrong[0]}: no example could be guessed; {cure}")
+            raise ExampleError(f"{error}: no example could be guessed; {remedy}") from error
+        errors = self._validation.errors(payload, descriptor) if descriptor.declared_schema is not None else []
+        if errors:
+            raise ExampleError(f"event {descriptor.name!r}: {errors[0]}: no example could be guessed; {remedy}")
         return payload
 
-    def _findings(self, recorded: Recorded, wanted: Compatibility) -> Iterator[ContractFinding]:
+    def _findings(self, recorded: RecordedContract, mode: Compatibility) -> Iterator[ContractFinding]:
         descriptor = self.events.get(recorded.event)
         if descriptor is None:
-            reason = "no class of the application has this name; if it is gone for good, delete its folder"
+            reason = "the application has no class with this name; if the event was removed, delete its folder"
             yield ContractFinding(
                 kind=FindingKind.BREAKING, event=recorded.event, version=recorded.version, reason=reason
             )
             return
         self._decoding.prepare(descriptor)
-        refused = set()
+        refused_fields = set()
         for file, body in recorded.payloads.items():
-            for where, reason in self._refused(body, recorded.version, descriptor):
-                refused.add(where)
-                yield self._breaking(recorded, where, reason, file)
+            for path, reason in self._decode_errors(body, recorded.version, descriptor):
+                refused_fields.add(path)
+                yield self._breaking(recorded, path, reason, file)
         if recorded.schema is None or recorded.version != descriptor.version:
             return
-        broken = False
-        for where, reason in _compare(recorded, descriptor.schema, wanted):
-            broken = True
-            if where not in refused:
-                yield self._breaking(recorded, where, reason, "")
-        if not broken and not refused and recorded.schema != descriptor.schema:
-            reason = "the schema has changed; everybody can read it. `aspyx-event contract snapshot` records it"
+        breaks = list(_compare(recorded, descriptor.schema, mode))
+        for path, reason in breaks:
+            if path not in refused_fields:
+                yield self._breaking(recorded, path, reason, "")
+        if not breaks and not refused_fields and recorded.schema != descriptor.schema:
+            reason = "the schema has changed compatibly; run `aspyx-event contract snapshot` to record it"
             yield ContractFinding(
                 kind=FindingKind.COMPATIBLE, event=recorded.event, version=recorded.version, reason=reason
             )
 
-    def _breaking(self, recorded: Recorded, where: str, reason: str, file: str) -> ContractFinding:
+    def _breaking(self, recorded: RecordedContract, path: str, reason: str, file: str) -> ContractFinding:
         return ContractFinding(
             kind=FindingKind.BREAKING,
             event=recorded.event,
             version=recorded.version,
-            field=where,
+            field=path,
             reason=reason,
             listeners=tuple(self.listeners.get(recorded.event, ())),
             file=file,
         )
 
-    def _refused(self, body: bytes, version: int, descriptor: EventDescriptor) -> Iterator[tuple[str, str]]:
+    def _decode_errors(self, body: bytes, version: int, descriptor: EventDescriptor) -> Iterator[tuple[str, str]]:
+        """Decode a recorded payload; yield path and reason of each field that cannot be read."""
         try:
             self._decoding.decode(body, str(version), descriptor)
         except CodecError as error:
-            cure = ""
+            remedy = ""
             if version < descriptor.version and not declared_steps(descriptor.type):
-                cure = f"; an @upcaster({descriptor.type.__name__}, from_version={version}) would read it"
+                remedy = f"; an @upcaster({descriptor.type.__name__}, from_version={version}) would convert it"
             cause = _validation_error(error)
             if cause is None:
-                yield "", f"{error}{cure}"
+                yield "", f"{error}{remedy}"
                 return
             for problem in cause.errors(include_url=False, include_input=False, include_context=False):
-                yield ".".join(str(part) for part in problem["loc"]), f"{problem['msg']}{cure}"
+                yield ".".join(str(part) for part in problem["loc"]), f"{problem['msg']}{remedy}"
 
 
 def contracts_of(events: Sequence[EventDescriptor], listening: Sequence[tuple[str, str]]) -> Contracts:
@@ -254,18 +257,18 @@ def contracts_of(events: Sequence[EventDescriptor], listening: Sequence[tuple[st
     for event, listener in listening:
         if listener not in listeners.setdefault(event, []):
             listeners[event].append(listener)
-    return Contracts({one.name: one for one in events}, listeners)
+    return Contracts({event.name: event for event in events}, listeners)
 
 
-def _compare(recorded: Recorded, today: dict[str, Any], wanted: Compatibility) -> Iterator[tuple[str, str]]:
+def _compare(recorded: RecordedContract, today: dict[str, Any], mode: Compatibility) -> Iterator[tuple[str, str]]:
     if recorded.schema is None:
         return
-    if wanted is not Compatibility.FORWARD:
-        for one in refusals(today, recorded.schema):
-            yield one.field, f"read by today's code: {one.reason}"
-    if wanted is not Compatibility.BACKWARD:
-        for one in refusals(recorded.schema, today, writes_all=True):
-            yield one.field, f"read by code of before: {one.reason}"
+    if mode is not Compatibility.FORWARD:
+        for difference in refusals(today, recorded.schema):
+            yield difference.field, f"read by today's code: {difference.reason}"
+    if mode is not Compatibility.BACKWARD:
+        for difference in refusals(recorded.schema, today, writes_all=True):
+            yield difference.field, f"read by older code: {difference.reason}"
 
 
 def _validation_error(error: BaseException | None) -> ValidationError | None:

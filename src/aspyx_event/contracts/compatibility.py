@@ -1,7 +1,8 @@
-"""Whether one JSON Schema reads what is written by another, and where it does not."""
+"""Compares two JSON Schemas: does the reader accept everything the writer may write, and if not, where does it refuse?"""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from ..schemas.references import MAX_DEPTH, merge_all_of, resolve
 
 Schema = dict[str, Any]
 _ANYTHING: Schema = {}
-# Of no weight for what is read.
+# Keywords without influence on what is accepted.
 _ANNOTATIONS = frozenset(
     {"$schema", "$id", "$defs", "definitions", "$comment", "title", "description", "default", "examples", "example",
      "deprecated", "readOnly", "writeOnly", "discriminator"}
@@ -21,13 +22,13 @@ _COMPARED = frozenset(
      "items", "prefixItems", "minItems", "maxItems", "uniqueItems", "minLength", "maxLength", "pattern", "format",
      "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minProperties", "maxProperties"}
 )  # fmt: skip
-_LEAST = {"minLength": "characters", "minItems": "items", "minProperties": "entries"}
+_MINIMA = {"minLength": "characters", "minItems": "items", "minProperties": "entries"}
+_MAXIMA = {"maxLength": "characters", "maxItems": "items", "maxProperties": "entries"}
 _SIZES: dict[type, tuple[str, str]] = {
     str: ("minLength", "maxLength"),
     list: ("minItems", "maxItems"),
     dict: ("minProperties", "maxProperties"),
 }
-_MOST = {"maxLength": "characters", "maxItems": "items", "maxProperties": "entries"}
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -36,176 +37,185 @@ class Difference:
 
     Attributes:
         field: Path of the field, "" for the whole payload; ``[]`` stands for the items of a list, ``*`` for any name.
-        reason: What the reader asks, and what it may get.
+        reason: What the reader expects, and what it may get.
+        other_type: The values are of different types.
     """
 
     field: str
     reason: str
+    other_type: bool = dataclasses.field(default=False, compare=False)
 
 
 def refusals(reader: Schema, writer: Schema, *, writes_all: bool = False) -> list[Difference]:
-    """Return why payloads written by *writer* may be refused by *reader*; empty if none is.
+    """Return why *reader* may refuse payloads written by *writer*; empty if it accepts all of them.
 
     Args:
-        reader: Schema of who reads.
-        writer: Schema of who writes.
-        writes_all: The writer leaves no field out that its schema has, as this framework's codec does not.
+        reader: Schema of the reading program.
+        writer: Schema of the writing program.
+        writes_all: The writer never omits a field of its schema. This framework's codec does not.
     """
     return sorted(set(_Comparison(reader, writer, writes_all).compare(reader, writer, "")))
 
 
 class _Comparison:
-    """Compares two schemas and what they refer to."""
+    """Compares two schemas and the schemas they refer to."""
 
     def __init__(self, reader: Schema, writer: Schema, writes_all: bool) -> None:
         self._reader, self._writer, self._writes_all = reader, writer, writes_all
-        self._under_way: set[tuple[str, str]] = set()
+        self._in_progress: set[tuple[str, str]] = set()
 
-    def compare(self, reader: Any, writer: Any, where: str) -> list[Difference]:
+    def compare(self, reader: Any, writer: Any, path: str) -> list[Difference]:
         if reader is False:
-            return [Difference(where, "takes nothing")]
+            return [Difference(path, "accepts nothing")]
         if writer is False or not isinstance(reader, dict):
             return []
         if not isinstance(writer, dict):
             writer = _ANYTHING
-        # A schema that has itself inside is equal if it is equal without.
+        # A schema that contains itself is accepted if the rest of it is.
         pair = (json.dumps(reader, sort_keys=True), json.dumps(writer, sort_keys=True))
-        if pair in self._under_way:
+        if pair in self._in_progress:
             return []
-        self._under_way.add(pair)
+        self._in_progress.add(pair)
         try:
-            found: list[Difference] = []
+            differences: list[Difference] = []
             readers = _alternatives(self._reader, reader)
-            for one in _alternatives(self._writer, writer):
-                candidates: list[list[Difference]] = [self._plain(other, one, where) for other in readers]
-                best = min(candidates, key=_weight)
-                found += best
-            return found
+            for written in _alternatives(self._writer, writer):
+                candidates = [self._compare_plain(accepted, written, path) for accepted in readers]
+                closest = min(candidates, key=_severity)
+                differences += closest
+            return differences
         finally:
-            self._under_way.discard(pair)
+            self._in_progress.discard(pair)
 
-    def _plain(self, reader: Schema, writer: Schema, where: str) -> list[Difference]:
+    def _compare_plain(self, reader: Schema, writer: Schema, path: str) -> list[Difference]:
+        """Compare two schemas that are neither references nor unions."""
         if not set(reader) - _ANNOTATIONS:
             return []
-        wanted, given = _values(reader), _values(writer)
-        if wanted is not None:
-            return _compare_values(wanted, given, where)
-        kind, other = reader.get("type"), writer.get("type")
-        if given is not None and other is None:
-            other = _type_of_values(given)
-        if kind is not None and kind != other and not (kind == "number" and other == "integer"):
-            return [Difference(where, f"takes {_article(kind)}, gets {_article(other) if other else 'anything'}")]
-        found = [
+        accepted, written = _values(reader), _values(writer)
+        if accepted is not None:
+            return _compare_values(accepted, written, path)
+        reader_type, writer_type = reader.get("type"), writer.get("type")
+        if written is not None and writer_type is None:
+            writer_type = _type_of_values(written)
+        if reader_type not in (None, writer_type) and (reader_type, writer_type) != ("number", "integer"):
+            actual = _with_article(writer_type) if writer_type else "anything"
+            return [Difference(path, f"expects {_with_article(reader_type)}, gets {actual}", other_type=True)]
+        differences = [
             *(
-                _compare_bounds(reader, writer, where)
-                if given is None
-                else _compare_given(reader, writer, given, where)
+                _compare_bounds(reader, writer, path)
+                if written is None
+                else _compare_written_values(reader, writer, written, path)
             ),
-            *self._objects(reader, writer, where),
-            *self._lists(reader, writer, where),
+            *self._compare_objects(reader, writer, path),
+            *self._compare_lists(reader, writer, path),
         ]
-        strange = [key for key in set(reader) - _ANNOTATIONS - _COMPARED if reader[key] != writer.get(key)]
-        return found + [Difference(where, f"{key} differs, which cannot be compared") for key in strange]
+        unknown = [key for key in set(reader) - _ANNOTATIONS - _COMPARED if reader[key] != writer.get(key)]
+        return differences + [Difference(path, f"{key} differs and cannot be compared") for key in unknown]
 
-    def _objects(self, reader: Schema, writer: Schema, where: str) -> list[Difference]:
-        found = []
-        theirs, ours = writer.get("properties", {}), reader.get("properties", {})
-        more = reader.get("additionalProperties", True)
+    def _compare_objects(self, reader: Schema, writer: Schema, path: str) -> list[Difference]:
+        differences = []
+        read, written = reader.get("properties", {}), writer.get("properties", {})
+        other_fields = reader.get("additionalProperties", True)
         for name in reader.get("required", ()):
-            if name in writer.get("required", ()) or (self._writes_all and name in theirs):
+            if name in writer.get("required", ()) or (self._writes_all and name in written):
                 continue
-            reason = "is required, and may be left out" if name in theirs else "is required, and is not there"
-            found.append(Difference(_below(where, name), reason))
-        for name, schema in theirs.items():
-            if name in ours:
-                found += self.compare(ours[name], schema, _below(where, name))
-            elif more is False:
-                found.append(Difference(_below(where, name), "is unknown, and unknown fields are forbidden"))
+            reason = "is required, but may be missing" if name in written else "is required, but is not there"
+            differences.append(Difference(_child(path, name), reason))
+        for name, schema in written.items():
+            if name in read:
+                differences += self.compare(read[name], schema, _child(path, name))
+            elif other_fields is False:
+                differences.append(Difference(_child(path, name), "is unknown, and unknown fields are forbidden"))
             else:
-                found += self.compare(more, schema, _below(where, name))
-        rest = writer.get("additionalProperties")
-        if rest is not None and rest is not False:
-            if more is False:
-                found.append(Difference(_below(where, "*"), "has fields of any name, and unknown ones are forbidden"))
+                differences += self.compare(other_fields, schema, _child(path, name))
+        other_written = writer.get("additionalProperties")
+        if other_written is not None and other_written is not False:
+            if other_fields is False:
+                reason = "may have any name, but unknown fields are forbidden"
+                differences.append(Difference(_child(path, "*"), reason))
             else:
-                found += self.compare(more, rest, _below(where, "*"))
-        return found
+                differences += self.compare(other_fields, other_written, _child(path, "*"))
+        return differences
 
-    def _lists(self, reader: Schema, writer: Schema, where: str) -> list[Difference]:
-        ours, theirs = reader.get("prefixItems", []), writer.get("prefixItems", [])
-        found = []
-        for number in range(max(len(ours), len(theirs))):
-            one = ours[number] if number < len(ours) else reader.get("items", True)
-            other = theirs[number] if number < len(theirs) else writer.get("items", _ANYTHING)
-            found += self.compare(one, other, f"{where}[{number}]")
-        if "items" in reader and not theirs:
-            found += self.compare(reader["items"], writer.get("items", _ANYTHING), f"{where}[]")
+    def _compare_lists(self, reader: Schema, writer: Schema, path: str) -> list[Difference]:
+        read, written = reader.get("prefixItems", []), writer.get("prefixItems", [])
+        differences = []
+        for number in range(max(len(read), len(written))):
+            accepted_item = read[number] if number < len(read) else reader.get("items", True)
+            written_item = written[number] if number < len(written) else writer.get("items", _ANYTHING)
+            differences += self.compare(accepted_item, written_item, f"{path}[{number}]")
+        if "items" in reader and not written:
+            differences += self.compare(reader["items"], writer.get("items", _ANYTHING), f"{path}[]")
         if reader.get("uniqueItems") and not writer.get("uniqueItems"):
-            found.append(Difference(where, "takes no item twice"))
-        return found
+            differences.append(Difference(path, "expects unique items, may get duplicates"))
+        return differences
 
 
 def _alternatives(root: Schema, schema: Any, depth: int = 0) -> list[Schema]:
-    """Return the schemas of which one holds, without references and unions at their top."""
+    """Return the alternatives of a union, of which one applies; references and unions at their top are resolved."""
     if depth > MAX_DEPTH:
-        return [_ANYTHING]  # a union that has itself inside
+        return [_ANYTHING]  # a union that contains itself
     if not isinstance(schema, dict):
         return [_ANYTHING] if schema is not False else []
-    inside: set[str] = set()
-    while isinstance(schema.get("$ref"), str) and schema["$ref"] not in inside:
-        inside.add(schema["$ref"])
+    followed: set[str] = set()
+    while isinstance(schema.get("$ref"), str) and schema["$ref"] not in followed:
+        followed.add(schema["$ref"])
         target = resolve(root, schema["$ref"])
-        beside = {key: value for key, value in schema.items() if key != "$ref" and key not in _ANNOTATIONS}
-        schema = {**(target if isinstance(target, dict) else {}), **beside}
+        siblings = {key: value for key, value in schema.items() if key != "$ref" and key not in _ANNOTATIONS}
+        schema = {**(target if isinstance(target, dict) else {}), **siblings}
     if "allOf" in schema:
         schema = merge_all_of(root, schema)
     for union in ("anyOf", "oneOf"):
         if isinstance(schema.get(union), list):
-            beside = {key: value for key, value in schema.items() if key != union}
-            return [{**beside, **one} for choice in schema[union] for one in _alternatives(root, choice, depth + 1)]
+            siblings = {key: value for key, value in schema.items() if key != union}
+            return [
+                {**siblings, **alternative}
+                for choice in schema[union]
+                for alternative in _alternatives(root, choice, depth + 1)
+            ]
     if isinstance(schema.get("type"), list):
-        return [{**schema, "type": one} for one in schema["type"]]
+        return [{**schema, "type": name} for name in schema["type"]]
     return [schema]
 
 
-def _compare_values(wanted: list[Any], given: list[Any] | None, where: str) -> list[Difference]:
-    known = {json.dumps(one, sort_keys=True) for one in wanted}
-    if given is None:
-        return [Difference(where, f"takes {_listed(wanted)} only, and gets anything")]
-    unknown = [one for one in given if json.dumps(one, sort_keys=True) not in known]
-    return [Difference(where, f"does not take {_listed(unknown)}")] if unknown else []
+def _compare_values(accepted: list[Any], written: list[Any] | None, path: str) -> list[Difference]:
+    known = {json.dumps(value, sort_keys=True) for value in accepted}
+    if written is None:
+        return [Difference(path, f"accepts only {_listed(accepted)}, gets anything")]
+    unknown = [value for value in written if json.dumps(value, sort_keys=True) not in known]
+    return [Difference(path, f"does not accept {_listed(unknown)}")] if unknown else []
 
 
-def _compare_bounds(reader: Schema, writer: Schema, where: str) -> list[Difference]:
-    found = []
+def _compare_bounds(reader: Schema, writer: Schema, path: str) -> list[Difference]:
+    differences = []
     for key in ("format", "pattern", "multipleOf"):
         if key in reader and reader[key] != writer.get(key):
-            given = f"{writer[key]!r}" if key in writer else "any"
-            found.append(Difference(where, f"takes the {key} {reader[key]!r}, gets {given}"))
-    for key, unit in _LEAST.items():
+            actual = f"{writer[key]!r}" if key in writer else "any"
+            differences.append(Difference(path, f"expects the {key} {reader[key]!r}, gets {actual}"))
+    for key, unit in _MINIMA.items():
         if reader.get(key, 0) > writer.get(key, 0):
-            found.append(Difference(where, f"takes {reader[key]} {unit} at least, may get fewer"))
-    for key, unit in _MOST.items():
+            differences.append(Difference(path, f"expects at least {reader[key]} {unit}, may get fewer"))
+    for key, unit in _MAXIMA.items():
         if key in reader and (key not in writer or writer[key] > reader[key]):
-            found.append(Difference(where, f"takes {reader[key]} {unit} at most, may get more"))
-    return found + [Difference(where, reason) for reason in _range_reasons(reader, writer)]
+            differences.append(Difference(path, f"expects at most {reader[key]} {unit}, may get more"))
+    return differences + [Difference(path, reason) for reason in _range_reasons(reader, writer)]
 
 
-def _compare_given(reader: Schema, writer: Schema, given: list[Any], where: str) -> list[Difference]:
-    """Return whether single values are within the bounds of *reader*, whatever their types: those were compared."""
-    refused = [one for one in given if not _within(reader, writer, one)]
-    return [Difference(where, f"does not take {_listed(refused)}")] if refused else []
+def _compare_written_values(reader: Schema, writer: Schema, values: list[Any], path: str) -> list[Difference]:
+    """Compare single values with the bounds of *reader*. Their types are not checked again."""
+    refused = [value for value in values if not _within(reader, writer, value)]
+    return [Difference(path, f"does not accept {_listed(refused)}")] if refused else []
 
 
 def _within(reader: Schema, writer: Schema, value: Any) -> bool:
     if _is_number(value):
         step = reader.get("multipleOf")
-        just = {"minimum": value, "maximum": value}
-        return not _range_reasons(reader, just) and (step is None or value % step == 0)
+        this_value = {"minimum": value, "maximum": value}
+        return not _range_reasons(reader, this_value) and (step is None or value % step == 0)
     if type(value) not in _SIZES:
         return True
-    least, most = _SIZES[type(value)]
-    if not reader.get(least, 0) <= len(value) <= reader.get(most, len(value)):
+    minimum, maximum = _SIZES[type(value)]
+    if not reader.get(minimum, 0) <= len(value) <= reader.get(maximum, len(value)):
         return False
     if not isinstance(value, str):
         return True
@@ -216,7 +226,7 @@ def _within(reader: Schema, writer: Schema, value: Any) -> bool:
 def _matches(pattern: str, value: str) -> bool:
     try:
         return re.search(pattern, value) is not None
-    except re.error:  # it is written for the expressions of JavaScript
+    except re.error:  # the pattern uses JavaScript syntax
         return False
 
 
@@ -226,11 +236,11 @@ def _range_reasons(reader: Schema, writer: Schema) -> list[str]:
         ("minimum", "exclusiveMinimum", 1, "smaller"),
         ("maximum", "exclusiveMaximum", -1, "larger"),
     ):
-        wanted, given = _bound(reader, inclusive, exclusive, sign), _bound(writer, inclusive, exclusive, sign)
-        if wanted is not None and (given is None or given < wanted):
-            limit, open_end = wanted[0] * sign, wanted[1]
-            relation = (">" if open_end else ">=") if sign == 1 else ("<" if open_end else "<=")
-            reasons.append(f"takes numbers {relation} {limit:g}, may get {word} ones")
+        expected, actual = _bound(reader, inclusive, exclusive, sign), _bound(writer, inclusive, exclusive, sign)
+        if expected is not None and (actual is None or actual < expected):
+            limit, is_exclusive = expected[0] * sign, expected[1]
+            relation = (">" if is_exclusive else ">=") if sign == 1 else ("<" if is_exclusive else "<=")
+            reasons.append(f"expects numbers {relation} {limit:g}, may get {word} ones")
     return reasons
 
 
@@ -246,29 +256,31 @@ def _is_number(value: Any) -> bool:
 def _values(schema: Schema) -> list[Any] | None:
     if "const" in schema:
         return [schema["const"]]
-    found = schema.get("enum")
-    return found if isinstance(found, list) else None
+    values = schema.get("enum")
+    return values if isinstance(values, list) else None
 
 
 def _type_of_values(values: list[Any]) -> str | None:
     names = {str: "string", bool: "boolean", int: "integer", float: "number", type(None): "null"}
-    found = {names.get(type(one)) for one in values}
-    return found.pop() if len(found) == 1 else None
+    types = {names.get(type(value)) for value in values}
+    return types.pop() if len(types) == 1 else None
 
 
-def _weight(found: list[Difference]) -> tuple[bool, int]:
-    # Of several alternatives the one of the same kind tells best what is wrong.
-    return any(" gets " in one.reason and one.reason.startswith("takes a") for one in found), len(found)
+def _severity(differences: list[Difference]) -> tuple[bool, int]:
+    # Among several alternatives, one of the same type explains best what is wrong.
+    return any(difference.other_type for difference in differences), len(differences)
 
 
-def _article(kind: str) -> str:
-    return f"an {kind}" if kind[:1] in "aeiou" else kind if kind == "null" else f"a {kind}"
+def _with_article(type_name: str) -> str:
+    if type_name == "null":
+        return type_name
+    return f"an {type_name}" if type_name[:1] in "aeiou" else f"a {type_name}"
 
 
 def _listed(values: list[Any]) -> str:
-    shown = ", ".join(json.dumps(one, ensure_ascii=False) for one in values[:5])
+    shown = ", ".join(json.dumps(value, ensure_ascii=False) for value in values[:5])
     return shown + (", …" if len(values) > 5 else "")
 
 
-def _below(where: str, name: str) -> str:
-    return f"{where}.{name}" if where else name
+def _child(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name

@@ -1,11 +1,11 @@
-"""A folder of what was promised: for each event and version its JSON Schema and payloads that must stay readable.
+"""Reads and writes recorded contracts: a folder with the JSON Schema and example payloads of each event and version.
 
 ::
 
     shop.order-placed/
         v1.schema.json
         v1.payload.json
-        v1.payload-from-production.json     as many more as you like
+        v1.payload-from-production.json     any number of further payloads
         v2.schema.json
         v2.payload.json
 """
@@ -25,14 +25,14 @@ _FILE = re.compile(r"v([1-9]\d{0,8})\.(?:schema|payload(?:-.+)?)\.json")
 
 
 @dataclass(slots=True)
-class Recorded:
-    """One version of one event, as it was recorded.
+class RecordedContract:
+    """The recorded schema and payloads of one version of one event.
 
     Attributes:
         event: Name of the event.
-        version: Of the payload.
-        schema: JSON Schema; None if there is no file of it.
-        payloads: Bodies by the name of their file, relative to the folder.
+        version: Version of the payload.
+        schema: JSON Schema; None if no schema file exists.
+        payloads: Bodies by file name, relative to the folder.
     """
 
     event: str
@@ -41,57 +41,57 @@ class Recorded:
     payloads: dict[str, bytes] = field(default_factory=dict)
 
 
-def read_snapshot(directory: Path) -> list[Recorded]:
-    """Return all that is recorded in *directory*, by name and version.
+def read_snapshot(directory: Path) -> list[RecordedContract]:
+    """Return all recorded contracts in *directory*, sorted by event name and version.
 
     Raises:
-        SnapshotError: there is no such folder, or a file is no JSON.
+        SnapshotError: the folder does not exist, or a file is not JSON.
     """
     if not directory.is_dir():
-        raise SnapshotError(f"there is no folder {directory}; `aspyx-event contract snapshot` makes it")
-    found: dict[tuple[str, int], Recorded] = {}
+        raise SnapshotError(f"there is no folder {directory}; `aspyx-event contract snapshot` creates it")
+    contracts: dict[tuple[str, int], RecordedContract] = {}
     try:
         for path in sorted(directory.glob("*/v*.json")):
             match = _FILE.fullmatch(path.name)
             if match is None:
                 continue
             event, version = unquote(path.parent.name), int(match[1])
-            recorded = found.setdefault((event, version), Recorded(event, version))
+            contract = contracts.setdefault((event, version), RecordedContract(event, version))
             body = path.read_bytes()
             content = json.loads(body)
             if not path.name.endswith(".schema.json"):
-                recorded.payloads[str(path.relative_to(directory))] = body
+                contract.payloads[str(path.relative_to(directory))] = body
             elif isinstance(content, dict):
-                recorded.schema = content
+                contract.schema = content
             else:
-                raise SnapshotError(f"{path} is no JSON Schema")
+                raise SnapshotError(f"{path} is not a JSON Schema")
     except OSError as error:
         raise SnapshotError(f"cannot read {error.filename}: {error.strerror}") from error
     except ValueError as error:
-        raise SnapshotError(f"{path} is no JSON: {error}") from error
-    return [found[key] for key in sorted(found)]
+        raise SnapshotError(f"{path} is not JSON: {error}") from error
+    return [contracts[key] for key in sorted(contracts)]
 
 
 def write_schema(directory: Path, event: str, version: int, schema: dict[str, Any]) -> Path:
     """Write a schema and return its file, relative to *directory*.
 
     Raises:
-        SnapshotError: it cannot be written.
+        SnapshotError: the file cannot be written.
     """
     return _write(directory, Path(_folder(event)) / f"v{version}.schema.json", schema)
 
 
-def write_payload(directory: Path, event: str, version: int, payload: Any, taken: int) -> Path:
-    """Write a payload and return its file, relative to *directory*.
+def write_payload(directory: Path, event: str, version: int, payload: Any, existing: int) -> Path:
+    """Write a payload to a new file and return the file, relative to *directory*.
 
     Args:
-        taken: Number of payloads that there are; none of them is touched.
+        existing: Number of payloads that are already recorded; none of them is overwritten.
 
     Raises:
-        SnapshotError: it cannot be written.
+        SnapshotError: the file cannot be written.
     """
     folder = Path(_folder(event))
-    number = taken + 1
+    number = existing + 1
     while True:
         name = folder / (f"v{version}.payload.json" if number == 1 else f"v{version}.payload-{number}.json")
         if not (directory / name).exists():
@@ -100,7 +100,7 @@ def write_payload(directory: Path, event: str, version: int, payload: Any, taken
 
 
 def _folder(event: str) -> str:
-    # Names of events are not made for file systems: "..", slashes, colons.
+    # Event names may contain what file systems do not allow: "..", slashes, colons.
     name = quote(event, safe="")
     return "%2E" + name[1:] if name.startswith(".") else name
 
