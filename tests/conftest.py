@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import sys
@@ -17,6 +18,7 @@ from aspyx.di.di import Boot, Providers
 from aspyx.exception import ExceptionManager
 from support_waiting import eventually
 
+from aspyx_event import EventManager
 from aspyx_event.testing import ArtemisBroker, BrokerConfig, Management
 
 pytest_plugins = ("support_left_out", "support_parallel", "support_faults_summary")
@@ -103,3 +105,21 @@ def isolated_aspyx() -> Iterator[None]:
     Advices.targets[:] = targets
     ExceptionManager.exception_handler_classes[:] = handlers
     Boot.environment, Environment.instance = boot, instance
+
+
+@pytest.fixture(autouse=True)
+def _no_loop_is_left_running(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Stop the managers that got a loop of their own: its end would be logged in the middle of another test."""
+    created: list[EventManager] = []
+    original = EventManager.__init__
+
+    @functools.wraps(original)
+    def remember(self: EventManager, *arguments: Any, **keywords: Any) -> None:
+        original(self, *arguments, **keywords)
+        created.append(self)
+
+    monkeypatch.setattr(EventManager, "__init__", remember)
+    yield
+    for manager in created:
+        if manager.running and manager._runner._loop.owns_loop:
+            manager.stop()

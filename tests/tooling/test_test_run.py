@@ -102,7 +102,7 @@ def test_a_complete_run_has_no_list(run):
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["tests/core/test_core_events.py"], True),
+        (["tests/declarations/test_events.py"], True),
         (["tests/a.py::test_1", "tests/a.py::test_2[x]"], True),
         (["tests/a.py", "tests/b.py"], False),
         (["tests/core"], False),

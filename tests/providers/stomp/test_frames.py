@@ -7,13 +7,13 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from stomp import utils
 from stomp.utils import parse_frame
 
 from aspyx_event.exceptions import HeaderError
 from aspyx_event.providers.stomp import frames
 from aspyx_event.providers.stomp.errors import ProtocolError
 from aspyx_event.providers.stomp.frames import FrameParser, encode
-from stomp import utils
 
 COMMANDS = st.sampled_from(["MESSAGE", "RECEIPT", "ERROR"])
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)

@@ -13,12 +13,12 @@ from decimal import Decimal
 from enum import Enum
 
 import pytest
+import stomp
 from cloudevents.core.bindings.amqp import AMQPMessage, from_binary_event, to_binary_event
 from cloudevents.core.v1.event import CloudEvent
 from proton import Message, int32, symbol, timestamp
 from proton.utils import BlockingConnection
 
-import stomp
 from aspyx_event import AMQPProvider, EventManager, StompProvider, event
 from aspyx_event.testing.conformance import Calls
 from aspyx_event.testing.conformance.processes import numbered_event

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 
 import pytest
+import stomp
 from cloudevents.core.bindings import amqp as sdk_amqp
 from cloudevents.core.v1.event import CloudEvent as SdkEvent
 from proton import Message, symbol, timestamp
 from proton.utils import BlockingConnection
 
-import stomp
 from aspyx_event import AMQPProvider, DeclarationError, EventManager, StompProvider, event
 from aspyx_event.cloudevents import CloudEvent, from_amqp, from_stomp
 

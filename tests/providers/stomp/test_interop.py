@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-
 import stomp as stomp_py
+
 from aspyx_event.providers.base import Binding
 
 pytestmark = pytest.mark.broker

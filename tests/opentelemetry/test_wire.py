@@ -6,11 +6,11 @@ import asyncio
 import threading
 
 import pytest
+import stomp
 from proton import Message
 from proton.utils import BlockingConnection
 from support_core import Recorder, eventually
 
-import stomp
 from aspyx_event import AMQPProvider, EventManager, StompProvider
 from aspyx_event.testing.conformance.processes import numbered_event
 
