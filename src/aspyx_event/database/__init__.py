@@ -1,4 +1,4 @@
-"""What is kept in the database of the application: the event store and the inbox. SQLAlchemy is imported on demand."""
+"""Stores in the application's database: event store and inbox. SQLAlchemy is imported at first use."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""What is kept in the database of the application: the event store and the inbox."""
+"""Stores in the application's database: event store and inbox."""
 
 from .base import EventStore as EventStore
 from .base import FoundEvents as FoundEvents

@@ -1,4 +1,4 @@
-"""The ports to what is remembered: the inbox of a subscription, and the memory of the events that were sent."""
+"""The interfaces of stores: `InboxStore` for handled events, and `EventStore` for sent events."""
 
 from __future__ import annotations
 
@@ -11,131 +11,132 @@ from ..exceptions import DeclarationError
 from .query import EventQuery
 from .stored_event import EventStatus, StoredEvent
 
-#: Events of a first page; later ones are as large as their bodies allow.
+#: Events in the first page, and at most in later pages, whose size depends on the size of the bodies.
 _FIRST_PAGE, _LARGEST_PAGE = 100, 1_000
-#: Bytes of bodies that one page is to hold.
+#: Intended size of the bodies of a page, in bytes.
 _PAGE_BYTES = 4_000_000
 
 
 class InboxStore(ABC):
-    """Remembers which events a subscription has handled. Called on the manager's event loop; must not block it.
+    """Records which events a subscription has handled. Called on the manager's event loop; must not block it.
 
-    A store in the database of the handlers, written in their transaction, makes the effect of an event happen once.
-    One that is written after the handler leaves the moment between the two, in which a crash repeats the effect.
+    If the store is in the database of the handlers and written in their transaction, the effect of an event happens
+    once. If it is written after the handler has finished, a crash between the two repeats the effect.
     """
 
     @abstractmethod
     async def contains(self, subscription: str, event_id: str) -> bool:
-        """True if *subscription* has handled the event."""
+        """Return whether *subscription* has handled the event."""
 
     @abstractmethod
     async def add(self, subscription: str, event_id: str) -> None:
-        """Remember that *subscription* has handled the event; again is no error."""
+        """Record that *subscription* has handled the event; idempotent."""
 
 
 class FoundEvents(AsyncIterable[StoredEvent]):
-    """What `EventStore.find` returns: iterate over it, as often as needed, or count or delete it as a whole.
+    """The result of `EventStore.find`: iterate over it, any number of times, or count or delete its events.
 
-    Each iteration sees what is stored when it begins, in the order of storing, and holds one page of it at a time. No
-    transaction is open meanwhile: what is deleted before its turn is not seen, and the store may be written to.
+    An iteration yields the events that are stored when it begins, in the order of their positions, and loads a page at
+    a time. No transaction is open between pages: events that are deleted meanwhile are skipped, and the store can be
+    written to.
     """
 
     def __init__(self, store: EventStore, query: EventQuery, limit: int | None) -> None:
         self._store, self._query, self._limit = store, query, limit
 
     def __aiter__(self) -> AsyncIterator[StoredEvent]:
-        return self._walk()
+        return self._iterate()
 
     async def count(self) -> int:
-        """Return how many there are; the limit of `find` does not count."""
+        """Return the number of events, ignoring the limit of `find`."""
         return await self._store.count_of(self._query)
 
     async def purge(self) -> int:
-        """Delete them; return how many there were. The limit of `find` does not count."""
+        """Delete the events, ignoring the limit of `find`; return their number."""
         return await self._store.purge(self._query)
 
-    async def _walk(self) -> AsyncIterator[StoredEvent]:
-        # Events that are stored during the iteration, perhaps by who iterates, must not keep it from ending.
-        upto = await self._store.last_position()
-        query, left, size = self._query, self._limit, _FIRST_PAGE
-        while left is None or left > 0:
-            wanted = size if left is None else min(size, left)
-            page = await self._store.page(query, upto, wanted)
+    async def _iterate(self) -> AsyncIterator[StoredEvent]:
+        # Fixed at the start: an iteration that stores events itself must come to an end.
+        last = await self._store.last_position()
+        query, remaining, size = self._query, self._limit, _FIRST_PAGE
+        while remaining is None or remaining > 0:
+            limit = size if remaining is None else min(size, remaining)
+            page = await self._store.page(query, last, limit)
             for stored in page:
                 yield stored
-            if len(page) < wanted:
+            if len(page) < limit:
                 return
-            if left is not None:
-                left -= len(page)
+            if remaining is not None:
+                remaining -= len(page)
             query = replace(query, after=page[-1].position)
             mean = sum(len(stored.body) for stored in page) // len(page)
             size = max(1, min(_LARGEST_PAGE, _PAGE_BYTES // (mean + 1)))
 
 
 class EventStore(ABC):
-    """Remembers events, in the order in which they were stored. All methods may be called at once, from any event loop.
+    """Keeps sent events in the order in which they were stored. Safe to use concurrently, from any event loop.
 
-    Iterating over the store goes through all its events. Positions rise in the order in which events become visible:
-    who has read up to one misses nothing by going on from there.
+    Iterating over the store yields all its events. Positions increase in the order in which events become visible, so
+    a reader can resume after the last position it has read and miss nothing.
 
-    Every method raises `StoreUnavailableError` where trying again may help, and `StoreRefusedError` where not.
+    Every method raises `StoreUnavailableError` if a retry may help, and `StoreRefusedError` if not.
     """
 
     async def start(self) -> None:  # noqa: B027  a store in memory has nothing to open
-        """Open what is needed, and make the tables; again is no error. Called by the manager, on its loop.
+        """Open connections and create missing tables; idempotent. Called by the manager, on its loop.
 
         Raises:
             MissingDriverError: the driver is not installed.
         """
 
     async def stop(self) -> None:  # noqa: B027
-        """Close what is open; again is no error. A stopped store may be started again."""
+        """Close the connections; idempotent. A stopped store may be started again."""
 
     async def create(self, event: StoredEvent) -> StoredEvent:
-        """Store *event* behind all others; return it with its position.
+        """Store *event* after all others; return it with its position.
 
         Raises:
-            DuplicateStoredEventError: there is one of this id.
+            DuplicateStoredEventError: the id is stored already.
         """
         if not isinstance(event, StoredEvent):
-            raise DeclarationError(f"create({event!r}): a store keeps instances of StoredEvent")
+            raise DeclarationError(f"create({event!r}): not an instance of StoredEvent")
         await self.create_all((event,))
         return await self.read(event.id)
 
     @abstractmethod
     async def create_all(self, events: Sequence[StoredEvent]) -> None:
-        """Store all *events* in their order, or none of them.
+        """Store all *events* in their order, atomically.
 
         Raises:
-            DuplicateStoredEventError: there is one of such an id, or two of *events* share one.
+            DuplicateStoredEventError: an id is stored already, or two of *events* have the same id.
         """
 
     @abstractmethod
     async def read(self, event_id: str) -> StoredEvent:
-        """Return one event.
+        """Return the event with this id.
 
         Raises:
-            UnknownStoredEventError: there is none of this id.
+            UnknownStoredEventError: no event with this id is stored.
         """
 
     @abstractmethod
     async def update(self, event: StoredEvent) -> None:
-        """Put *event* in the place of the one with its id; its position stays.
+        """Replace the stored event with the same id; its position stays.
 
         Raises:
-            UnknownStoredEventError: there is none of this id.
+            UnknownStoredEventError: no event with this id is stored.
         """
 
     @abstractmethod
     async def set_status(self, event_ids: Sequence[str], status: EventStatus) -> int:
-        """Note what became of events; return how many of them there are. Unknown ids are no error."""
+        """Set the status of events; return how many were found. Unknown ids are ignored."""
 
     @abstractmethod
     async def delete(self, event_id: str) -> None:
-        """Forget one event.
+        """Delete the event with this id.
 
         Raises:
-            UnknownStoredEventError: there is none of this id.
+            UnknownStoredEventError: no event with this id is stored.
         """
 
     def find(
@@ -152,30 +153,30 @@ class EventStore(ABC):
         after: int = 0,
         limit: int | None = None,
     ) -> FoundEvents:
-        """Find events; all that is given must hold. Nothing is read before it is iterated over.
+        """Find the events that meet all conditions. Nothing is read before the result is used.
 
         Args:
-            type: One or several event classes or names.
-            since: Made at this time or later.
-            until: Made before this time.
-            owner: Who answers for it.
+            type: Event classes or names; None is all.
+            since: Created at this time or later.
+            until: Created before this time.
+            owner: Owner of the event.
             tag: One of its tags.
-            correlation_id: What it belongs to.
-            causation_id: Id of the event that it was an answer to.
-            status: What became of it.
-            after: Position behind which the search begins, for going on where an earlier one ended.
-            limit: Events at most; None has no limit.
+            correlation_id: Its correlation id.
+            causation_id: Id of the event that caused it.
+            status: Its status.
+            after: Position after which the search begins, to continue an earlier search.
+            limit: Maximum number of events; None has no limit.
 
         Raises:
-            DeclarationError: a time without a time zone, an unknown status, a class that is no event.
+            DeclarationError: a time has no time zone, a status is unknown, or a class is not an event.
         """
         if limit is not None and limit < 0:
-            raise DeclarationError(f"find(limit={limit}) is neither a number >= 0 nor None")
+            raise DeclarationError(f"find(limit={limit}): must be a number >= 0 or None")
         try:
-            wanted = None if status is None else EventStatus(status)
+            event_status = None if status is None else EventStatus(status)
         except ValueError as error:
-            known = ", ".join(one.value for one in EventStatus)
-            raise DeclarationError(f"find(status={status!r}): known are {known}") from error
+            known = ", ".join(member.value for member in EventStatus)
+            raise DeclarationError(f"find(status={status!r}): unknown; use one of {known}") from error
         query = EventQuery(
             types=EventQuery.names(type),
             since=since,
@@ -184,7 +185,7 @@ class EventStore(ABC):
             tag=tag,
             correlation_id=correlation_id,
             causation_id=causation_id,
-            status=wanted,
+            status=event_status,
             after=after,
         )
         return FoundEvents(self, query, limit)
@@ -193,21 +194,21 @@ class EventStore(ABC):
         return self.find().__aiter__()
 
     async def count(self) -> int:
-        """Return how many events there are; `find(...).count()` counts some of them."""
+        """Return the number of stored events; `find(...).count()` counts a selection."""
         return await self.count_of(EventQuery())
 
     @abstractmethod
     async def last_position(self) -> int:
-        """Return the position of the event stored last, or one behind it; 0 where there is none."""
+        """Return the position of the latest event, or a later one; 0 for an empty store."""
 
     @abstractmethod
-    async def page(self, query: EventQuery, upto: int, limit: int) -> Sequence[StoredEvent]:
-        """Return the first *limit* events that match *query*, up to a position, in the order of storing."""
+    async def page(self, query: EventQuery, last: int, limit: int) -> Sequence[StoredEvent]:
+        """Return the first *limit* events that match *query*, up to position *last*, ordered by position."""
 
     @abstractmethod
     async def count_of(self, query: EventQuery) -> int:
-        """Return how many events match *query*."""
+        """Return the number of events that match *query*."""
 
     @abstractmethod
     async def purge(self, query: EventQuery) -> int:
-        """Delete the events that match *query*; return how many there were."""
+        """Delete the events that match *query*; return their number."""

@@ -1,4 +1,4 @@
-"""The inbox: an interceptor that lets an event reach each subscription once, although it may be delivered twice."""
+"""`Deduplicate`: the inbox as an interceptor. A subscription handles an event once, even if it is delivered twice."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ logger = logging.getLogger("aspyx.event.inbox")
 
 
 class Deduplicate(AbstractEnvelopePipeline):
-    """Acknowledges what a subscription has handled before, without calling it.
+    """Acknowledges events that a subscription has already handled, without calling the subscription.
 
-    An event is remembered per subscription, by its source and id, and after its handler succeeded: a failed one is retried and
-    replayed as ever. What `StoredEvents.replay` brings from the store is handled again, once for each replay. Events
-    without an id always pass. Hand it over as ``EventManager(provider,
-    pipelines=[Deduplicate()])``, or derive a class and mark it with ``@envelope_pipeline()``.
+    An event is recorded per subscription, by its source and id, after its handler succeeded: a failed event is retried
+    and replayed as usual. Events replayed by `StoredEvents.replay` are handled again, once per replay. Events without an
+    id always pass. Use it as ``EventManager(provider, pipelines=[Deduplicate()])``, or derive a class and decorate it
+    with ``@envelope_pipeline()``.
 
     Args:
-        store: What remembers; None is a `MemoryInboxStore`.
+        store: Records the handled events; None is a `MemoryInboxStore`.
     """
 
     def __init__(self, store: InboxStore | None = None) -> None:
         super().__init__()
-        # A store may have a length, and an empty one is a store too.
+        # Compared with None, because an empty store may be falsy.
         self.store = store if store is not None else MemoryInboxStore()
-        self._under_way: dict[tuple[str, str], asyncio.Future[None]] = {}
+        self._in_progress: dict[tuple[str, str], asyncio.Future[None]] = {}
 
     async def handle(self, envelope: Envelope, event_listener_descriptor: EventListenerDescriptor) -> None:
         event_id = envelope.id
@@ -40,24 +40,24 @@ class Deduplicate(AbstractEnvelopePipeline):
             return
         name = event_listener_descriptor.group or event_listener_descriptor.name
         run = envelope.get(REPLAY_RUN)
-        source = envelope.get(CE_SOURCE)  # within which an id is unique
+        source = envelope.get(CE_SOURCE)  # an id is unique within its source
         event = f"{source}|{event_id}" if source else event_id
         key = (f"{event_listener_descriptor.event.name}.{name}", f"{event}|{run}" if run else event)
-        # A second delivery while the first is being handled must wait for how that ends.
-        while (other := self._under_way.get(key)) is not None:
+        # A second delivery waits for the outcome of the first.
+        while (other := self._in_progress.get(key)) is not None:
             await asyncio.wait({other})
         if await self.store.contains(*key):
             logger.info(
-                "event %s was handled by %s before",
+                "event %s was already handled by %s",
                 event_id,
                 key[0],
                 extra=log_fields(envelope, event_listener_descriptor.name),
             )
             return
-        done = self._under_way[key] = asyncio.get_running_loop().create_future()
+        done = self._in_progress[key] = asyncio.get_running_loop().create_future()
         try:
             await self.proceed_handle(envelope, event_listener_descriptor)
             await self.store.add(*key)
         finally:
-            del self._under_way[key]
+            del self._in_progress[key]
             done.set_result(None)

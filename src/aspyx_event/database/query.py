@@ -13,16 +13,16 @@ from .stored_event import EventStatus, StoredEvent
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventQuery:
-    """What `EventStore.find` was asked for; all that is given must hold.
+    """The conditions of `EventStore.find`; an event must meet all of them.
 
     Attributes:
         types: Names of events, any of them; empty is all.
-        since: Made at this time or later.
-        until: Made before this time.
+        since: Created at this time or later.
+        until: Created before this time.
         owner, correlation_id, causation_id: Exactly this.
         tag: One of its tags.
-        status: What became of it.
-        after: Position behind which the search begins.
+        status: Its status.
+        after: Position after which the search begins.
     """
 
     types: tuple[str, ...] = ()
@@ -38,10 +38,12 @@ class EventQuery:
     def __post_init__(self) -> None:
         for name, value in (("since", self.since), ("until", self.until)):
             if value is not None and (not isinstance(value, datetime) or value.tzinfo is None):
-                raise DeclarationError(f"{name}={value!r} is no datetime with a time zone, for example timezone.utc")
+                raise DeclarationError(
+                    f"{name}={value!r}: must be a datetime with a time zone, for example timezone.utc"
+                )
 
     def matches(self, stored: StoredEvent) -> bool:
-        """True if *stored* is what was asked for."""
+        """Return whether *stored* meets the conditions."""
         return (
             stored.position > self.after
             and (not self.types or stored.type in self.types)
@@ -56,16 +58,15 @@ class EventQuery:
 
     @staticmethod
     def names(types: str | type | Iterable[str | type] | None) -> tuple[str, ...]:
-        """Return the event names that *types* stands for: one or several names or event classes; None is all.
+        """Return the event names for *types*: event classes or names; None is all.
 
         Raises:
-            UnregisteredEventTypeError: a class is no event.
-            DeclarationError: there is none in it, or it is something else.
+            UnregisteredEventTypeError: a class is not an event.
+            DeclarationError: *types* is empty, or contains something else.
         """
         if types is None:
             return ()
-        one_or_more = (types,) if isinstance(types, (str, type)) or not isinstance(types, Iterable) else types
-        each = tuple(one_or_more)
-        if not each or not all(isinstance(one, (str, type)) for one in each):
+        listed = (types,) if isinstance(types, (str, type)) or not isinstance(types, Iterable) else tuple(types)
+        if not listed or not all(isinstance(type_, (str, type)) for type_ in listed):
             raise DeclarationError(f"find({types!r}): give event classes or names, or None for all")
-        return tuple(one if isinstance(one, str) else EventDescriptor.of(one).name for one in each)
+        return tuple(type_ if isinstance(type_, str) else EventDescriptor.of(type_).name for type_ in listed)

@@ -1,4 +1,4 @@
-"""What a driver's error means to the caller: try again, or do not."""
+"""Maps the errors of database drivers to those of this package: try again, or do not."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 
 from ..exceptions import DuplicateStoredEventError, EventStoreError, StoreRefusedError, StoreUnavailableError
 
-# SQLite has names for its results, https://www.sqlite.org/rescode.html, which the driver shows since Python 3.11; the
-# texts are the same everywhere.
-_SQLITE_PASSING = (
+# Result codes of SQLite, https://www.sqlite.org/rescode.html. The driver exposes their names since Python 3.11 only; the
+# texts are the same in all versions.
+_SQLITE_TEMPORARY = (
     "locked",
     "busy",
     "unable to open",
@@ -18,18 +18,18 @@ _SQLITE_PASSING = (
     "connection closed",
     "no active",
 )
-# https://www.postgresql.org/docs/current/errcodes-appendix.html: connection, rollback of a transaction, resources,
-# operator's intervention, system error; object in use and lock not available.
-_POSTGRESQL_PASSING = ("08", "40", "53", "57", "58", "55006", "55P03")
+# https://www.postgresql.org/docs/current/errcodes-appendix.html: connection exception, transaction rollback, insufficient
+# resources, operator intervention, system error; object in use and lock not available.
+_POSTGRESQL_TEMPORARY = ("08", "40", "53", "57", "58", "55006", "55P03")
 _UNIQUE_VIOLATION = "23505"
 
 
 def translate(error: BaseException, where: str) -> EventStoreError | None:
-    """Return the typed error for what a driver raised; None for an error that is not a database's.
+    """Return the typed error for a driver's error; None for an error that does not come from a database.
 
     Args:
-        error: As it was caught.
-        where: Names the database, without its password.
+        error: The caught error.
+        where: Describes the database, without its password.
     """
     from sqlalchemy.exc import DBAPIError, SQLAlchemyError
     from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -38,21 +38,21 @@ def translate(error: BaseException, where: str) -> EventStoreError | None:
     state = getattr(cause, "sqlstate", None) or ""
     reason = f"{type(cause).__name__}: {str(cause) or 'no answer in time'}".partition("\n")[0]
     if state == _UNIQUE_VIOLATION or "UNIQUE constraint failed" in reason:
-        return DuplicateStoredEventError(f"{where}: an event of such an id is stored already")
+        return DuplicateStoredEventError(f"{where}: an event with this id is stored already")
     if state:
-        passing = state.startswith(_POSTGRESQL_PASSING)
+        temporary = state.startswith(_POSTGRESQL_TEMPORARY)
     elif isinstance(cause, (OSError, TimeoutError, asyncio.TimeoutError, PoolTimeout)):
-        passing = True
+        temporary = True
     elif isinstance(error, DBAPIError):
-        passing = error.connection_invalidated or any(text in reason.lower() for text in _SQLITE_PASSING)
-        # asyncpg, of a connection that ended meanwhile
-        passing = passing or type(cause).__name__ == "InterfaceError"
+        temporary = error.connection_invalidated or any(text in reason.lower() for text in _SQLITE_TEMPORARY)
+        # asyncpg, for a connection that ended meanwhile
+        temporary = temporary or type(cause).__name__ == "InterfaceError"
     elif type(cause).__module__.startswith("asyncpg"):
-        passing = True
+        temporary = True
     elif isinstance(error, SQLAlchemyError):
-        passing = False
+        temporary = False
     else:
         return None
-    if passing:
-        return StoreUnavailableError(f"{where} cannot be used now: {reason}")
+    if temporary:
+        return StoreUnavailableError(f"{where} is unavailable: {reason}")
     return StoreRefusedError(f"{where} refused: {reason}")

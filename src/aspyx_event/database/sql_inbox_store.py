@@ -1,4 +1,4 @@
-"""`SqlInboxStore`: what subscriptions have handled, in a SQL database."""
+"""`SqlInboxStore`: an inbox store in a SQL database."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..exceptions import DuplicateStoredEventError
 from .base import InboxStore
-from .sql_database import Database
+from .sql_database import SqlDatabase
 from .sql_event_store import DEFAULT_URL, SqlEventStore
 
 if TYPE_CHECKING:
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 
 
 class SqlInboxStore(InboxStore):
-    """Remembers over restarts, and for all processes at one database. Makes its table when it is first used.
+    """Records handled events across restarts, for all processes that use the database. Creates its table at first use.
 
     Args:
         database: An event store whose connections it shares, or a URL as for `SqlEventStore`. With a URL each call
-            opens a connection of its own, unless it is started; then stop it too.
-        timeout: Seconds to wait, as for `SqlEventStore`; one that is given has its own.
-        prefix: Begins the name of the table; an event store that is given has its own.
-        pool_size: Connections kept once it is started.
+            opens a connection, unless the store is started; a started store must be stopped.
+        timeout: As for `SqlEventStore`; ignored with an event store.
+        prefix: Prefix of the table name; ignored with an event store.
+        pool_size: Number of pooled connections; ignored with an event store.
 
     Raises:
-        DeclarationError: one of these is nonsense.
+        DeclarationError: an argument is invalid.
     """
 
     def __init__(
@@ -42,16 +42,16 @@ class SqlInboxStore(InboxStore):
         self._database = (
             database.database
             if isinstance(database, SqlEventStore)
-            else Database(database, timeout=timeout, prefix=prefix, pool_size=pool_size)
+            else SqlDatabase(database, timeout=timeout, prefix=prefix, pool_size=pool_size)
         )
 
     async def start(self) -> None:
-        """Keep connections from now on. One that shares those of an event store starts with that."""
+        """Open the pool. A store that shares the connections of an event store is started with it."""
         if not self._shares:
             await self._database.start()
 
     async def stop(self) -> None:
-        """Close what `start` opened; again is no error."""
+        """Close the pool; idempotent."""
         if not self._shares:
             await self._database.stop()
 
@@ -73,10 +73,10 @@ class SqlInboxStore(InboxStore):
         try:
             await self._database.run(work)
         except DuplicateStoredEventError:
-            return  # another process had the event at the same time, and was first
+            return  # another process handled the event at the same time
 
     async def forget(self, before: datetime) -> int:
-        """Forget what was handled before a time, after which nobody will deliver it again; return how many."""
+        """Delete the entries older than *before*; return their number. Events older than that must not be redelivered."""
 
         async def work(connection: AsyncConnection, tables: Tables) -> int:
             return (await connection.execute(tables.inbox.delete().where(tables.inbox.c.time < before))).rowcount

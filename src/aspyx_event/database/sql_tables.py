@@ -1,4 +1,4 @@
-"""The tables. Needs SQLAlchemy, so it is imported when a store is first used."""
+"""The tables of the SQL stores, and their rows. Imports SQLAlchemy."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from .stored_event import EventStatus, StoredEvent
 
 
 class UtcTime(TypeDecorator[datetime]):
-    """A moment. SQLite knows no time zones: it gets and gives UTC."""
+    """A point in time. SQLite has no time zones and stores UTC."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -37,8 +37,8 @@ class UtcTime(TypeDecorator[datetime]):
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         if value is None:
             return None
-        moment = value.astimezone(timezone.utc)
-        return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
+        utc = value.astimezone(timezone.utc)
+        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         if value is None:
@@ -46,18 +46,18 @@ class UtcTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=timezone.utc) if value.tzinfo is None else value.astimezone(timezone.utc)
 
 
-# SQLite numbers rows by itself in a column of this very type alone.
+# SQLite assigns row numbers only in a column of exactly this type.
 _Position = BigInteger().with_variant(Integer(), "sqlite")
 
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """The tables of one prefix.
+    """The tables with a common prefix.
 
     Attributes:
-        events: One row for each event.
-        tags: One row for each tag of an event, to find it by; the events have them too.
-        inbox: One row for each event that a subscription has handled.
+        events: A row per event.
+        tags: A row per event and tag, to find events by tag; the events table has the tags too.
+        inbox: A row per subscription and event that it has handled.
     """
 
     metadata: MetaData
@@ -86,7 +86,7 @@ class Tables:
             Column("body", LargeBinary, nullable=False),
             Column("address", Text),
             Column("options", Text, nullable=False),
-            # A position that was given once is not given again, also when the last event is deleted.
+            # A position is never reused, not even after the last event is deleted.
             sqlite_autoincrement=True,
         )
         Index(f"{prefix}events_id", events.c.id, unique=True)
@@ -114,32 +114,33 @@ class Tables:
         return Tables(metadata, events, tags, inbox)
 
     def conditions(self, query: EventQuery) -> list[ColumnElement[bool]]:
-        """Return what *query* says, for a WHERE."""
-        columns, said = self.events.c, [self.events.c.position > query.after]
+        """Return the conditions of *query* for a WHERE clause."""
+        columns = self.events.c
+        conditions = [columns.position > query.after]
         if query.types:
-            said.append(columns.type.in_(query.types) if len(query.types) > 1 else columns.type == query.types[0])
+            conditions.append(columns.type.in_(query.types) if len(query.types) > 1 else columns.type == query.types[0])
         if query.since is not None:
-            said.append(columns.time >= query.since)
+            conditions.append(columns.time >= query.since)
         if query.until is not None:
-            said.append(columns.time < query.until)
-        for column, wanted in (
+            conditions.append(columns.time < query.until)
+        for column, value in (
             (columns.owner, query.owner),
             (columns.correlation_id, query.correlation_id),
             (columns.causation_id, query.causation_id),
         ):
-            if wanted is not None:
-                # "" is NULL in the tables, so that the many events that say nothing are not in the index.
-                said.append(column == wanted if wanted else column.is_(None))
+            if value is not None:
+                # "" is stored as NULL, so that the many events without a value are not in the index.
+                conditions.append(column == value if value else column.is_(None))
         if query.status is not None:
-            said.append(columns.status == query.status.value)
+            conditions.append(columns.status == query.status.value)
         if query.tag is not None:
             tagged = select(self.tags.c.position).where(self.tags.c.tag == query.tag)
-            said.append(columns.position.in_(tagged))
-        return said
+            conditions.append(columns.position.in_(tagged))
+        return conditions
 
 
 def row_of(event: StoredEvent) -> dict[str, Any]:
-    """Return the columns of *event*, all but its position."""
+    """Return the columns of *event*, except its position."""
     return {
         "id": event.id,
         "type": event.type,

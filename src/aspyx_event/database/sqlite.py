@@ -1,4 +1,4 @@
-"""How a SQLite file is opened through aiosqlite: without a thread that outlives a failure."""
+"""Opens a SQLite file through aiosqlite, without a thread that outlives a failure."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Any
 async def connect(*arguments: Any, **options: Any) -> Any:
     """Open a connection; for `async_creator_fn` of SQLAlchemy.
 
-    Where opening fails, aiosqlite leaves its thread to end by itself and to report that to the loop, which may be closed
-    by then: the thread's own traceback would be printed. Here it has ended before the failure is raised.
+    If opening fails, aiosqlite lets its thread end later and report to the loop, which may be closed by then; the
+    thread's traceback would be printed. Here the thread has ended before the error is raised.
 
     Args:
-        arguments: Of `aiosqlite.connect`, as are *options*.
+        arguments, options: Those of `aiosqlite.connect`.
     """
     import aiosqlite
 
     connection: Any = aiosqlite.connect(*arguments, **options)
-    # Until 0.22 a connection is a thread, later it has one. A connection that nobody closes does not keep the program.
+    # Until 0.22 a connection is a thread, later it has a thread. A connection left open must not block the exit.
     thread = connection if isinstance(connection, Thread) else connection._thread
     thread.daemon = True
     try:

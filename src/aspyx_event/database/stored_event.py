@@ -17,36 +17,36 @@ from ..exceptions import DeclarationError
 
 
 class EventStatus(str, Enum):
-    """What became of a stored event."""
+    """Whether a stored event was published."""
 
-    #: Not known to have been sent: it is on its way, or its process died on it, or no confirmation came.
+    #: Not known to have been sent: it is in flight, its process crashed, or no confirmation came.
     UNPUBLISHED = "unpublished"
     #: The provider has taken responsibility.
     PUBLISHED = "published"
-    #: The provider refused it, and the sender was told. It is not sent again by itself.
+    #: The provider refused it and the sender got the error. It is not sent again automatically.
     REFUSED = "refused"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredEvent:
-    """An event as a store keeps it: what was sent, byte for byte, and what is known about it.
+    """An event in a store: its bytes and headers as they were sent, and its attributes.
 
     Attributes:
-        id: Of the event, the one that its listeners see; ``source|id`` of a CloudEvent that was sent as one, whose id is
-            unique within its source only. Unique in a store.
+        id: Id of the event, as its listeners see it; ``source|id`` of a CloudEvent that was sent as such, because its id
+            is unique only within its source. Unique in a store.
         type: Name of the event.
-        time: When it was made, in UTC.
+        time: When it was created, in UTC.
         source: CloudEvents source.
-        status: What became of it.
-        owner: Who answers for it; "" where nobody is named.
-        tags: Words to find it by.
-        correlation_id: What it belongs to; "" where it says nothing.
-        causation_id: Id of the event that it was an answer to; "" where it says nothing.
-        headers: All of them, as they were sent.
-        body: As it was sent.
-        address: Where it was sent to; "" is the address of its type.
-        options: How it was to travel: ``durable``, and ``priority`` and ``delay`` in seconds where it had them.
-        position: Its place in the store, rising in the order of storing; 0 before it is stored.
+        status: Whether it was published.
+        owner: Owner of the event; "" if none is declared.
+        tags: Tags to find it by.
+        correlation_id: "" if there is none.
+        causation_id: Id of the event that caused it; "" if there is none.
+        headers: All headers, as sent.
+        body: The body, as sent.
+        address: Address to which it was sent; "" is the address of its type.
+        options: Send options: ``durable``, and ``priority`` and ``delay`` (seconds) if they were given.
+        position: Its position in the store, increasing in the order of storing; 0 before it is stored.
     """
 
     id: str
@@ -66,29 +66,29 @@ class StoredEvent:
 
     def __post_init__(self) -> None:
         if not isinstance(self.id, str) or not self.id:
-            raise DeclarationError(
-                f"StoredEvent(id={self.id!r}): an event is stored under its id, a str that is not empty"
-            )
+            raise DeclarationError(f"StoredEvent(id={self.id!r}): the id must be a non-empty str")
         if self.time.tzinfo is None:
-            raise DeclarationError(f"StoredEvent(time={self.time!r}): say which time zone, for example timezone.utc")
+            raise DeclarationError(f"StoredEvent(time={self.time!r}): needs a time zone, for example timezone.utc")
         object.__setattr__(self, "time", self.time.astimezone(timezone.utc))
         object.__setattr__(self, "tags", frozenset(self.tags))
 
     @staticmethod
     def of(envelope: Envelope, descriptor: EventDescriptor) -> StoredEvent:
-        """Return the record of an event that is about to be sent.
+        """Return the `StoredEvent` for an event that is about to be sent.
 
         Raises:
-            EncodeError: the event cannot be written.
+            EncodeError: the event cannot be encoded.
         """
-        headers, wished = envelope.headers, envelope.options
+        headers, send_options = envelope.headers, envelope.options
         event_type = headers.get(CE_TYPE) or descriptor.name
-        options: dict[str, float] = {"durable": descriptor.durable if wished.durable is None else wished.durable}
-        if wished.priority is not None:
-            options["priority"] = wished.priority
-        if wished.delay:
-            options["delay"] = wished.delay
-        # Reading the body of an envelope that travels with its object would make it travel with its bytes.
+        options: dict[str, float] = {
+            "durable": descriptor.durable if send_options.durable is None else send_options.durable
+        }
+        if send_options.priority is not None:
+            options["priority"] = send_options.priority
+        if send_options.delay:
+            options["delay"] = send_options.delay
+        # Reading the body of an envelope that carries an event object would replace the object by bytes.
         body = envelope.body if envelope.encoded else envelope.fork().body
         return StoredEvent(
             id=envelope.dedup_id or envelope.id,
@@ -101,14 +101,14 @@ class StoredEvent:
             causation_id=headers.get(CE_CAUSATION, ""),
             headers=dict(headers),
             body=body,
-            address=wished.address or ("" if descriptor.name == event_type else descriptor.name),
+            address=send_options.address or ("" if descriptor.name == event_type else descriptor.name),
             options=options,
         )
 
     def json(self) -> str:
-        """Return the whole record, without its position, as canonical JSON: sorted keys and tags, no white space.
+        """Return everything but the position as canonical JSON: sorted keys and tags, no white space.
 
-        The body is ``data`` where it is JSON, else ``data_base64``, as in the JSON format of CloudEvents.
+        The body is ``data`` if it is JSON, else ``data_base64``, as in the JSON format of CloudEvents.
         """
         return canonical_json(
             {
@@ -128,12 +128,12 @@ class StoredEvent:
 
     @property
     def content_hash(self) -> str:
-        """SHA-256, in hex, over what the event says: type, owner, tags and data.
+        """SHA-256, in hex, of type, owner, tags and data.
 
-        Two events that say the same have the same one, whenever and in whatever order of keys they were written.
+        Equal for two events with the same content, regardless of their times and of the order of keys.
         """
-        said = {"type": self.type, "owner": self.owner, "tags": sorted(self.tags), **self._data()}
-        return content_hash(said)
+        content = {"type": self.type, "owner": self.owner, "tags": sorted(self.tags), **self._data()}
+        return content_hash(content)
 
     def _data(self) -> dict[str, Any]:
         try:
@@ -146,7 +146,7 @@ class StoredEvent:
 
 def _time_of(text: str) -> datetime:
     try:
-        found = datetime.fromisoformat(text.replace("Z", "+00:00"))
-        return found.astimezone(timezone.utc) if found.tzinfo is not None else found.replace(tzinfo=timezone.utc)
-    except (ValueError, OverflowError):  # none, or a foreign event's, with more digits than Python reads
+        time = datetime.fromisoformat(text.replace("Z", "+00:00"))
+        return time.astimezone(timezone.utc) if time.tzinfo is not None else time.replace(tzinfo=timezone.utc)
+    except (ValueError, OverflowError):  # missing, or from another sender with more digits than Python reads
         return datetime.now(timezone.utc)
