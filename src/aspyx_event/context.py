@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .envelope import CE_CAUSATION, CE_CORRELATION, CE_KEY, CE_SOURCE, CE_TIME, CE_TYPE, Envelope
 from .exceptions import DeclarationError, StateError
 from .shared import Shared
 
 if TYPE_CHECKING:
+    from .database.stored_event import StoredEvent
     from .listener_descriptors import EventListenerDescriptor
 
 
@@ -49,9 +51,6 @@ class EventContext:
         "stopped",
         "thread",
     )
-
-    #: Makes `record`; set by the engine, which knows what a record is.
-    make_record: ClassVar[Any]
 
     def __init__(
         self,
@@ -119,9 +118,12 @@ class EventContext:
         self._shared = shared
 
     @property
-    def record(self) -> Any:
-        """What is known of the event, as a `StoredEvent`: id, type, time, owner, tags, canonical JSON, content hash."""
-        return self.make_record(self)
+    def record(self) -> StoredEvent:
+        """The event as an event store keeps it: id, type, time, owner, tags, canonical JSON, content hash."""
+        # Imported on demand: declarations load neither `json` nor the store's package.
+        from .database.stored_event import EventStatus, StoredEvent
+
+        return replace(StoredEvent.of(self.envelope, self.listener.event), status=EventStatus.PUBLISHED)
 
     @property
     def headers(self) -> dict[str, str]:

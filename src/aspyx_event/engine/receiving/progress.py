@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 
 from ...context import EventContext
-from ...database.stored_event import EventStatus, StoredEvent
 from ...envelope import ATTEMPT
 from ...providers.base import Binding, Delivery
 from ...shared import Shared
 from ..failure.republish import FAILED_HANDLER, finished_handlers
 from .handlers import BoundHandler, check_requirements
-
-
-def _record_of(context: EventContext) -> StoredEvent:
-    return replace(StoredEvent.of(context.envelope, context.listener.event), status=EventStatus.PUBLISHED)
-
-
-EventContext.make_record = staticmethod(_record_of)
 
 
 class DeliveryProgress:
