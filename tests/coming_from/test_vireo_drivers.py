@@ -37,6 +37,7 @@ from aspyx_event.exceptions import AuthenticationError, ConnectError, Connection
 from aspyx_event.observer import Observer, Settlement
 from aspyx_event.providers import AddressKind, Binding, Consumer, Delivery, Outgoing
 from aspyx_event.providers.base import Consume
+from aspyx_event.testing.conformance.rig import make_outgoing
 
 
 @event(name="vireo-rows.counted")
@@ -148,7 +149,7 @@ async def test_vr_34_the_attempts_of_an_event_are_limited_or_not_and_wait_as_the
 
 
 def outgoing(body: bytes, address: str, **options: Any) -> Outgoing:
-    return Outgoing(address=address, envelope=Envelope(body, {"tenant": "a"}), dedup_id=str(uuid4()), **options)
+    return make_outgoing(address, body, {"tenant": "a"}, dedup_id=str(uuid4()), **options)
 
 
 async def test_vr_35_vr_36_a_provider_by_itself_publishes_to_one_queue_or_to_all_of_an_address():

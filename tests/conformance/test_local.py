@@ -43,13 +43,13 @@ class Humble(LocalProvider):
     """Does not do what it does not claim."""
 
     def publish(self, message):
-        able = self.capabilities
+        able, options = self.capabilities, message.options
         assert not message.durable or able.durable
         assert message.kind is AddressKind.TOPIC or able.durable
-        assert not message.delay or able.delay
-        assert message.ttl is None or able.ttl
-        assert message.priority is None or able.priority
-        assert message.key is None or able.ordered_keys
+        assert not options.delay or able.delay
+        assert options.ttl is None or able.ttl
+        assert options.priority is None or able.priority
+        assert options.key is None or able.ordered_keys
         headers = message.envelope.headers if able.headers else {}
         return super().publish(replace(message, envelope=Envelope(message.envelope.body, dict(headers))))
 

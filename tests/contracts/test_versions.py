@@ -24,6 +24,7 @@ from aspyx_event import (
 )
 from aspyx_event.cloudevents import CloudEvent, from_cloudevent, to_cloudevent
 from aspyx_event.codecs import JsonCodec
+from aspyx_event.envelope import SendOptions
 from aspyx_event.exceptions import SchemaVersionError
 from aspyx_event.providers import Outgoing
 
@@ -109,7 +110,7 @@ async def test_a_replayed_letter_is_read_once_the_program_is_up_to_date(declare,
                     address=EventDescriptor.of(new).name,
                     envelope=Envelope(b'{"n": 1}', {HEADER: "3"}),
                     dedup_id="1",
-                    wait_handled=True,
+                    options=SendOptions(wait_handled=True),
                 )
             )
         # Its listener has the only queue: confirmed when it is put aside.
@@ -127,7 +128,9 @@ async def received(cls, body, version=None, codec=None):
     headers = {"cloudEvents_type": name, **({} if version is None else {HEADER: version})}
     async with EventManager(LocalProvider(), codec=codec, retry=Retry(attempts=3)) as manager:
         await manager.subscribe(cls, taken.append, name="reader", inline=True)
-        message = Outgoing(address=name, envelope=Envelope(body, headers), dedup_id="1", wait_handled=True)
+        message = Outgoing(
+            address=name, envelope=Envelope(body, headers), dedup_id="1", options=SendOptions(wait_handled=True)
+        )
         await manager.provider.publish(message)
         letters = await manager.dead_letters.list()
         assert all(letter.attempts == 1 for letter in letters)

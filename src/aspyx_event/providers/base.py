@@ -14,7 +14,7 @@ from enum import Enum
 from typing import Any, ClassVar
 
 from ..clock import Clock, SystemClock
-from ..envelope import Envelope
+from ..envelope import NO_OPTIONS, Envelope, SendOptions
 from ..policies import QueueNaming
 
 
@@ -88,12 +88,8 @@ class Outgoing:
         durable: The broker stores it before it confirms.
         dedup_id: A broker with duplicate detection drops a second message with this id; resends carry the same id.
             Never empty.
-        key: Messages with the same key are handled one after the other; None for no ordering.
-        delay: Seconds until it may be delivered.
-        ttl: Seconds after which it is not delivered any more; None for no expiry.
-        priority: 0 (lowest) to 9, None for the broker's default (4).
-        require_route: Fail with `NoRouteError` if no queue is bound to the address.
-        wait_handled: For in-process transports only: confirm after all handlers have finished.
+        options: Key, delay, time to live, priority, `require_route` and `wait_handled`. A provider ignores its `address`
+            and `durable`: those of the message already take them into account.
     """
 
     address: str
@@ -102,12 +98,7 @@ class Outgoing:
     kind: AddressKind = AddressKind.TOPIC
     only: Binding | None = None
     durable: bool = False
-    key: str | None = None
-    delay: float = 0.0
-    ttl: float | None = None
-    priority: int | None = None
-    require_route: bool = False
-    wait_handled: bool = False
+    options: SendOptions = NO_OPTIONS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

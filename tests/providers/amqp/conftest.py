@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from aspyx_event.envelope import Envelope
 from aspyx_event.providers.amqp import AMQPProvider
 from aspyx_event.providers.base import Outgoing
 from aspyx_event.testing import ManagementError
+from aspyx_event.testing.conformance.rig import make_outgoing
 
 Start = Callable[..., Awaitable[AMQPProvider]]
 
@@ -49,7 +49,7 @@ def outgoing() -> Callable[..., Outgoing]:
         data = body.encode() if isinstance(body, str) else body
         options.setdefault("dedup_id", uuid.uuid4().hex)
         options.setdefault("durable", True)
-        return Outgoing(address=address, envelope=Envelope(data, dict(headers or {})), **options)
+        return make_outgoing(address, data, headers, **options)
 
     return make
 

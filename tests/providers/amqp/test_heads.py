@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from proton import Message, symbol
 
-from aspyx_event.envelope import CE_ID, CE_SOURCE, CE_TYPE, CONTENT_TYPE, Envelope, header_name
+from aspyx_event.envelope import CE_ID, CE_SOURCE, CE_TYPE, CONTENT_TYPE, header_name
 from aspyx_event.exceptions import HeaderError
 from aspyx_event.providers.amqp.head_templates import Heads, write_head
 from aspyx_event.providers.amqp.sections import decode, encode
-from aspyx_event.providers.base import Outgoing
+from aspyx_event.testing.conformance.rig import make_outgoing
 
 JSON = "application/json"
 lengths = st.sampled_from([0, 1, 5, 127, 128, 255, 256, 300])
@@ -24,7 +24,7 @@ names = st.sampled_from([CE_TYPE, CE_SOURCE, "tenant", "session", "header-x", "_
 
 def message(head, body=b"{}", **options):
     options.setdefault("dedup_id", head.get(CE_ID, "") or "d")
-    return Outgoing(address="a", envelope=Envelope(body, head), **options)
+    return make_outgoing("a", body, head, **options)
 
 
 def event(number=0, **headers):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from aspyx_event import Envelope, LocalProvider
-from aspyx_event.envelope import header_name, wire_name
+from aspyx_event.envelope import SendOptions, header_name, wire_name
 from aspyx_event.exceptions import ConnectionLostError
 from aspyx_event.providers import AddressKind, Binding, Outgoing
+from aspyx_event.testing.conformance.rig import make_outgoing
 
 
 async def started(taken: list, prefetch: int) -> LocalProvider:
@@ -18,8 +19,8 @@ async def started(taken: list, prefetch: int) -> LocalProvider:
 
 
 def message(body: str, key: str | None = None) -> Outgoing:
-    envelope = Envelope(body.encode(), {"original": "yes"})
-    return Outgoing(address="q", envelope=envelope, dedup_id=body, kind=AddressKind.QUEUE, key=key)
+    headers = {"original": "yes"}
+    return make_outgoing("q", body.encode(), headers, dedup_id=body, kind=AddressKind.QUEUE, key=key)
 
 
 async def test_released_messages_come_again_first_and_say_so():
@@ -52,7 +53,13 @@ async def test_released_messages_of_a_key_keep_their_order():
     for number in range(3):
         envelope = Envelope(str(number).encode())
         await provider.publish(
-            Outgoing(address="q", envelope=envelope, dedup_id=str(number), kind=AddressKind.QUEUE, key="k")
+            Outgoing(
+                address="q",
+                envelope=envelope,
+                dedup_id=str(number),
+                kind=AddressKind.QUEUE,
+                options=SendOptions(key="k"),
+            )
         )
     taken[0].release()
     for _ in range(3):

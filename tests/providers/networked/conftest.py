@@ -15,10 +15,10 @@ from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 from support_full_addresses import FULL_ADDRESSES
 
 from aspyx_event import AMQPProvider, StompProvider
-from aspyx_event.envelope import Envelope
 from aspyx_event.providers import Provider
 from aspyx_event.providers.base import Outgoing
 from aspyx_event.testing import ArtemisBroker, BrokerConfig, Management
+from aspyx_event.testing.conformance.rig import make_outgoing
 
 DEADLINE = 30.0
 _ETC = "${artemis.instance}/etc"
@@ -132,7 +132,7 @@ def outgoing() -> Callable[..., Outgoing]:
     def message(address: str, body: bytes = b"{}", **fields: Any) -> Outgoing:
         fields.setdefault("durable", True)
         fields.setdefault("dedup_id", uuid.uuid4().hex)
-        return Outgoing(address=address, envelope=Envelope(body, {}), **fields)
+        return make_outgoing(address, body, **fields)
 
     return message
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from support_waiting import eventually
 
-from aspyx_event.envelope import Envelope
 from aspyx_event.providers.base import Delivery, Outgoing
 from aspyx_event.providers.stomp import StompProvider
 from aspyx_event.testing import ArtemisBroker
+from aspyx_event.testing.conformance.rig import make_outgoing
 
 DEADLINE = 30.0
 
@@ -142,7 +142,7 @@ def outgoing() -> Callable[..., Outgoing]:
     def make(address: str, body: bytes = b"{}", headers: dict[str, str] | None = None, **fields: Any) -> Outgoing:
         fields.setdefault("durable", True)
         fields.setdefault("dedup_id", f"{address}-{next(numbers)}-{time.monotonic_ns()}")
-        return Outgoing(address=address, envelope=Envelope(body, dict(headers or {})), **fields)
+        return make_outgoing(address, body, headers, **fields)
 
     return make
 

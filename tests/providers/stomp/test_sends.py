@@ -11,12 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stomp.utils import parse_frame
 
-from aspyx_event.envelope import CONTENT_TYPE, Envelope, header_name
+from aspyx_event.envelope import CONTENT_TYPE, Envelope, SendOptions, header_name
 from aspyx_event.exceptions import HeaderError
 from aspyx_event.providers.base import AddressKind, Binding, Outgoing
 from aspyx_event.providers.stomp import sends
 from aspyx_event.providers.stomp.frames import encode
 from aspyx_event.providers.stomp.sends import send_frame, send_headers
+from aspyx_event.testing.conformance.rig import make_outgoing
 
 TEXT = st.one_of(st.text(st.characters(exclude_categories=["Cs"]), max_size=20), st.text("ab\\:\n\r%", max_size=8))
 NAMES = st.sampled_from(["tenant", "receipt", "a:b", "100%s", "content-length", "cloudEvents_id", CONTENT_TYPE, "é"])
@@ -27,14 +28,17 @@ MESSAGES = st.builds(
     dedup_id=TEXT.filter(bool),
     kind=st.sampled_from(AddressKind),
     durable=st.booleans(),
-    key=st.sampled_from([None, None, None, "k"]),
-    priority=st.sampled_from([None, None, None, 0, 9]),
-    delay=st.sampled_from([0.0, 0.0, 1.5]),
+    options=st.builds(
+        SendOptions,
+        key=st.sampled_from([None, None, None, "k"]),
+        priority=st.sampled_from([None, None, None, 0, 9]),
+        delay=st.sampled_from([0.0, 0.0, 1.5]),
+    ),
 )
 
 
 def message(headers: dict[str, str] | None = None, **changes: object) -> Outgoing:
-    return replace(Outgoing(address="shop", envelope=Envelope(b"{}", headers or {}), dedup_id="1"), **changes)
+    return make_outgoing(**{"address": "shop", "body": b"{}", "headers": headers, "dedup_id": "1", **changes})
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from uuid import uuid4
 
-from ...envelope import FRAMEWORK_PREFIX, Envelope
+from ...envelope import FRAMEWORK_PREFIX, Envelope, SendOptions
 from ...providers.base import AddressKind, Binding, Delivery, Outgoing, Provider
 
 logger = logging.getLogger("aspyx.event")
@@ -46,8 +46,10 @@ async def reading(
             envelope=Envelope(b"", {_MARKER: marker}),
             dedup_id=marker,
             kind=AddressKind.QUEUE,
-            ttl=60.0 if provider.capabilities.ttl else None,
-            priority=0 if provider.capabilities.priority else None,
+            options=SendOptions(
+                ttl=60.0 if provider.capabilities.ttl else None,
+                priority=0 if provider.capabilities.priority else None,
+            ),
         )
         await provider.publish(end)
         yield _until(marker, arrived, label)

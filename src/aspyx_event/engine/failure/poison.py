@@ -14,7 +14,7 @@ import logging
 from hashlib import blake2b
 from uuid import uuid4
 
-from ...envelope import FRAMEWORK_PREFIX, Envelope
+from ...envelope import FRAMEWORK_PREFIX, Envelope, SendOptions
 from ...exceptions import EventException, PoisonMessageError, ProviderError
 from ...log_fields import log_fields
 from ...names import FRAMEWORK_ADDRESS_PREFIX
@@ -96,7 +96,7 @@ class InFlightJournal:
             dedup_id=str(uuid4()),
             kind=AddressKind.QUEUE,
             durable=True,
-            ttl=_LIFETIME if self._provider.capabilities.ttl else None,
+            options=SendOptions(ttl=_LIFETIME if self._provider.capabilities.ttl else None),
         )
 
     async def _open(self) -> None:

@@ -13,7 +13,7 @@ from hashlib import blake2b
 from urllib.parse import quote, unquote
 from uuid import uuid4
 
-from ...envelope import ATTEMPT, CE_EXPIRY, CE_KEY, CE_SOURCE, FRAMEWORK_PREFIX, REPLAY_RUN, Envelope
+from ...envelope import ATTEMPT, CE_EXPIRY, CE_KEY, CE_SOURCE, FRAMEWORK_PREFIX, REPLAY_RUN, Envelope, SendOptions
 from ...listener_descriptors import EventListenerDescriptor
 from ...names import DEAD_LETTER_PREFIX, literal
 from ...providers.base import AddressKind, Binding, Outgoing
@@ -138,14 +138,19 @@ def retry_copy(received: Envelope, binding: Binding, attempt: int, delay: float,
         dedup_id=_identity(queue, received.id, headers, received.body),
         only=binding,
         durable=binding.durable,
-        key=headers.get(CE_KEY),
-        delay=delay,
-        ttl=time_left(headers, now),
+        options=SendOptions(key=headers.get(CE_KEY) or None, delay=delay, ttl=time_left(headers, now)),
     )
 
 
 def replay_copy(
-    body: bytes, headers: Mapping[str, str], letter_id: str, binding: Binding, *, run: str = "", failed_at: str = ""
+    body: bytes,
+    headers: Mapping[str, str],
+    letter_id: str,
+    binding: Binding,
+    *,
+    run: str = "",
+    failed_at: str = "",
+    wait_handled: bool = False,
 ) -> Outgoing:
     """Return the event of a dead letter, or of a store, for one queue: original headers and bytes, and what it replays.
 
@@ -157,6 +162,7 @@ def replay_copy(
         run: Id of the replay, where the event may have been handled before and is to be handled again.
         failed_at: When it became this dead letter: a broker that can tell drops the copy that is made again because
             the letter was not removed in time. "" makes every copy another one.
+        wait_handled: As in `SendOptions`.
     """
     kept = {name: value for name, value in headers.items() if name not in LETTER_HEADERS}
     if run:
@@ -169,7 +175,7 @@ def replay_copy(
         dedup_id=f"replay|{letter_id}|{failed_at or uuid4()}",
         only=binding,
         durable=True,
-        key=kept.get(CE_KEY),
+        options=SendOptions(key=kept.get(CE_KEY) or None, wait_handled=wait_handled),
     )
 
 

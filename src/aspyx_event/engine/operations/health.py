@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 from uuid import uuid4
 
-from ...envelope import Envelope
+from ...envelope import Envelope, SendOptions
 from ...exceptions import EventException
 from ...names import FRAMEWORK_ADDRESS_PREFIX
 from ...providers.base import Outgoing, Provider
@@ -124,7 +124,7 @@ async def _ping(provider: Provider, timeout: float) -> float:
     loop = asyncio.get_running_loop()
     began = loop.time()
     # No queue is bound to the address, so the broker confirms the message and drops it.
-    ping = Outgoing(address=_PING, envelope=Envelope(), dedup_id=str(uuid4()), ttl=1.0)
+    ping = Outgoing(address=_PING, envelope=Envelope(), dedup_id=str(uuid4()), options=SendOptions(ttl=1.0))
     await asyncio.wait_for(provider.publish(ping), timeout)
     return loop.time() - began
 

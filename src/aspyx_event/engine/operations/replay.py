@@ -103,8 +103,7 @@ class Replayer:
 
         def hand_over(stored: StoredEvent) -> asyncio.Future[None]:
             binding = _queue_for(stored, subscription)
-            copy = replay_copy(stored.body, stored.headers, stored.id, binding, run=run)
-            copy.wait_handled = wait_handled
+            copy = replay_copy(stored.body, stored.headers, stored.id, binding, run=run, wait_handled=wait_handled)
             finish = None
             if self._observer is not None:
                 finish = self._observer.replaying(copy.envelope, subscription.descriptor, stored.id)

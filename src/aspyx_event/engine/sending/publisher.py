@@ -41,19 +41,12 @@ class Publisher:
         self.check(envelope, descriptor)  # here, because interceptors may have made it larger
         options = envelope.options
         message = Outgoing(
-            address=descriptor.name,
+            address=options.address or descriptor.name,
             envelope=envelope,
             dedup_id=envelope.dedup_id or envelope.headers.get(CE_ID, ""),
-            durable=descriptor.durable,
+            durable=descriptor.durable if options.durable is None else options.durable,
+            options=options,
         )
-        if options is not NO_OPTIONS:
-            message.key, message.delay, message.ttl = options.key, options.delay, options.ttl
-            message.priority, message.require_route = options.priority, options.require_route
-            message.wait_handled = options.wait_handled
-            if options.address:
-                message.address = options.address
-            if options.durable is not None:
-                message.durable = options.durable
         if self._observer is not None:
             published = observed_publish(self._observer, self._provider, message, descriptor)
         else:

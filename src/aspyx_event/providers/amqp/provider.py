@@ -108,7 +108,7 @@ class AMQPProvider(NetworkProvider["Client"]):
         if self._structured:
             message = structured(message)
         address = message.address if message.only is None else destination(message)
-        return client.publish(address, message.kind, encode(message), require_route=message.require_route)
+        return client.publish(address, message.kind, encode(message), require_route=message.options.require_route)
 
 
 def _check(server_name: object, mechanism: str | None, ssl: object) -> None:

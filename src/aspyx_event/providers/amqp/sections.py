@@ -11,7 +11,7 @@ from __future__ import annotations
 import struct
 import time
 
-from ...envelope import CE_ID, CONTENT_TYPE, header_name, wire_name
+from ...envelope import CE_ID, CONTENT_TYPE, NO_OPTIONS, header_name, wire_name
 from ...exceptions import HeaderError
 from ..base import Outgoing
 from .head_templates import DEDUP_PROPERTY, Heads, Received, write_head
@@ -41,14 +41,14 @@ def encode(message: Outgoing) -> bytes:
         EncodeError: the envelope is lazy and its event cannot be written.
         HeaderError: a header is no Unicode text (it has lone surrogates).
     """
-    start, expiry = b"", None
-    if message.ttl is not None or message.priority is not None or message.delay > 0:
+    start, expiry, options = b"", None, message.options
+    if options is not NO_OPTIONS and (options.ttl is not None or options.priority is not None or options.delay > 0):
         start, expiry = _start(message)
     elif message.durable:
         start = _HEADER_DURABLE
     envelope = message.envelope
     try:
-        head = write_head(envelope.headers, message.dedup_id, message.key) if expiry is None else None
+        head = write_head(envelope.headers, message.dedup_id, options.key) if expiry is None else None
         if head is None:
             head = _head(envelope.headers, message, expiry)
     except UnicodeEncodeError as error:
@@ -60,22 +60,23 @@ def encode(message: Outgoing) -> bytes:
 
 def _start(message: Outgoing) -> tuple[bytes, int | None]:
     """Return header and annotations, and the moment of expiry if it is too far away for the header."""
-    expiry, ttl = None, None if message.ttl is None else max(1, round(message.ttl * 1000))
+    options = message.options
+    expiry, ttl = None, None if options.ttl is None else max(1, round(options.ttl * 1000))
     if ttl is not None and ttl > _MAX_TTL:
         expiry, ttl = round(time.time() * 1000) + ttl, None
     start = b""
-    if message.ttl is not None or message.priority is not None:
-        start = _header(message.durable, message.priority, ttl)
+    if options.ttl is not None or options.priority is not None:
+        start = _header(message.durable, options.priority, ttl)
     elif message.durable:
         start = _HEADER_DURABLE
-    if message.delay > 0:
-        pair = _DELAY_KEY + b"\x81" + _i64(max(1, round(message.delay * 1000)))
+    if options.delay > 0:
+        pair = _DELAY_KEY + b"\x81" + _i64(max(1, round(options.delay * 1000)))
         start += b"\x00\x53\x72\xc1" + bytes((len(pair) + 1, 2)) + pair
     return start, expiry
 
 
 def _head(headers: dict[str, str], message: Outgoing, expiry: int | None) -> bytes:
-    properties = _properties(headers.get(CE_ID), headers.get(CONTENT_TYPE), expiry, message.key)
+    properties = _properties(headers.get(CE_ID), headers.get(CONTENT_TYPE), expiry, message.options.key)
     items = [_DEDUP_KEY + _string(message.dedup_id)]
     for name, value in headers.items():
         if name != CONTENT_TYPE:

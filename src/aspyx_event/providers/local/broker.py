@@ -115,12 +115,13 @@ class LocalBroker:
         """
         if message.kind is AddressKind.QUEUE:
             self.declare(Binding(address=message.address, queue=message.address, kind=AddressKind.QUEUE, durable=True))
-        if message.require_route and not self._bound_queues(message):
+        options = message.options
+        if options.require_route and not self._bound_queues(message):
             raise NoRouteError(f"event {message.address!r}: no listener's queue is bound to it")
-        if message.delay > 0:
+        if options.delay > 0:
             self._delayed_number += 1
-            self._delayed[self._delayed_number] = (self.clock.time() + message.delay, message, envelope)
-            self.clock.call_later(message.delay, partial(self._on_due, self._delayed_number))
+            self._delayed[self._delayed_number] = (self.clock.time() + options.delay, message, envelope)
+            self.clock.call_later(options.delay, partial(self._on_due, self._delayed_number))
             if handled is not None:
                 handled.set_result(None)
         else:
@@ -134,13 +135,14 @@ class LocalBroker:
 
     def _route(self, message: Outgoing, envelope: Envelope, handled: asyncio.Future[None] | None) -> None:
         completion = None if handled is None else Completion(handled)
-        expires = None if message.ttl is None else self.clock.time() + message.ttl - message.delay
-        priority = DEFAULT_PRIORITY if message.priority is None else message.priority
+        options = message.options
+        expires = None if options.ttl is None else self.clock.time() + options.ttl - options.delay
+        priority = DEFAULT_PRIORITY if options.priority is None else options.priority
         for queue in self._bound_queues(message) if message.only is None else self._single_queue(message.only):
             self._sequence += 1
             # A queue without an active consumer may hold the event for long: the sender does not wait for it.
             awaited = completion if completion is not None and queue.has_active_consumer else None
-            queue.put(Message(envelope, self._sequence, priority, expires, message.key, awaited))
+            queue.put(Message(envelope, self._sequence, priority, expires, options.key, awaited))
         if completion is not None:
             completion.finish()
 

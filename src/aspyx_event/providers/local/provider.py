@@ -87,7 +87,7 @@ class LocalProvider(Provider):
         else:
             # The receiving side sees bytes and headers, as with a broker.
             envelope = Envelope(envelope.body if body is None else body, envelope.headers.copy())
-        handled = self._loop.create_future() if message.wait_handled else None
+        handled = self._loop.create_future() if message.options.wait_handled else None
         try:
             self.broker.publish(message, envelope, handled)
         except NoRouteError as error:

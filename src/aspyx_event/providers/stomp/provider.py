@@ -106,7 +106,7 @@ class StompProvider(NetworkProvider["StompSession"]):
             return self._publish_not_started(message)
         if self._structured:
             message = structured(message)
-        if message.require_route and (message.kind is AddressKind.TOPIC or "::" in message.address):
+        if message.options.require_route and (message.kind is AddressKind.TOPIC or "::" in message.address):
             return session.publish_if_routed(message)
         return session.client.send(message)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from ...envelope import CONTENT_TYPE, wire_name
+from ...envelope import CONTENT_TYPE, NO_OPTIONS, wire_name
 from ..artemis import destination
 from ..base import AddressKind, Outgoing
 from .frames import MAX_SENT_HEADER, encode, escape
@@ -25,13 +25,10 @@ def send_frame(message: Outgoing, receipt: str) -> bytes:
     Raises:
         HeaderError: the headers are larger than brokers accept.
     """
-    body, headers = message.envelope.body, message.envelope.headers
-    has_template = (
-        message.only is None
-        and message.key is None
-        and message.ttl is None
-        and message.priority is None
-        and not message.delay
+    body, headers, options = message.envelope.body, message.envelope.headers, message.options
+    has_template = message.only is None and (
+        options is NO_OPTIONS
+        or (options.key is None and options.ttl is None and options.priority is None and not options.delay)
     )
     if has_template:
         key = (message.address, message.kind is AddressKind.QUEUE, message.durable, *headers)
@@ -64,14 +61,15 @@ def send_headers(message: Outgoing) -> dict[str, str]:
         # Artemis routes a SEND to `address::queue` to every queue of the address if the previous SEND went to the
         # plain address with the same type, or both had none: plain addresses always have a type and queues never do.
         headers["destination-type"] = "ANYCAST" if message.kind is AddressKind.QUEUE else "MULTICAST"
-    if message.key is not None:
-        headers["JMSXGroupID"] = message.key
-    if message.delay > 0:
-        headers["AMQ_SCHEDULED_DELAY"] = str(max(1, round(message.delay * 1000)))
-    if message.ttl is not None:
-        headers["expires"] = str(round((time.time() + message.ttl) * 1000))
-    if message.priority is not None:
-        headers["priority"] = str(message.priority)
+    options = message.options
+    if options.key is not None:
+        headers["JMSXGroupID"] = options.key
+    if options.delay > 0:
+        headers["AMQ_SCHEDULED_DELAY"] = str(max(1, round(options.delay * 1000)))
+    if options.ttl is not None:
+        headers["expires"] = str(round((time.time() + options.ttl) * 1000))
+    if options.priority is not None:
+        headers["priority"] = str(options.priority)
     return headers
 
 

@@ -7,12 +7,12 @@ import itertools
 import os
 import uuid
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, make_dataclass
+from dataclasses import dataclass, fields, make_dataclass
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from ...context import EventContext
 from ...engine.failure.republish import dead_letter_address
-from ...envelope import Envelope
+from ...envelope import Envelope, SendOptions
 from ...events import event
 from ...manager import EventManager
 from ...providers.base import AddressKind, Binding, Capabilities, Consumer, Delivery, Outgoing, Provider
@@ -64,6 +64,14 @@ class Log(Generic[T]):
             except asyncio.TimeoutError:
                 raise AssertionError(f"not within {self._patience:g} s: {what}; there are {self.items}") from None
         return list(self.items)
+
+
+def make_outgoing(address: str, body: bytes, headers: dict[str, str] | None = None, **keywords: Any) -> Outgoing:
+    """Return a message; *keywords* are fields of `Outgoing`, and of its `SendOptions`."""
+    names = {field.name for field in fields(Outgoing)}
+    own = {name: value for name, value in keywords.items() if name in names}
+    options = SendOptions(**{name: value for name, value in keywords.items() if name not in names})
+    return Outgoing(address=address, envelope=Envelope(body, dict(headers or {})), options=options, **own)
 
 
 class Inbox(Log[Delivery]):
@@ -228,7 +236,7 @@ class Rig:
     ) -> Outgoing:
         fields.setdefault("durable", self.capabilities.durable)
         fields.setdefault("dedup_id", f"{self.name}-{next(self._numbers)}")
-        return Outgoing(address=address or self.address(), envelope=Envelope(body, dict(headers or {})), **fields)
+        return make_outgoing(address or self.address(), body, headers, **fields)
 
     async def publish(self, provider: Provider, bodies: Iterable[bytes], address: str = "", **fields: Any) -> None:
         """Publish *bodies* in order and wait for their confirmations."""
