@@ -1,4 +1,4 @@
-"""The AsyncAPI 3.0 document of an application, and the page that shows it."""
+"""AsyncAPI 3.0: the document of an application, and an HTML page that shows it."""
 
 from .app import DocumentApp
 

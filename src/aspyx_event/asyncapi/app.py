@@ -1,4 +1,4 @@
-"""`DocumentApp`: an ASGI application that serves the page and the document; mounted anywhere, or run by ``docs serve``."""
+"""`DocumentApp`: an ASGI application that serves the document and its page. Mount it, or run ``aspyx-event docs serve``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class DocumentApp:
     """Serves ``/`` (the page), ``/asyncapi.json`` and ``/asyncapi.yaml``.
 
     Args:
-        document: What `ApplicationContracts.asyncapi` returned.
+        document: Result of `ApplicationContracts.asyncapi`.
     """
 
     def __init__(self, document: Mapping[str, Any]) -> None:
@@ -33,11 +33,11 @@ class DocumentApp:
         if scope["type"] != "http":
             raise RuntimeError(f"DocumentApp answers HTTP, not {scope['type']!r}")
         path = scope["path"].removeprefix(scope.get("root_path", "")).rstrip("/")
-        kind, body = self._answers.get(path, ("text/plain; charset=utf-8", b"not here\n"))
+        content_type, body = self._answers.get(path, ("text/plain; charset=utf-8", b"not found\n"))
         status = 200 if path in self._answers else 404
-        headers = [("content-type", kind), ("x-content-type-options", "nosniff")]
+        headers = [("content-type", content_type), ("x-content-type-options", "nosniff")]
         if scope["method"] not in ("GET", "HEAD"):
-            status, body = 405, b"GET and HEAD are allowed\n"
+            status, body = 405, b"only GET and HEAD are allowed\n"
             headers = [("content-type", "text/plain; charset=utf-8"), ("allow", "GET, HEAD")]
         await answer(send, status, headers, body, head=scope["method"] == "HEAD")
 
@@ -49,6 +49,6 @@ def as_json(document: Mapping[str, Any]) -> str:
 
 def as_yaml(document: Mapping[str, Any]) -> str:
     """Return a document as YAML text."""
-    # By way of JSON, so that equal parts do not become references to each other.
+    # Through JSON, so that shared objects do not become YAML anchors and aliases.
     plain = json.loads(json.dumps(document))
     return str(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=120))

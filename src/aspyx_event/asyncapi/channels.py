@@ -1,4 +1,4 @@
-"""The channels of an application: addresses of event classes, topics, patterns, and names that no class has."""
+"""The channels of an application: addresses of event classes, topics, patterns, and event names without a class."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from ..topics import Topic
 
 
 class ChannelKind(Enum):
-    """What an address stands for."""
+    """Kind of an address."""
 
     EVENT = "event"
     TOPIC = "topic"
-    #: All addresses that match.
+    #: All matching addresses.
     PATTERN = "pattern"
     #: Events without a class.
     NAME = "name"
@@ -29,13 +29,13 @@ class Channel:
     """One address.
 
     Attributes:
-        address: On the broker; a pattern has wildcards.
-        kind: What it stands for.
-        events: The classes of the events that travel there, as far as they are known.
+        address: Address on the broker; a pattern has wildcards.
+        kind: Kind of the address.
+        events: Known classes of the events sent there.
         title: Short name.
-        description, owner, tags: What the declaration says.
-        durable: Messages and queues stay.
-        broadcast: Every process gets every event.
+        description, owner, tags: Taken from the declaration.
+        durable: Messages and queues survive a restart of the broker.
+        broadcast: Every process receives every event.
     """
 
     address: str
@@ -55,29 +55,29 @@ def channels_of(
     """Return all channels by address, sorted.
 
     Args:
-        events: Of all classes that are known.
+        events: All known events.
         listeners: Their routes are channels too.
-        topics: Also those that nobody listens to.
+        topics: All known topics, including those without a listener.
     """
-    known = {one.name: one for one in events}
-    found = {one.name: _of_event(one) for one in known.values()}
-    found.update({one.name: _of_topic(one) for one in topics})
+    known = {event.name: event for event in events}
+    channels = {event.name: _event_channel(event) for event in known.values()}
+    channels.update({topic.name: _topic_channel(topic) for topic in topics})
     for listener in listeners:
-        for source in listener.routes:
-            if source.address not in found:
-                found[source.address] = _of_source(source, known.values())
-    return dict(sorted(found.items()))
+        for route in listener.routes:
+            if route.address not in channels:
+                channels[route.address] = _route_channel(route, known.values())
+    return dict(sorted(channels.items()))
 
 
-def events_of(source: Route, known: Iterable[EventDescriptor]) -> Iterator[EventDescriptor]:
-    """Yield the event classes among *known* that come from a source."""
-    if source.topic is not None:
-        yield from source.topic.descriptors
+def events_of(route: Route, known: Iterable[EventDescriptor]) -> Iterator[EventDescriptor]:
+    """Yield the events that arrive on *route*: those of its topic, or those among *known* that it takes."""
+    if route.topic is not None:
+        yield from route.topic.descriptors
         return
-    yield from (one for one in known if source.takes(one.name))
+    yield from (event for event in known if route.takes(event.name))
 
 
-def _of_event(event: EventDescriptor) -> Channel:
+def _event_channel(event: EventDescriptor) -> Channel:
     return Channel(
         address=event.name,
         kind=ChannelKind.EVENT,
@@ -91,7 +91,7 @@ def _of_event(event: EventDescriptor) -> Channel:
     )
 
 
-def _of_topic(topic: Topic) -> Channel:
+def _topic_channel(topic: Topic) -> Channel:
     return Channel(
         address=topic.name,
         kind=ChannelKind.TOPIC,
@@ -104,11 +104,11 @@ def _of_topic(topic: Topic) -> Channel:
     )
 
 
-def _of_source(source: Route, known: Iterable[EventDescriptor]) -> Channel:
-    if source.topic is not None:
-        return _of_topic(source.topic)
-    if is_event(source.descriptor.type):
-        return _of_event(source.descriptor)
-    kind = ChannelKind.PATTERN if is_pattern(source.address) else ChannelKind.NAME
-    matching = tuple(sorted(events_of(source, known), key=lambda one: one.name))
-    return Channel(address=source.address, kind=kind, events=matching, title=source.address, durable=source.durable)
+def _route_channel(route: Route, known: Iterable[EventDescriptor]) -> Channel:
+    if route.topic is not None:
+        return _topic_channel(route.topic)
+    if is_event(route.descriptor.type):
+        return _event_channel(route.descriptor)
+    kind = ChannelKind.PATTERN if is_pattern(route.address) else ChannelKind.NAME
+    matching = tuple(sorted(events_of(route, known), key=lambda event: event.name))
+    return Channel(address=route.address, kind=kind, events=matching, title=route.address, durable=route.durable)

@@ -1,4 +1,4 @@
-"""HTML out of texts and values. Everything that comes in is escaped: a description cannot become a script."""
+"""Renders text and values as HTML. All input is escaped, so that a description cannot become a script."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ _CODE = re.compile(r"``(.+?)``|`(.+?)`", re.DOTALL)
 _STRONG = re.compile(r"\*\*(\S(?:.*?\S)?)\*\*", re.DOTALL)
 _EMPHASIS = re.compile(r"(?<![\w*])\*(\S(?:[^*]*\S)?)\*(?![\w*])", re.DOTALL)
 _BULLET = re.compile(r"[*\-+] +")
-# A JSON text, told apart: keys, texts, numbers and words.
+# Tokens of JSON: keys, strings, numbers and literals.
 _TOKEN = re.compile(r'(?P<text>"(?:[^"\\]|\\.)*")(?P<colon>\s*:)?|(?P<number>-?\d[\d.eE+-]*)|(?P<word>true|false|null)')
 
 
 def escaped(text: object) -> str:
-    """Return *text* as it may stand in HTML and in its attributes."""
+    """Return *text* escaped for HTML content and attributes."""
     return html.escape(str(text), quote=True)
 
 
 def prose(text: str) -> str:
-    """Return a description as HTML: paragraphs, lists, code, emphasis. The rest of CommonMark is shown as written."""
+    """Return a description as HTML: paragraphs, lists, code, emphasis. Other CommonMark is shown as written."""
     blocks = []
     for block in re.split(r"\n\s*\n", text.strip()):
         lines = block.splitlines()
@@ -33,7 +33,7 @@ def prose(text: str) -> str:
 
 
 def inline(text: str) -> str:
-    """Return one run of text with its code and emphasis."""
+    """Return text without blocks as HTML, with code and emphasis."""
     parts: list[str] = []
     at = 0
     for match in _CODE.finditer(text):
@@ -43,7 +43,7 @@ def inline(text: str) -> str:
 
 
 def json_block(value: Any) -> str:
-    """Return a value as coloured JSON."""
+    """Return a value as JSON with syntax highlighting."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
     parts: list[str] = []
     at = 0

@@ -1,14 +1,14 @@
-// Search, theme and copying. Without it the page is all there, and can be read.
+// Search, theme and copying. The page is complete without this script.
 "use strict";
 (() => {
   const root = document.documentElement;
   const all = (selector, within = document) => Array.from(within.querySelectorAll(selector));
-  const remembered = (value) => {
+  const storedTheme = (value) => {
     try {
       if (value) localStorage.setItem("asyncapi-theme", value);
       return localStorage.getItem("asyncapi-theme");
     } catch {
-      return null; // files may not be allowed to remember anything
+      return null; // storage may be blocked for local files
     }
   };
 
@@ -19,26 +19,26 @@
     theme.textContent = isDark() ? "Light" : "Dark";
     theme.setAttribute("aria-label", isDark() ? "Light theme" : "Dark theme");
   };
-  show(remembered());
+  show(storedTheme());
   theme.hidden = false;
-  theme.addEventListener("click", () => show(remembered(isDark() ? "light" : "dark") || (isDark() ? "light" : "dark")));
+  theme.addEventListener("click", () => show(storedTheme(isDark() ? "light" : "dark") || (isDark() ? "light" : "dark")));
 
   const search = document.getElementById("search");
-  const found = document.getElementById("found");
+  const matches = document.getElementById("found");
   const sections = all("section[data-event]");
   const links = new Map(all("nav a[href^='#']").map((link) => [link.getAttribute("href").slice(1), link]));
-  const texts = new Map(sections.map((one) => [one, one.textContent.toLowerCase()]));
+  const texts = new Map(sections.map((section) => [section, section.textContent.toLowerCase()]));
   const filter = () => {
     const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
     let count = 0;
-    for (const one of sections) {
-      const hit = words.every((word) => texts.get(one).includes(word));
-      one.hidden = !hit;
-      const link = links.get(one.id);
+    for (const section of sections) {
+      const hit = words.every((word) => texts.get(section).includes(word));
+      section.hidden = !hit;
+      const link = links.get(section.id);
       if (link) link.parentElement.hidden = !hit;
       count += hit;
     }
-    found.textContent = words.length ? `${count} of ${sections.length} events` : "";
+    matches.textContent = words.length ? `${count} of ${sections.length} events` : "";
   };
   search.parentElement.hidden = false;
   search.addEventListener("input", filter);
@@ -61,13 +61,13 @@
   });
 
   if ("IntersectionObserver" in window) {
-    const seen = new Set();
+    const visible = new Set();
     const observer = new IntersectionObserver((entries) => {
-      for (const entry of entries) entry.isIntersecting ? seen.add(entry.target) : seen.delete(entry.target);
-      const first = all("section[id]").find((one) => seen.has(one));
+      for (const entry of entries) entry.isIntersecting ? visible.add(entry.target) : visible.delete(entry.target);
+      const first = all("section[id]").find((section) => visible.has(section));
       for (const [id, link] of links) link.classList.toggle("here", Boolean(first) && id === first.id);
     }, { rootMargin: "-64px 0px -40% 0px" });
-    all("section[id]").forEach((one) => observer.observe(one));
+    all("section[id]").forEach((section) => observer.observe(section));
   }
 
   if (navigator.clipboard) {
