@@ -81,7 +81,7 @@ def test_dataclasses_and_decimals_are_written_as_pydantic_writes_them():
 
 @pytest.mark.parametrize("data", [float("nan"), float("inf"), {"a": object()}, {(1, 2): 3}, "\ud800"])
 def test_data_that_json_does_not_have_is_an_encode_error(data):
-    with pytest.raises(EncodeError, match="cannot be written"):
+    with pytest.raises(EncodeError, match="cannot be encoded"):
         JSON_FORMAT.encode(CloudEvent(**BASE, data=data))
 
 

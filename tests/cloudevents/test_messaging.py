@@ -11,7 +11,7 @@ import pytest
 
 from aspyx_event import Envelope
 from aspyx_event.cloudevents import CloudEvent, from_amqp, from_envelope, from_stomp, to_amqp, to_stomp
-from aspyx_event.cloudevents.messaging import unwrap, wrap
+from aspyx_event.cloudevents.messaging import to_binary, to_structured
 from aspyx_event.exceptions import DecodeError, InvalidCloudEventError, UnknownFormatError
 
 BASE = {"id": "1", "type": "com.example.someevent", "source": "/mycontext"}
@@ -117,7 +117,7 @@ HEADERS = {**PROPERTIES, "cloudEvents_n": "5", "content-type": "application/json
 
 
 def test_wrapping_puts_the_attributes_into_the_body_and_leaves_other_headers():
-    headers, body = wrap(HEADERS, b'{"a": 1}')
+    headers, body = to_structured(HEADERS, b'{"a": 1}')
     assert headers == {"content-type": "application/cloudevents+json", "session": "alice"}
     assert json.loads(body) == {
         **BASE,
@@ -141,23 +141,23 @@ def test_wrapping_puts_the_attributes_into_the_body_and_leaves_other_headers():
 )
 def test_unwrapping_undoes_wrapping(content_type, body):
     headers = {name: value for name, value in {**HEADERS, "content-type": content_type}.items() if value}
-    assert unwrap(*wrap(headers, body)) == (headers, body)
+    assert to_binary(*to_structured(headers, body)) == (headers, body)
 
 
 def test_data_that_an_interceptor_changed_survives_wrapping():
     # Compressed, say, and the content type left as it was.
     headers = HEADERS
-    assert unwrap(*wrap(headers, b"\x1f\x8b")) == (headers, b"\x1f\x8b")
+    assert to_binary(*to_structured(headers, b"\x1f\x8b")) == (headers, b"\x1f\x8b")
 
 
 def test_what_is_no_cloudevent_is_not_wrapped():
     for headers in ({"aspyx-marker": "1"}, {**HEADERS, "cloudEvents_id": ""}, {**HEADERS, "cloudEvents_My": "x"}):
-        assert wrap(headers, b"{}") == (headers, b"{}")
+        assert to_structured(headers, b"{}") == (headers, b"{}")
 
 
 def test_attributes_beside_a_structured_body_do_not_count():
-    headers, body = wrap(HEADERS, b"{}")
-    assert unwrap({**headers, "cloudEvents_id": "other", "cloudEvents_extra": "x"}, body) == (HEADERS, b"{}")
+    headers, body = to_structured(HEADERS, b"{}")
+    assert to_binary({**headers, "cloudEvents_id": "other", "cloudEvents_extra": "x"}, body) == (HEADERS, b"{}")
 
 
 @pytest.mark.parametrize(
@@ -166,6 +166,6 @@ def test_attributes_beside_a_structured_body_do_not_count():
 )
 def test_a_structured_body_that_cannot_be_read_stays_as_it_is(content_type):
     headers = {"content-type": content_type, "session": "alice"}
-    assert unwrap(headers, b"{broken") == (headers, b"{broken")
+    assert to_binary(headers, b"{broken") == (headers, b"{broken")
     with pytest.raises(DecodeError):
         from_envelope(Envelope(b"{broken", headers))

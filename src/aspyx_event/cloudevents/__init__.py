@@ -1,4 +1,4 @@
-"""CloudEvents v1.0: the event, its formats, and its bindings to HTTP, AMQP and STOMP."""
+"""CloudEvents v1.0: the event, its formats, and its protocol bindings for HTTP, AMQP and STOMP."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Context attributes: what a name may be, and the type system with its canonical strings.
+"""Context attributes: valid names, the type system and canonical strings.
 
 Source: CloudEvents v1.0.2, sections "Naming Conventions" and "Type System".
 """
@@ -17,19 +17,19 @@ Value = bool | int | str | bytes | datetime
 _MIN_INTEGER, _MAX_INTEGER = -(2**31), 2**31 - 1
 _is_name = re.compile(r"[a-z0-9]+").fullmatch
 _is_integer = re.compile(r"-?(?:0|[1-9][0-9]*)").fullmatch
-# Control characters, surrogates and what Unicode calls noncharacters.
+# Control characters, surrogates and noncharacters of Unicode.
 _NONCHARACTERS = "".join(chr(plane * 0x10000 + low) for plane in range(17) for low in (0xFFFE, 0xFFFF))
-_forbidden = re.compile(f"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef{_NONCHARACTERS}]").search
+_find_forbidden = re.compile(f"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef{_NONCHARACTERS}]").search
 _URI_CHARACTER = r"(?:[A-Za-z0-9\-._~!$&'()*+,;=:@/?\[\]]|%[0-9A-Fa-f]{2})"
 _is_uri_reference = re.compile(rf"{_URI_CHARACTER}*(?:#{_URI_CHARACTER}*)?").fullmatch
 _is_uri = re.compile(rf"[A-Za-z][A-Za-z0-9+\-.]*:{_URI_CHARACTER}+(?:#{_URI_CHARACTER}*)?").fullmatch
-_moment = re.compile(
+_match_timestamp = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:[Zz]|([+-])(\d\d):(\d\d))", re.ASCII
 ).fullmatch
 
 
 class AttributeType(Enum):
-    """The types that the value of an attribute may have."""
+    """The types of attribute values."""
 
     BOOLEAN = "boolean"
     INTEGER = "integer"
@@ -41,29 +41,29 @@ class AttributeType(Enum):
 
 
 def check_attribute_name(name: str) -> str:
-    """Return *name* if an attribute may have it.
+    """Return *name* if it is a valid attribute name.
 
     Raises:
         ValueError: it has other characters than a-z and 0-9, or is `data`.
     """
     if not _is_name(name):
-        raise ValueError(f"attribute name {name[:80]!r}: a name has lower-case letters a-z and digits, at least one")
+        raise ValueError(f"attribute name {name[:80]!r}: must consist of lower-case letters a-z and digits")
     if name == "data":
         raise ValueError("attribute name 'data' is reserved for the payload")
     return name
 
 
 def check_value(value: object) -> Value | None:
-    """Return *value* if an attribute may have it; None stands for an attribute that is not set.
+    """Return *value* if it is a valid attribute value; None stands for an attribute that is not set.
 
     Raises:
-        ValueError: its type is none of the type system, or it is outside of the type's range.
+        ValueError: its type is not part of the type system, or it is outside the range of the type.
     """
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int):
         if not _MIN_INTEGER <= value <= _MAX_INTEGER:
-            raise ValueError(f"the integer {value} is outside of {_MIN_INTEGER} to {_MAX_INTEGER}")
+            raise ValueError(f"the integer {value} is not in the range {_MIN_INTEGER} to {_MAX_INTEGER}")
         return int(value)
     if isinstance(value, str):
         return check_text(value)
@@ -71,24 +71,24 @@ def check_value(value: object) -> Value | None:
         return bytes(value)
     if isinstance(value, datetime):
         return check_time(value)
-    # Its module takes long to import; whoever has such a value has it loaded.
+    # The module is slow to import; if there is such a value, it is loaded.
     urls = sys.modules.get("pydantic.networks")
     if urls is not None and isinstance(value, urls.AnyUrl):
         return check_text(str(value))
     raise ValueError(
-        f"{type(value).__name__} is no type of an attribute; give a bool, an int of 32 bits, a str, bytes or a datetime"
+        f"{type(value).__name__} is not a type of attributes; give a bool, an int of 32 bits, a str, bytes or a datetime"
     )
 
 
 def check_text(text: str) -> str:
-    """Return *text* if it is a String.
+    """Return *text* if it is a String of the specification.
 
     Raises:
-        ValueError: it has control characters, unpaired surrogates or noncharacters.
+        ValueError: it contains control characters, unpaired surrogates or noncharacters.
     """
-    found = _forbidden(text)
-    if found is not None:
-        raise ValueError(f"a String must not contain U+{ord(found[0]):04X}")
+    forbidden = _find_forbidden(text)
+    if forbidden is not None:
+        raise ValueError(f"a String must not contain U+{ord(forbidden[0]):04X}")
     return text
 
 
@@ -96,7 +96,7 @@ def check_full_text(text: str) -> str:
     """Return *text* if it is a String that is not blank.
 
     Raises:
-        ValueError: it is blank, or no String.
+        ValueError: it is blank, or not a String.
     """
     if not text.strip():
         raise ValueError("the value is blank; it must not be empty")
@@ -107,66 +107,66 @@ def check_uri_reference(text: str) -> str:
     """Return *text* if it is a URI-reference (RFC 3986 section 4.1) that is not empty.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not.
     """
     if not text.strip():
         raise ValueError("the value is blank; a URI-reference must not be empty")
     if not _is_uri_reference(text):
-        raise ValueError(f"{text[:80]!r} is no URI-reference (RFC 3986): percent-encode what has no place in one")
+        raise ValueError(f"{text[:80]!r} is not a URI-reference (RFC 3986): percent-encode other characters")
     return text
 
 
 def check_uri(text: str) -> str:
-    """Return *text* if it is a URI.
+    """Return *text* if it is an absolute URI.
 
-    It may have a fragment: the specification's text refers to RFC 3986 section 4.3, which has none, its JSON schema
-    to section 3, which has; and identifiers of schemas often do.
+    A fragment is permitted: the text of the specification refers to RFC 3986 section 4.3, which has no fragment, but its
+    JSON schema to section 3, which has; and identifiers of schemas often have a fragment.
 
     Raises:
-        ValueError: it is none, or relative.
+        ValueError: it is not a URI, or relative.
     """
     if not _is_uri(text):
-        raise ValueError(f"{text[:80]!r} is no absolute URI (RFC 3986)")
+        raise ValueError(f"{text[:80]!r} is not an absolute URI (RFC 3986)")
     return text
 
 
 def check_time(value: datetime) -> datetime:
-    """Return *value* if it says what moment it means.
+    """Return *value* if it has a time zone.
 
     Raises:
         ValueError: it has no time zone.
     """
     if value.utcoffset() is None:
-        raise ValueError("a time without a time zone is no moment; give an aware datetime")
+        raise ValueError("a time without a time zone is ambiguous; give an aware datetime")
     return value
 
 
 def parse_time(text: str) -> datetime:
-    """Read a timestamp of RFC 3339. Digits beyond microseconds are cut off; a leap second is the end of the 59th.
+    """Parse a timestamp of RFC 3339. Digits beyond microseconds are truncated; a leap second becomes the end of second 59.
 
     Raises:
-        ValueError: it is none.
+        ValueError: *text* is not a timestamp.
     """
-    found = _moment(text)
-    if found is None:
+    match = _match_timestamp(text)
+    if match is None:
         raise ValueError(
-            f"{text[:80]!r} is no timestamp (RFC 3339), such as 2018-04-05T17:31:00Z; the offset is needed"
+            f"{text[:80]!r} is not a timestamp (RFC 3339) such as 2018-04-05T17:31:00Z; the offset is required"
         )
-    year, month, day, hour, minute, second = map(int, found.group(1, 2, 3, 4, 5, 6))
-    microsecond = int((found[7] or "0")[:6].ljust(6, "0"))
+    year, month, day, hour, minute, second = map(int, match.group(1, 2, 3, 4, 5, 6))
+    microsecond = int((match[7] or "0")[:6].ljust(6, "0"))
     if second == 60:
         second, microsecond = 59, 999_999
     zone = timezone.utc
-    if found[8]:
-        if int(found[9]) > 23 or int(found[10]) > 59:
-            raise ValueError(f"{text!r}: there is no such offset")
-        offset = timedelta(hours=int(found[9]), minutes=int(found[10]))
-        zone = timezone(-offset if found[8] == "-" else offset) if offset else timezone.utc
+    if match[8]:
+        if int(match[9]) > 23 or int(match[10]) > 59:
+            raise ValueError(f"{text!r}: invalid offset")
+        offset = timedelta(hours=int(match[9]), minutes=int(match[10]))
+        zone = timezone(-offset if match[8] == "-" else offset) if offset else timezone.utc
     return datetime(year, month, day, hour, minute, second, microsecond, zone)
 
 
 def canonical(value: Value) -> str:
-    """Return the canonical string of a value, by which bindings carry it."""
+    """Return the canonical string of a value, as bindings carry it."""
     if isinstance(value, str):
         return value
     if isinstance(value, bool):
@@ -182,19 +182,19 @@ def decode_base64(text: str) -> bytes:
     """Decode base64 (RFC 4648 section 4).
 
     Raises:
-        ValueError: it is none.
+        ValueError: *text* is not base64.
     """
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        raise ValueError("the value is no base64 (RFC 4648 section 4)") from None
+        raise ValueError("the value is not base64 (RFC 4648 section 4)") from None
 
 
 def as_type(value: Value, kind: AttributeType) -> Value:
-    """Return a value, or its canonical string, as the native value of a type.
+    """Convert a value, or its canonical string, to the native value of a type.
 
     Raises:
-        ValueError: it is no value of this type.
+        ValueError: it is not a value of this type.
     """
     if kind is AttributeType.BINARY:
         return value if isinstance(value, bytes) else decode_base64(_text(value, kind))
@@ -217,10 +217,10 @@ def as_type(value: Value, kind: AttributeType) -> Value:
             AttributeType.URI_REFERENCE: check_uri_reference,
         }
         return cast("str", checks[kind](canonical(value)))
-    raise ValueError(f"{value!r} is no {kind.value}")
+    raise ValueError(f"{value!r} is not a value of type {kind.value}")
 
 
 def _text(value: Value, kind: AttributeType) -> str:
     if not isinstance(value, str):
-        raise ValueError(f"{value!r} is no {kind.value}")
+        raise ValueError(f"{value!r} is not a value of type {kind.value}")
     return value

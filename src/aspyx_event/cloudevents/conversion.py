@@ -1,4 +1,4 @@
-"""Events of declared classes to CloudEvents and back."""
+"""Conversion between events of declared classes and CloudEvents."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ _VERSION = CE_VERSION.removeprefix(CE_PREFIX)
 
 
 def to_cloudevent(event: Any, *, source: str = "", codec: Codec | None = None, **attributes: Any) -> CloudEvent:
-    """Return an event of a declared class as a CloudEvent: its name as type, its fields as data.
+    """Convert an event of a declared class to a CloudEvent: its name becomes the type, its fields the data.
 
     Args:
-        event: An instance of an event class. A CloudEvent is returned as it is.
-        source: Where it happened; "" takes the `source` of the declaration.
-        codec: Writes the fields; None is JSON.
+        event: An instance of an event class. A CloudEvent is returned unchanged.
+        source: Source of the event; "" uses the `source` of the declaration.
+        codec: Encodes the fields; None is JSON.
         **attributes: Further attributes: `id`, `time`, `subject`, extensions.
 
     Raises:
         UnregisteredEventTypeError: its class is not declared with ``@event``.
         DeclarationError: neither the call nor the declaration has a source.
-        EncodeError: it holds values that its class cannot write.
-        pydantic.ValidationError: an attribute is not what the specification says.
+        EncodeError: the event has values that cannot be encoded.
+        pydantic.ValidationError: an attribute violates the specification.
     """
     if isinstance(event, CloudEvent):
         return event
@@ -39,7 +39,7 @@ def to_cloudevent(event: Any, *, source: str = "", codec: Codec | None = None, *
     source = source or descriptor.source
     if not source:
         raise DeclarationError(
-            f"event {descriptor.name!r} has no source: declare it, @event(source=...), or write to_cloudevent(..., source=...)"
+            f"event {descriptor.name!r} has no source: declare @event(source=...), or call to_cloudevent(..., source=...)"
         )
     codec = codec or _json
     key = descriptor.key_of(event)
@@ -58,25 +58,25 @@ def to_cloudevent(event: Any, *, source: str = "", codec: Codec | None = None, *
 
 
 def from_cloudevent(cloudevent: CloudEvent, event_class: type[E], *, codec: Codec | None = None) -> E:
-    """Return a CloudEvent as an event of a declared class.
+    """Convert a CloudEvent to an event of a declared class.
 
     Args:
-        cloudevent: Its type is the name of the event.
+        cloudevent: Its type must be the name of the event.
         event_class: A class declared with ``@event``.
-        codec: Reads the data; None is JSON.
+        codec: Decodes the data; None is JSON.
 
     Raises:
         UnregisteredEventTypeError: the class is not declared.
-        DecodeError: it is another event, or its data does not fit the class; names the field.
-        SchemaVersionError: its data has a version that this program does not read.
+        DecodeError: the type is that of another event, or the data does not fit the class; names the field.
+        SchemaVersionError: the data has a version that this application cannot read.
     """
     descriptor = EventDescriptor.of(event_class)
     if cloudevent.type != descriptor.name:
-        raise DecodeError(f"event {descriptor.name!r}: the CloudEvent is a {cloudevent.type!r}")
+        raise DecodeError(f"event {descriptor.name!r}: the CloudEvent has the type {cloudevent.type!r}")
     codec = codec or _json
     version = str(cloudevent.extensions.get(_VERSION, "1"))
     if version != descriptor.wire_version:
-        older: E = VersionedDecoding(codec).decode(cloudevent.encoded_data, version, descriptor)
-        return older
-    found: E = codec.decode(cloudevent.encoded_data, descriptor)
-    return found
+        upcast: E = VersionedDecoding(codec).decode(cloudevent.encoded_data, version, descriptor)
+        return upcast
+    event: E = codec.decode(cloudevent.encoded_data, descriptor)
+    return event

@@ -1,4 +1,4 @@
-"""The payload of an event: values to bytes and back, by media type."""
+"""The data of an event: encoding and decoding by media type."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from .media_types import JSON, MediaType
 
 
 class DataCoder(Protocol):
-    """Writes and reads the payloads of a media type. What it raises becomes `EncodeError` or `DecodeError`."""
+    """Encodes and decodes the data of a media type. Its exceptions become `EncodeError` or `DecodeError`."""
 
     def encode(self, data: Any, media_type: MediaType) -> bytes:
-        """Return *data*, which is neither None nor bytes, in this media type."""
+        """Encode *data*, which is neither None nor bytes, in this media type."""
 
     def decode(self, encoded: bytes, media_type: MediaType) -> Any:
-        """Return the value of *encoded*, which is not empty."""
+        """Decode *encoded*, which is not empty."""
 
 
 class JsonCoder:
-    """``*/json`` and ``*/*+json``. Dataclasses, models, dates and the like are written as pydantic writes them."""
+    """``*/json`` and ``*/*+json``. Dataclasses, models, dates and the like are encoded as by pydantic."""
 
     def encode(self, data: Any, media_type: MediaType) -> bytes:
         return write_json(data).encode(media_type.charset or "utf-8")
@@ -33,10 +33,11 @@ class JsonCoder:
 
 
 class TextCoder:
-    """``text/*``, XML and its like: str. Without a `charset` it is UTF-8.
+    """``text/*`` and XML, as str. Without a `charset` it is UTF-8.
 
     Args:
-        binary: What is no text in this charset is left as bytes, because the content may say itself how it is encoded.
+        binary: Return bytes that are not UTF-8 unchanged if there is no `charset`, because the content may state its
+            own encoding.
     """
 
     def __init__(self, *, binary: bool = False) -> None:
@@ -44,7 +45,7 @@ class TextCoder:
 
     def encode(self, data: Any, media_type: MediaType) -> bytes:
         if not isinstance(data, str):
-            raise TypeError(f"{type(data).__name__} is no text; give a str, bytes that are encoded already, or a coder")
+            raise TypeError(f"{type(data).__name__} is not text; give a str or encoded bytes, or register a coder")
         return data.encode(media_type.charset or "utf-8")
 
     def decode(self, encoded: bytes, media_type: MediaType) -> Any:
@@ -57,12 +58,12 @@ class TextCoder:
 
 
 class RawCoder:
-    """All that nobody else reads: bytes stay bytes."""
+    """Media types without a registered coder: bytes stay bytes."""
 
     def encode(self, data: Any, media_type: MediaType) -> bytes:
         if isinstance(data, str):
             return data.encode(media_type.charset or "utf-8")
-        raise TypeError(f"nobody can write {type(data).__name__} as {media_type.essence}; give bytes, or a coder")
+        raise TypeError(f"no coder for {type(data).__name__} as {media_type.essence}; give bytes, or register a coder")
 
     def decode(self, encoded: bytes, media_type: MediaType) -> Any:  # noqa: ARG002
         return encoded
@@ -80,18 +81,17 @@ _coders: dict[str, DataCoder] = {
 
 
 def register_coder(pattern: str, coder: DataCoder) -> None:
-    """Let *coder* write and read the payloads of a media type, in this process. A media type means the same to all
-    managers, as an encoding does in Python's `codecs`.
+    """Register a coder for a media type, in this process. Coders are shared by all managers, like Python's `codecs`.
 
     Args:
-        pattern: ``application/cbor``, ``*/cbor``, ``+cbor`` or ``application/*``; what says most is taken first.
-        coder: Takes the place of the one before it.
+        pattern: ``application/cbor``, ``*/cbor``, ``+cbor`` or ``application/*``; the most specific pattern wins.
+        coder: Replaces an earlier coder of this pattern.
     """
     _coders[pattern.lower()] = coder
 
 
-def coder_of(media_type: MediaType) -> DataCoder:
-    """Return who writes and reads a media type."""
+def find_coder(media_type: MediaType) -> DataCoder:
+    """Return the coder of a media type."""
     keys = [media_type.essence, f"*/{media_type.subtype}", f"{media_type.type}/*"]
     if media_type.suffix:
         keys.insert(2, f"+{media_type.suffix}")
@@ -99,49 +99,49 @@ def coder_of(media_type: MediaType) -> DataCoder:
 
 
 def encode_data(data: Any, content_type: str | None) -> bytes:
-    """Return a payload as bytes; bytes are encoded already. Without a media type it is written as JSON.
+    """Encode *data*; bytes are returned unchanged. Without a media type it is encoded as JSON.
 
     Raises:
-        EncodeError: the value cannot be written in this media type.
+        EncodeError: *data* cannot be encoded in this media type.
     """
     if isinstance(data, bytes):
         return data
     try:
         media_type = JSON if content_type is None else MediaType.parse(content_type)
-        return coder_of(media_type).encode(data, media_type)
+        return find_coder(media_type).encode(data, media_type)
     except EventException:
         raise
     except Exception as error:
-        raise EncodeError(f"data cannot be written as {content_type or JSON}: {error}") from error
+        raise EncodeError(f"data cannot be encoded as {content_type or JSON}: {error}") from error
 
 
 def decode_data(encoded: bytes, content_type: str | None) -> Any:
-    """Return the value of a payload. Without a media type nothing is known of it: bytes stay bytes.
+    """Decode the data of a message. Without a media type, bytes stay bytes.
 
     Raises:
-        DecodeError: it is not what its media type says.
+        DecodeError: the bytes do not match the media type.
     """
     if content_type is None:
         return encoded
     try:
         media_type = MediaType.parse(content_type)
-        return coder_of(media_type).decode(encoded, media_type)
+        return find_coder(media_type).decode(encoded, media_type)
     except EventException:
         raise
     except Exception as error:
-        raise DecodeError(f"data is no {content_type}: {error or type(error).__name__}") from error
+        raise DecodeError(f"data is not valid {content_type}: {error or type(error).__name__}") from error
 
 
 def write_json(value: Any) -> str:
-    """Return *value* as JSON text, without blanks.
+    """Return *value* as JSON text without white space.
 
     Raises:
-        ValueError, TypeError: it has no form in JSON; infinities and NaN have none.
+        ValueError, TypeError: it cannot be represented in JSON, such as infinities and NaN.
     """
-    return json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"), default=_plain)
+    return json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"), default=_to_jsonable)
 
 
-_plain = partial(to_jsonable_python, bytes_mode="base64")
+_to_jsonable = partial(to_jsonable_python, bytes_mode="base64")
 
 
 def read_json(text: str, pairs: Any = None) -> Any:
@@ -149,16 +149,16 @@ def read_json(text: str, pairs: Any = None) -> Any:
 
     Args:
         text: The text.
-        pairs: Makes an object of its members, where they are not to become a dict.
+        pairs: Creates an object from its members, as `object_pairs_hook` of `json.loads`; None creates a dict.
 
     Raises:
-        ValueError: it is none, also by values that Python's parser takes beyond the standard, or is nested too deep.
+        ValueError: it is not JSON, contains a constant that only Python's parser accepts, or is nested too deeply.
     """
     try:
         return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=pairs)
     except RecursionError:
-        raise ValueError("JSON is nested too deep") from None
+        raise ValueError("JSON is nested too deeply") from None
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")

@@ -1,4 +1,4 @@
-"""`CloudEvent`: an event of CloudEvents v1.0, for what has no class of its own here."""
+"""`CloudEvent`: an event of CloudEvents v1.0, for events without a declared class."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from .attributes import (
 from .data import encode_data
 from .media_types import JSON, MediaType
 
-#: In the order in which they are written.
+#: In the order of writing.
 CORE_ATTRIBUTES = ("id", "source", "specversion", "type", "subject", "time", "datacontenttype", "dataschema")
 
 
-def _moment(value: object) -> object:
+def _datetime_of(value: object) -> object:
     if isinstance(value, str):
         return parse_time(value)
     if value is not None and not isinstance(value, datetime):
-        raise ValueError("a time is a datetime, or a str of RFC 3339")
+        raise ValueError("a time must be a datetime, or a str in the format of RFC 3339")
     return value
 
 
-def _content_type(text: str) -> str:
+def _checked_content_type(text: str) -> str:
     MediaType.parse(text)
     return text
 
@@ -51,39 +51,39 @@ def _now() -> datetime:
 
 
 _Text = Annotated[str, Strict(), AfterValidator(check_full_text)]
-_Reference = Annotated[str, Strict(), AfterValidator(check_uri_reference)]
+_UriReference = Annotated[str, Strict(), AfterValidator(check_uri_reference)]
 _Uri = Annotated[str, Strict(), AfterValidator(check_uri)]
-_Moment = Annotated[datetime, BeforeValidator(_moment), AfterValidator(check_time)]
-_ContentType = Annotated[str, Strict(), AfterValidator(_content_type)]
+_Time = Annotated[datetime, BeforeValidator(_datetime_of), AfterValidator(check_time)]
+_ContentType = Annotated[str, Strict(), AfterValidator(_checked_content_type)]
 
 
 class CloudEvent(BaseModel, SelfDescribed):
-    """An event of CloudEvents v1.0: its attributes, extensions among them, and its data.
+    """An event of CloudEvents v1.0: its attributes, including extensions, and its data.
 
-    It is an event of its own: it can be sent, and subscribed to by its type. Extension attributes are keywords beside
-    the others, ``CloudEvent(type=..., source=..., tenant="blue")``, and are read as attributes, or from `extensions`
-    where their name is one of Python's or pydantic's. What is assigned is checked too.
+    It can be sent like an event of a declared class, and subscribed to by its type. Extension attributes are further
+    keywords, ``CloudEvent(type=..., source=..., tenant="blue")``, and are read as attributes, or from `extensions` if
+    their name is used by Python or pydantic. Assignments are validated.
 
-    Two of them are equal if they say the same: the same attributes in whatever spelling or form (an integer, or its
-    canonical string) and the same data.
+    Two events are equal if they have the same data and the same attributes, regardless of spelling and form (an integer
+    equals its canonical string).
 
     Attributes:
-        id: Names the event among those of its source.
-        source: Where it happened, a URI-reference.
-        type: What happened; the name of the event.
-        subject: What it is about, within the source.
-        time: When it happened; a datetime with a time zone or a str of RFC 3339. None where it is not known.
-        datacontenttype: Media type of the data, kept as it was given. None with data that is not bytes means JSON.
-        dataschema: URI of what the data adheres to.
-        data: A value to be written in its media type, or bytes that are written already. None is no data; JSON's null
-            it is only if it was given, and with the media type of JSON.
+        id: Identifies the event among those of its source.
+        source: Where the event occurred, a URI-reference.
+        type: The kind of occurrence; the name of the event.
+        subject: What the event is about, within the source.
+        time: When the event occurred; a datetime with a time zone, or a str in the format of RFC 3339. None if unknown.
+        datacontenttype: Media type of the data, unchanged. None means JSON, unless the data is bytes.
+        dataschema: URI of the schema of the data.
+        data: A value to be encoded in its media type, or encoded bytes. None is no data; it is JSON's null only if it
+            was passed explicitly, with the media type of JSON.
 
     Raises:
-        pydantic.ValidationError: an attribute is missing or not what the specification says.
+        pydantic.ValidationError: an attribute is missing or violates the specification.
     """
 
     model_config = ConfigDict(extra="allow", validate_assignment=True)
-    if TYPE_CHECKING:  # an annotation, which type checkers would have be an argument
+    if TYPE_CHECKING:  # type checkers would take the annotation for an argument
         __pydantic_extra__: ClassVar[dict[str, Any]]  # type: ignore[misc]
     else:
         __pydantic_extra__: dict[
@@ -91,11 +91,11 @@ class CloudEvent(BaseModel, SelfDescribed):
         ]
 
     id: _Text = Field(default_factory=lambda: str(uuid4()))
-    source: _Reference
+    source: _UriReference
     specversion: Literal["1.0"] = "1.0"
     type: _Text
     subject: _Text | None = None
-    time: _Moment | None = Field(default_factory=_now)
+    time: _Time | None = Field(default_factory=_now)
     datacontenttype: _ContentType | None = None
     dataschema: _Uri | None = None
     data: Annotated[Any, AfterValidator(_data)] = None
@@ -107,61 +107,61 @@ class CloudEvent(BaseModel, SelfDescribed):
 
     @property
     def attributes(self) -> dict[str, Value]:
-        """All attributes that are set, extensions last. The data is none of them."""
-        found = {name: self.__dict__[name] for name in CORE_ATTRIBUTES if self.__dict__[name] is not None}
-        found.update(self.extensions)
-        return found
+        """All attributes that are set, without the data; extensions last."""
+        attributes = {name: self.__dict__[name] for name in CORE_ATTRIBUTES if self.__dict__[name] is not None}
+        attributes.update(self.extensions)
+        return attributes
 
     @property
     def has_data(self) -> bool:
-        """True if there is data, if only JSON's null."""
+        """True if there is data, including JSON's null."""
         if self.data is not None:
             return True
         return "data" in self.model_fields_set and self.datacontenttype is not None and self.is_json
 
     @property
     def is_json(self) -> bool:
-        """True if the media type of the data is that of JSON, stated or implied."""
+        """True if the media type of the data is JSON, stated or implied."""
         if self.datacontenttype is None:
             return self.data is not None and not isinstance(self.data, bytes)
         return MediaType.parse(self.datacontenttype).is_json
 
     @property
     def content_type(self) -> str | None:
-        """`datacontenttype`, or the one that is implied: JSON, unless the data is bytes or there is none."""
+        """`datacontenttype`, or the implied media type: JSON, unless the data is bytes or there is none."""
         return "application/json" if self.datacontenttype is None and self.is_json else self.datacontenttype
 
     @property
     def encoded_data(self) -> bytes:
-        """The data in its media type; b"" where there is none.
+        """The data encoded in its media type; b"" if there is none.
 
         Raises:
-            EncodeError: it cannot be written so.
+            EncodeError: it cannot be encoded.
         """
         return encode_data(self.data, self.datacontenttype) if self.has_data else b""
 
     def extension(self, name: str, kind: AttributeType) -> Value | None:
-        """Return an extension attribute as the native value of its type; None where it is not set.
+        """Return an extension attribute as the native value of its type; None if it is not set.
 
-        HTTP and STOMP carry all values as strings, so that the receiver has to know the type.
+        HTTP and STOMP carry all values as strings, so the receiver must know the type.
 
         Raises:
-            ValueError: it is no value of this type.
+            ValueError: it is not a value of this type.
         """
         value = self.__pydantic_extra__.get(name)
         return None if value is None else as_type(value, kind)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name not in type(self).model_fields and not name.startswith("_"):
-            check_attribute_name(name)  # pydantic checks the names of extensions in the constructor only
+            check_attribute_name(name)  # pydantic checks names of extensions only in the constructor
         super().__setattr__(name, value)
 
     def __eq__(self, other: object) -> bool:
-        return self._meaning() == other._meaning() if isinstance(other, CloudEvent) else NotImplemented
+        return self._comparison_key() == other._comparison_key() if isinstance(other, CloudEvent) else NotImplemented
 
-    __hash__ = None  # type: ignore[assignment]  # it can be changed
+    __hash__ = None  # type: ignore[assignment]  # mutable
 
-    def _meaning(self) -> tuple[Any, ...]:
+    def _comparison_key(self) -> tuple[Any, ...]:
         attributes: dict[str, Any] = {name: canonical(value) for name, value in self.extensions.items()}
         for name in ("id", "source", "type", "subject", "time", "dataschema"):
             attributes[name] = self.__dict__[name]

@@ -1,4 +1,4 @@
-"""Event formats: whole events, or many of them, as bytes. They know of no transport.
+"""Event formats: encode whole events, or batches, as bytes; independent of the transport.
 
 Source: JSON Event Format for CloudEvents v1.0.2.
 """
@@ -13,59 +13,59 @@ from pydantic import ValidationError
 
 from ..exceptions import DecodeError, EncodeError, EventException, InvalidCloudEventError, UnknownFormatError
 from .attributes import canonical, decode_base64
-from .data import TextCoder, coder_of, decode_data, encode_data, read_json, write_json
+from .data import TextCoder, decode_data, encode_data, find_coder, read_json, write_json
 from .event import CloudEvent
 from .media_types import JSON, MediaType
 
-#: What the media types of all formats, batch formats included, begin with.
+#: Prefix of the media types of all formats, including batch formats.
 CLOUDEVENTS = "application/cloudevents"
 BATCH = CLOUDEVENTS + "-batch"
 
 
 class Format(Protocol):
-    """Writes whole events, and reads them.
+    """Encodes and decodes whole events.
 
     Attributes:
         content_type: Its media type, ``application/cloudevents+...``.
-        batch_content_type: That of its batches, ``application/cloudevents-batch+...``; "" if it has none.
+        batch_content_type: Media type of its batches, ``application/cloudevents-batch+...``; "" without a batch format.
     """
 
     content_type: str
     batch_content_type: str
 
     def encode(self, event: CloudEvent) -> bytes:
-        """Return *event* in this format.
+        """Encode *event* in this format.
 
         Raises:
-            EncodeError: its data cannot be written.
+            EncodeError: its data cannot be encoded.
         """
 
     def decode(self, encoded: bytes, *, raw: bool = False) -> CloudEvent:
-        """Return the event that *encoded* is.
+        """Decode an event.
 
         Args:
             encoded: Bytes of this format.
-            raw: Leave the data in the bytes of its media type.
+            raw: Leave the data encoded.
 
         Raises:
-            InvalidCloudEventError: it is none; names the attribute.
-            DecodeError: its data is not what its media type says.
+            InvalidCloudEventError: it is not a CloudEvent; names the attribute.
+            DecodeError: the data does not match its media type.
         """
 
     def encode_batch(self, events: Iterable[CloudEvent]) -> bytes:
-        """Return many events in the batch format, like `encode`."""
+        """Encode *events* in the batch format, like `encode`."""
 
     def decode_batch(self, encoded: bytes, *, raw: bool = False) -> list[CloudEvent]:
-        """Return the events of a batch, all of them or none, like `decode`."""
+        """Decode a batch, like `decode`. An invalid event fails the whole batch."""
 
 
-class _Doubled(dict[str, Any]):
-    """A JSON object in which a member stands twice."""
+class _DuplicateMembers(dict[str, Any]):
+    """A JSON object with a member that appears twice."""
 
 
-def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _json_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
-    return members if len(members) == len(pairs) else _Doubled(members)
+    return members if len(members) == len(pairs) else _DuplicateMembers(members)
 
 
 class JSONFormat:
@@ -75,22 +75,22 @@ class JSONFormat:
     batch_content_type = BATCH + "+json"
 
     def encode(self, event: CloudEvent) -> bytes:
-        return _written(_members_of(event))
+        return _to_json(_event_members(event))
 
     def decode(self, encoded: bytes, *, raw: bool = False) -> CloudEvent:
-        return _event(_read(encoded), raw)
+        return _from_members(_parse(encoded), raw)
 
     def encode_batch(self, events: Iterable[CloudEvent]) -> bytes:
-        return _written([_members_of(event) for event in events])
+        return _to_json([_event_members(event) for event in events])
 
     def decode_batch(self, encoded: bytes, *, raw: bool = False) -> list[CloudEvent]:
-        found = _read(encoded)
-        if not isinstance(found, list):
+        batch = _parse(encoded)
+        if not isinstance(batch, list):
             raise InvalidCloudEventError("a batch is a JSON array of events")
         events = []
-        for index, one in enumerate(found):
+        for index, members in enumerate(batch):
             try:
-                events.append(_event(one, raw))
+                events.append(_from_members(members, raw))
             except InvalidCloudEventError as error:
                 raise InvalidCloudEventError(f"event {index} of the batch: {error}", error.attribute) from error
             except DecodeError as error:
@@ -102,50 +102,50 @@ JSON_FORMAT = JSONFormat()
 _formats: dict[str, Format] = {}
 
 
-def register_format(one: Format) -> None:
-    """Let structured messages of a further format be read, in this process, and its batches."""
-    _formats[one.content_type.lower()] = one
-    if one.batch_content_type:
-        _formats[one.batch_content_type.lower()] = one
+def register_format(event_format: Format) -> None:
+    """Register a format, in this process, for reading structured messages and batches."""
+    _formats[event_format.content_type.lower()] = event_format
+    if event_format.batch_content_type:
+        _formats[event_format.batch_content_type.lower()] = event_format
 
 
 register_format(JSON_FORMAT)
 
 
-def format_of(content_type: str) -> Format:
-    """Return the format that a structured message, or a batch, is written in.
+def find_format(content_type: str) -> Format:
+    """Return the format of a structured message or batch.
 
     Raises:
-        UnknownFormatError: nobody reads it.
+        UnknownFormatError: the format is not registered.
     """
     try:
-        found = _formats.get(MediaType.parse(content_type).essence)
+        event_format = _formats.get(MediaType.parse(content_type).essence)
     except ValueError as error:
         raise UnknownFormatError(f"content type: {error}") from error
-    if found is None:
-        raise UnknownFormatError(f"nobody reads {content_type[:80]!r} here; known: {', '.join(sorted(_formats))}")
-    return found
+    if event_format is None:
+        raise UnknownFormatError(f"unknown format {content_type[:80]!r}; known: {', '.join(sorted(_formats))}")
+    return event_format
 
 
 def read_structured(content_type: str, body: bytes, *, raw: bool = False) -> CloudEvent:
     """Return the event of a structured message.
 
     Raises:
-        UnknownFormatError: nobody reads its format.
-        InvalidCloudEventError: it is none; names the attribute.
-        DecodeError: its data is not what its media type says.
+        UnknownFormatError: the format is not registered.
+        InvalidCloudEventError: it is not a CloudEvent; names the attribute.
+        DecodeError: the data does not match its media type.
     """
-    found = format_of(content_type)
+    event_format = find_format(content_type)
     try:
-        return found.decode(body, raw=raw)
+        return event_format.decode(body, raw=raw)
     except EventException:
         raise
-    except Exception as error:  # a format of somebody else's
-        raise InvalidCloudEventError(f"no {content_type}: {error or type(error).__name__}") from error
+    except Exception as error:  # from a registered format
+        raise InvalidCloudEventError(f"not valid {content_type}: {error or type(error).__name__}") from error
 
 
 def is_structured(content_type: str) -> bool:
-    """Tell by its content type whether a whole event, or a batch, is in the body of a message.
+    """Return whether a content type is that of a structured message or a batch.
 
     Source: HTTP protocol binding, section 3; AMQP protocol binding, section 3.
     """
@@ -153,31 +153,31 @@ def is_structured(content_type: str) -> bool:
 
 
 def is_batch(content_type: str) -> bool:
-    """Tell by its content type whether a batch is in the body of a message."""
+    """Return whether a content type is that of a batch."""
     return content_type[: len(BATCH)].lower() == BATCH
 
 
 def make_event(attributes: Mapping[str, Any]) -> CloudEvent:
-    """Return the event of attributes that came in, the data as `data` among them. What is absent stays so.
+    """Return the event with the received attributes, including `data`. Absent attributes get no defaults.
 
     Raises:
-        InvalidCloudEventError: a required one is missing or one is wrong; names it.
+        InvalidCloudEventError: an attribute is missing or invalid; names it.
     """
-    for name in ("specversion", "id", "source", "type"):  # an id of our own would make another event of it
+    for name in ("specversion", "id", "source", "type"):  # a generated id would make it another event
         if attributes.get(name) is None:
-            raise InvalidCloudEventError(f"no CloudEvent: the attribute {name!r} is missing", name)
+            raise InvalidCloudEventError(f"not a CloudEvent: the attribute {name!r} is missing", name)
     if attributes["specversion"] != "1.0":
         version = str(attributes["specversion"])[:20]
-        raise InvalidCloudEventError(f"specversion {version!r} is not known here, only '1.0'", "specversion")
+        raise InvalidCloudEventError(f"specversion {version!r} is not supported, only '1.0'", "specversion")
     try:
         return CloudEvent.model_validate({"time": None, **attributes})
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         name, reason = str(first["loc"][0]) if first["loc"] else "", first["msg"].removeprefix("Value error, ")
-        raise InvalidCloudEventError(f"no CloudEvent: attribute {name[:80]!r}: {reason}", name) from error
+        raise InvalidCloudEventError(f"not a CloudEvent: attribute {name[:80]!r}: {reason}", name) from error
 
 
-def _members_of(event: CloudEvent) -> dict[str, Any]:
+def _event_members(event: CloudEvent) -> dict[str, Any]:
     members: dict[str, Any] = {
         name: value if isinstance(value, (bool, int)) else canonical(value) for name, value in event.attributes.items()
     }
@@ -193,62 +193,62 @@ def _members_of(event: CloudEvent) -> dict[str, Any]:
     return members
 
 
-def _written(members: Any) -> bytes:
+def _to_json(members: Any) -> bytes:
     try:
         return write_json(members).encode()
     except Exception as error:
-        raise EncodeError(f"data cannot be written as JSON: {error}") from error
+        raise EncodeError(f"data cannot be encoded as JSON: {error}") from error
 
 
-def _read(encoded: bytes) -> Any:
+def _parse(encoded: bytes) -> Any:
     try:
-        return read_json(encoded.decode(), _members)
+        return read_json(encoded.decode(), _json_object)
     except ValueError as error:
-        raise InvalidCloudEventError(f"the body is no JSON: {error}") from error
+        raise InvalidCloudEventError(f"the body is not JSON: {error}") from error
 
 
-def _event(found: Any, raw: bool) -> CloudEvent:
-    if not isinstance(found, dict):
+def _from_members(members: Any, raw: bool) -> CloudEvent:
+    if not isinstance(members, dict):
         raise InvalidCloudEventError("an event is a JSON object")
-    if isinstance(found, _Doubled):
-        raise InvalidCloudEventError("a member of the event's JSON object stands twice")
-    members = {name: value for name, value in found.items() if value is not None}
-    data, encoded = members.pop("data", None), members.pop("data_base64", None)
+    if isinstance(members, _DuplicateMembers):
+        raise InvalidCloudEventError("a member of the event's JSON object appears twice")
+    attributes = {name: value for name, value in members.items() if value is not None}
+    data, encoded = attributes.pop("data", None), attributes.pop("data_base64", None)
     if data is not None and encoded is not None:
         raise InvalidCloudEventError("an event has either data or data_base64, not both", "data_base64")
-    event = make_event(members)
+    event = make_event(attributes)
     if encoded is not None:
         event.data = _from_base64(encoded, event.datacontenttype, raw)
-    elif "data" in found:
-        _put_data(event, data, raw)
+    elif "data" in members:
+        _set_data(event, data, raw)
     return event
 
 
 def _from_base64(encoded: object, content_type: str | None, raw: bool) -> Any:
     try:
         if not isinstance(encoded, str):
-            raise ValueError("the value is no string")
+            raise ValueError("the value is not a string")
         data = decode_base64(encoded)
     except ValueError as error:
         raise InvalidCloudEventError(f"data_base64: {error}", "data_base64") from error
     return data if raw or not data else decode_data(data, content_type)
 
 
-def _put_data(event: CloudEvent, data: Any, raw: bool) -> None:
+def _set_data(event: CloudEvent, data: Any, raw: bool) -> None:
     content_type = event.datacontenttype or str(JSON)
     media_type = MediaType.parse(content_type)
     if media_type.is_json:
-        if raw or data is None:  # without it bytes would be taken for anything, and null for no data
+        if raw or data is None:  # otherwise bytes would have no media type, and null would mean no data
             event.datacontenttype = content_type
         event.data = encode_data(data, content_type) if raw else data
     elif isinstance(data, str):
-        if not raw and isinstance(coder_of(media_type), TextCoder):
+        if not raw and isinstance(find_coder(media_type), TextCoder):
             event.data = data
             return
         try:
             encoded = data.encode(media_type.charset or "utf-8")
         except (LookupError, UnicodeEncodeError) as error:
-            raise DecodeError(f"data is no {content_type}: {error}") from error
+            raise DecodeError(f"data is not valid {content_type}: {error}") from error
         event.data = encoded if raw else decode_data(encoded, content_type)
     elif data is not None:
-        raise InvalidCloudEventError(f"data of the media type {content_type!r} is to be a string", "data")
+        raise InvalidCloudEventError(f"data of the media type {content_type!r} must be a string", "data")

@@ -1,4 +1,4 @@
-"""Media types as RFC 2045 section 5.1 writes them: parsed, and comparable whatever the spelling."""
+"""Media types (RFC 2045 section 5.1): parsed, and comparable regardless of spelling."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-# RFC 2045 section 5.1, "token". A quoted string is kept to printable ASCII: it travels in headers.
+# RFC 2045 section 5.1, "token". Quoted strings are limited to printable ASCII, because they are sent in headers.
 _WORD = r"[!#$%&'*+\-.^_`{|}~0-9A-Za-z]+"
 _essence = re.compile(rf"[ \t]*({_WORD})/({_WORD})[ \t]*")
 _parameter = re.compile(rf';[ \t]*({_WORD})=({_WORD}|"(?:[ !#-\[\]-~]|\\[ -~])*")[ \t]*')
@@ -16,10 +16,10 @@ _is_word = re.compile(_WORD).fullmatch
 
 @dataclass(frozen=True, slots=True)
 class MediaType:
-    """A media type. Two spellings of one are equal: types and the names of parameters know no case.
+    """A media type. Spellings are equal if they differ only in the case of types and parameter names.
 
     Attributes:
-        type: Of ``application/json``, "application"; lower case.
+        type: "application" for ``application/json``; lower case.
         subtype: "json"; lower case.
         parameters: Names in lower case with their values, sorted by name.
     """
@@ -30,10 +30,10 @@ class MediaType:
 
     @staticmethod
     def parse(text: str) -> MediaType:
-        """Read a media type.
+        """Parse a media type.
 
         Raises:
-            ValueError: *text* is none.
+            ValueError: *text* is not a media type.
         """
         return _parse(text)
 
@@ -44,12 +44,12 @@ class MediaType:
 
     @property
     def suffix(self) -> str:
-        """The structured syntax suffix (RFC 6839): "json" of ``application/geo+json``; "" where there is none."""
+        """The structured syntax suffix (RFC 6839): "json" for ``application/geo+json``; "" if there is none."""
         return self.subtype.rpartition("+")[2] if "+" in self.subtype else ""
 
     @property
     def charset(self) -> str:
-        """The parameter of this name; "" where there is none."""
+        """The parameter of this name; "" if there is none."""
         return dict(self.parameters).get("charset", "")
 
     @property
@@ -65,25 +65,25 @@ def _quoted(value: str) -> str:
     return value if _is_word(value) else '"' + value.replace("\\", r"\\").replace('"', r"\"") + '"'
 
 
-# Bounded, because a hostile sender may make media types up.
+# Bounded, because a hostile sender may invent media types.
 @lru_cache(maxsize=512)
 def _parse(text: str) -> MediaType:
-    found = _essence.match(text)
-    if found is None:
-        raise ValueError(f"{text[:80]!r} is no media type: it has the form type/subtype")
+    essence = _essence.match(text)
+    if essence is None:
+        raise ValueError(f"{text[:80]!r} is not a media type: the form is type/subtype")
     parameters: dict[str, str] = {}
-    at = found.end()
-    while at < len(text):
-        parameter = _parameter.match(text, at)
+    offset = essence.end()
+    while offset < len(text):
+        parameter = _parameter.match(text, offset)
         if parameter is None:
-            raise ValueError(f"{text[:80]!r} is no media type: a parameter has the form ;name=value")
+            raise ValueError(f"{text[:80]!r} is not a media type: the form of a parameter is ;name=value")
         name, value = parameter[1].lower(), parameter[2]
         if value.startswith('"'):
             value = _escaped.sub(r"\1", value[1:-1])
-        # The values of other parameters may know case.
+        # The values of other parameters may be case-sensitive.
         parameters[name] = value.lower() if name == "charset" else value
-        at = parameter.end()
-    return MediaType(found[1].lower(), found[2].lower(), tuple(sorted(parameters.items())))
+        offset = parameter.end()
+    return MediaType(essence[1].lower(), essence[2].lower(), tuple(sorted(parameters.items())))
 
 
 JSON = MediaType("application", "json")

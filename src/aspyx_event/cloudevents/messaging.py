@@ -1,7 +1,7 @@
-"""Messages of AMQP and STOMP: events to properties and body, and back; and envelopes, whose headers are the same.
+"""The protocol bindings for AMQP and STOMP: events to properties or headers and body, and back; also for envelopes.
 
 Source: AMQP Protocol Binding for CloudEvents v1.0.2. STOMP has no binding of its own; the names of AMQP are used, with
-all values as strings.
+all values as strings. Envelopes have the headers of STOMP.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from .formats import JSON_FORMAT, Format, is_batch, is_structured, make_event, r
 from .http import Mode
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-_AMQP_CONTENT_TYPE = ("JMS_AMQP_ContentType", "_AMQ_CONTENT_TYPE")
-_TEXTS = frozenset(CORE_ATTRIBUTES) - {"time"}
+_AMQP_CONTENT_TYPES = ("JMS_AMQP_ContentType", "_AMQ_CONTENT_TYPE")
+_STRING_ATTRIBUTES = frozenset(CORE_ATTRIBUTES) - {"time"}
 
 
 class AMQPMessage(NamedTuple):
-    """The parts of an AMQP message that are about an event, for any AMQP 1.0 client.
+    """The parts of an AMQP message that carry an event, for any AMQP 1.0 client.
 
     Attributes:
         content_type: The property of this name; None leaves it unset.
@@ -38,7 +38,7 @@ class AMQPMessage(NamedTuple):
 
 
 class StompMessage(NamedTuple):
-    """The headers of a SEND or MESSAGE frame that are about an event, and its body."""
+    """The headers of a SEND or MESSAGE frame that carry an event, and its body."""
 
     headers: dict[str, str]
     body: bytes
@@ -51,22 +51,22 @@ def to_amqp(
     prefix: str = CE_PREFIX,
     format: Format = JSON_FORMAT,  # noqa: A002
 ) -> AMQPMessage:
-    """Return the message that carries *event*.
+    """Encode *event* as an AMQP message.
 
-    Booleans, integers and bytes are native values, times canonical strings, which the binding allows for each value.
+    Booleans, integers and bytes are native values; times are canonical strings, which the binding allows for every value.
 
     Args:
         event: The event.
-        mode: "binary": attributes as application properties, the data as body. "structured": all of it in the body.
-        prefix: Of the names, "cloudEvents_" or "cloudEvents:". JMS can read the first only.
-        format: Of structured messages.
+        mode: "binary": attributes as application properties, data in the body. "structured": everything in the body.
+        prefix: Prefix of the names, "cloudEvents_" or "cloudEvents:". JMS can read only the first.
+        format: The format of structured messages.
 
     Raises:
-        EncodeError: the data cannot be written.
+        EncodeError: the data cannot be encoded.
     """
     if mode == "structured":
         return AMQPMessage(format.content_type, {}, format.encode(event))
-    _check(mode, prefix)
+    _check_arguments(mode, prefix)
     properties: dict[str, Value] = {
         prefix + name: canonical(value) if isinstance(value, datetime) else value
         for name, value in event.attributes.items()
@@ -78,28 +78,28 @@ def to_amqp(
 def from_amqp(
     content_type: str | None, application_properties: Mapping[str, Any] | None, body: bytes, *, raw: bool = False
 ) -> CloudEvent:
-    """Return the event that an AMQP message carries, in either mode, with either prefix.
+    """Decode the event of an AMQP message, in either mode and with either prefix.
 
     Args:
         content_type: The property of this name.
-        application_properties: As the client gives them: native values or strings. Times may be milliseconds since
-            1970, which is the native form, and what clients write who have no type of their own for it.
+        application_properties: Native values or strings. Times may be milliseconds since 1970: the native form, and the
+            form of clients that have no type for times.
         body: The bytes of the data sections.
-        raw: Leave the data in the bytes of its media type; it is checked nevertheless.
+        raw: Leave the data encoded; it is checked anyway.
 
     Raises:
-        InvalidCloudEventError: it carries none; names the attribute.
-        DecodeError: its data is not what its media type says.
-        UnknownFormatError: its format is not known.
+        InvalidCloudEventError: it is not a CloudEvent; names the attribute.
+        DecodeError: the data does not match its media type.
+        UnknownFormatError: the format is not registered.
     """
-    return _event(content_type or "", (application_properties or {}).items(), body, raw)
+    return _to_event(content_type or "", (application_properties or {}).items(), body, raw)
 
 
 def to_stomp(event: CloudEvent, mode: Mode = "binary", *, format: Format = JSON_FORMAT) -> StompMessage:  # noqa: A002
-    """Return the message that carries *event*; see `to_amqp`."""
+    """Encode *event* as a STOMP message; see `to_amqp`."""
     if mode == "structured":
         return StompMessage({CONTENT_TYPE: format.content_type}, format.encode(event))
-    _check(mode, CE_PREFIX)
+    _check_arguments(mode, CE_PREFIX)
     headers = {
         CE_PREFIX + name: canonical(value) for name, value in event.attributes.items() if name != "datacontenttype"
     }
@@ -110,69 +110,68 @@ def to_stomp(event: CloudEvent, mode: Mode = "binary", *, format: Format = JSON_
 
 
 def from_stomp(headers: Mapping[str, str], body: bytes, *, raw: bool = False) -> CloudEvent:
-    """Return the event that the headers and the body of a frame carry; see `from_amqp`.
+    """Decode the event of a frame; see `from_amqp`.
 
-    Where there is no `content-type`, that of an AMQP message is taken, which Artemis hands to STOMP clients under another
-    name.
+    Without a `content-type`, that of an AMQP message is used, which Artemis passes to STOMP clients under another name.
     """
     content_type = headers.get(CONTENT_TYPE)
     if content_type is None:
-        content_type = next((headers[name] for name in _AMQP_CONTENT_TYPE if name in headers), "")
-    return _event(content_type, headers.items(), body, raw)
+        content_type = next((headers[name] for name in _AMQP_CONTENT_TYPES if name in headers), "")
+    return _to_event(content_type, headers.items(), body, raw)
 
 
 def from_envelope(envelope: Envelope, *, raw: bool = False) -> CloudEvent:
-    """Return the event of an envelope, of whatever class; what an interceptor or a listener's context has in hand.
+    """Decode the event of an envelope, such as that of an interceptor or a listener's context, regardless of its class.
 
     Raises:
-        InvalidCloudEventError: the message it came from was none; names the attribute.
-        DecodeError: its data is not what its media type says.
+        InvalidCloudEventError: it is not a CloudEvent; names the attribute.
+        DecodeError: the data does not match its media type.
     """
     return from_stomp(envelope.headers, envelope.body, raw=raw)
 
 
-def wrap(headers: Mapping[str, str], body: bytes) -> StompMessage:
-    """Return a message in binary mode as one in structured mode; headers that are no attributes stay beside it.
+def to_structured(headers: Mapping[str, str], body: bytes) -> StompMessage:
+    """Convert a message from binary to structured mode. Headers that are not attributes stay headers.
 
-    What is no CloudEvent stays as it is.
+    A message that is not a CloudEvent is returned unchanged.
     """
     try:
         event = from_stomp(headers, body)
     except InvalidCloudEventError:
         return StompMessage(dict(headers), body)
-    except DecodeError:  # an interceptor made something else of the data
+    except DecodeError:  # an interceptor has changed the data
         event = from_stomp({**headers, CONTENT_TYPE: "application/octet-stream"}, body)
         event.datacontenttype = headers[CONTENT_TYPE]
     message = to_stomp(event, "structured")
-    return StompMessage({**_others(headers), **message.headers}, message.body)
+    return StompMessage({**_other_headers(headers), **message.headers}, message.body)
 
 
-def unwrap(headers: Mapping[str, str], body: bytes) -> StompMessage:
-    """Return a message in structured mode as one in binary mode: what all rooms above the providers work with.
+def to_binary(headers: Mapping[str, str], body: bytes) -> StompMessage:
+    """Convert a message from structured to binary mode, the only mode that the code above the providers handles.
 
-    Headers that are no attributes stay; where attributes stand in headers too, those in the body count. What cannot be
-    read stays as it is, and fails where bodies are decoded.
+    Headers that are not attributes stay; attributes in the body override those in headers. A message that cannot be
+    decoded is returned unchanged, and fails later, when its body is decoded.
     """
     try:
-        event = _event(headers.get(CONTENT_TYPE, ""), (), body, True)
+        event = _to_event(headers.get(CONTENT_TYPE, ""), (), body, True)
     except DecodeError:
         return StompMessage(dict(headers), body)
     message = to_stomp(event)
-    return StompMessage({**_others(headers), **message.headers}, message.body)
+    return StompMessage({**_other_headers(headers), **message.headers}, message.body)
 
 
-def _others(headers: Mapping[str, str]) -> dict[str, str]:
+def _other_headers(headers: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in headers.items() if not name.startswith(CE_PREFIX) and name != CONTENT_TYPE}
 
 
-def _check(mode: str, prefix: str) -> None:
+def _check_arguments(mode: str, prefix: str) -> None:
     if mode != "binary":
         raise ValueError(f'mode={mode!r} is neither "binary" nor "structured"')
     if prefix not in (CE_PREFIX, CE_PREFIX_COLON):
         raise ValueError(f"prefix={prefix!r} is neither {CE_PREFIX!r} nor {CE_PREFIX_COLON!r}")
 
 
-def _event(content_type: str, properties: Iterable[tuple[str, Any]], body: bytes, raw: bool) -> CloudEvent:
+def _to_event(content_type: str, properties: Iterable[tuple[str, Any]], body: bytes, raw: bool) -> CloudEvent:
     if is_structured(content_type):
         if is_batch(content_type):
             raise UnknownFormatError(f"{content_type[:80]!r}: only HTTP carries batches")
@@ -182,10 +181,11 @@ def _event(content_type: str, properties: Iterable[tuple[str, Any]], body: bytes
         if name.startswith((CE_PREFIX, CE_PREFIX_COLON)):
             short = name[len(CE_PREFIX) :]
             if short in attributes:
-                raise InvalidCloudEventError(f"the attribute {short[:80]!r} stands twice, with both prefixes", short)
+                raise InvalidCloudEventError(f"the attribute {short[:80]!r} appears twice, with both prefixes", short)
             if short in ("data", "datacontenttype"):
                 raise InvalidCloudEventError(
-                    f"there must be no property {name!r}: it is not among the properties", short
+                    f"the property {name!r} is not allowed: the data is the body, and its media type the content type",
+                    short,
                 )
             attributes[short] = _attribute(short, value)
     if content_type:
@@ -199,17 +199,17 @@ def _event(content_type: str, properties: Iterable[tuple[str, Any]], body: bytes
 
 def _attribute(name: str, value: Any) -> Any:
     if isinstance(value, str):
-        # Milliseconds that a client without a type for times wrote as a number.
-        return _moment(int(value)) if name == "time" and value.isascii() and value.isdigit() else str(value)
+        # Milliseconds, written as a number by a client without a type for times.
+        return _time_of(int(value)) if name == "time" and value.isascii() and value.isdigit() else str(value)
     if isinstance(value, int) and (type(value).__name__ == "timestamp" or name == "time") and value is not True:
-        return _moment(value)  # the driver's own class for the AMQP type, or a number in its place
-    if name in _TEXTS and value is not None and not isinstance(value, (list, dict)):
+        return _time_of(value)  # the driver's class for the AMQP type, or a number in its place
+    if name in _STRING_ATTRIBUTES and value is not None and not isinstance(value, (list, dict)):
         return canonical(value)
     return value
 
 
-def _moment(milliseconds: int) -> Any:
+def _time_of(milliseconds: int) -> Any:
     try:
         return _EPOCH + timedelta(milliseconds=int(milliseconds))
     except OverflowError:
-        return str(milliseconds)  # no moment, as the event will say
+        return str(milliseconds)  # out of range; the event reports it

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Literal
 
 from ..cloudevents.formats import is_structured
-from ..cloudevents.messaging import unwrap, wrap
+from ..cloudevents.messaging import to_binary, to_structured
 from ..envelope import CONTENT_TYPE, Envelope
 from ..exceptions import DeclarationError
 from .base import AddressKind, Outgoing
@@ -38,7 +38,7 @@ def structured(message: Outgoing) -> Outgoing:
     """
     if message.kind is AddressKind.QUEUE or message.only is not None:
         return message
-    headers, body = wrap(message.envelope.headers, message.envelope.body)
+    headers, body = to_structured(message.envelope.headers, message.envelope.body)
     envelope = Envelope(body, headers, message.envelope.event)
     envelope.options = message.envelope.options
     return replace(message, envelope=envelope)
@@ -48,5 +48,5 @@ def received_envelope(body: bytes, headers: dict[str, str]) -> Envelope:
     """Return the envelope of a received message of either mode."""
     content_type = headers.get(CONTENT_TYPE)
     if content_type is not None and content_type != _JSON and is_structured(content_type):
-        headers, body = unwrap(headers, body)
+        headers, body = to_binary(headers, body)
     return Envelope(body, headers)
