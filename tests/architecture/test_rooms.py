@@ -35,11 +35,6 @@ ADAPTERS = next(number for number, (title, _) in enumerate(FLOORS) if title == "
 # What both drivers of brokers use, and what both kinds of stores use; the rest of an adapter is its own business.
 DRIVERS = {"providers.local", "providers.amqp", "providers.stomp"}
 
-# To be straightened.
-NOT_YET = {
-    ("providers.amqp.receiver", "providers.amqp.volatile"),
-}
-
 
 def local_name(module):
     return module.partition(".")[2]
@@ -61,7 +56,7 @@ def inner_imports(modules):
     for module in modules:
         for found in module.imports():
             pair = (local_name(module.name), local_name(found.target))
-            if pair not in NOT_YET and pair[0] != pair[1]:
+            if pair[0] != pair[1]:
                 yield *pair, f"{module.shown}:{found.line} imports {found.target}"
 
 

@@ -56,7 +56,7 @@ def no_resend() -> None:
 
     def forget(original):
         def requeue(self):
-            self._flying.clear()
+            self._in_flight.clear()
 
         return requeue
 

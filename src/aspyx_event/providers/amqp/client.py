@@ -1,9 +1,10 @@
-"""A supervised AMQP connection: keeps its links attached over reconnects."""
+"""`Client`: a supervised AMQP connection; attaches its links again after each reconnect."""
 
 from __future__ import annotations
 
 import asyncio
 import uuid
+from typing import Any
 
 from ...exceptions import ConfirmTimeoutError, ConnectError, ConnectionLostError, NoRouteError
 from ..artemis import selector, volatile_link_name
@@ -16,21 +17,22 @@ from .links import SupervisedLink, logger
 from .management import ADDRESS, Management, Replies
 from .receiver import Receiver
 from .sender import Sender
+from .volatile import VolatileReceiver
 from .wire import Wire
 
-#: Seconds that `stop` waits for confirmations, and at most for the broker's farewell.
-FLUSH_TIMEOUT = 5.0
+# Seconds that `stop` waits for confirmations, and for the broker's answers to detaches and to the close.
+_FLUSH_TIMEOUT = 5.0
 _CLOSE_TIMEOUT = 2.0
 _TOPIC = AddressKind.TOPIC
 
 
 class Client:
-    """One connection and its links, on the loop it was made in.
+    """One connection and its links, on the loop that was running when it was constructed.
 
     Args:
-        settings: Where the broker is.
+        settings: Prepared to connect.
         mechanism: SASL mechanism: PLAIN, ANONYMOUS or EXTERNAL.
-        name: First part of the container id, by which an operator finds the connection at the broker.
+        name: First part of the container id, by which an operator finds the connection on the broker.
     """
 
     def __init__(self, settings: ConnectionSettings, mechanism: str, name: str) -> None:
@@ -40,14 +42,16 @@ class Client:
         self._supervisor: Supervisor[Wire] = Supervisor(settings, self._connect, self._attach_all, self._on_down)
         self._starting = asyncio.Lock()
         self._started = self._stopped = False
-        self._links: dict[SupervisedLink, None] = {}  # in the order they came
-        #: By address; those that are not topics by address and kind.
+        self._links: dict[SupervisedLink, None] = {}  # in the order of their creation
+        #: Senders to topics by address, others by address and kind.
         self._senders: dict[str | tuple[str, AddressKind | None], Sender] = {}
-        self._management = Management(self._send_question, self._attach_replies)
+        self._management = Management(self._send_request, self._attach_replies)
         self._limits = BrokerLimits(self._management.address_settings, settings.connect_timeout)
-        self._routing: set[asyncio.Task[None]] = set()
-        #: By address: done when the last message whose route is asked for was sent, or will not be.
+        #: Publishing of messages with `require_route`.
+        self._routed: set[asyncio.Task[None]] = set()
+        #: By address: done when the latest message with `require_route` was sent or refused.
         self._turns: dict[str, asyncio.Future[None]] = {}
+        #: Links that wait to be attached again.
         self._timers: dict[SupervisedLink, asyncio.TimerHandle] = {}
         self._buffer = SendBuffer(settings)
         self._flushed: asyncio.Event = asyncio.Event()
@@ -69,22 +73,22 @@ class Client:
         return self._supervisor.reconnects
 
     async def start(self) -> None:
-        """Connect, if this was not done yet; raises what `Supervisor.start` raises."""
+        """Connect, once; raises what `Supervisor.start` raises."""
         async with self._starting:
             if not self._started:
                 await self._supervisor.start()
                 self._started = True
-                if self._stopped:  # meanwhile
+                if self._stopped:  # in the meantime
                     await self._disconnect()
                     raise ConnectionLostError(f"{self.settings.where}: the provider is stopped")
 
     async def stop(self) -> None:
-        """Wait for confirmations, close links and connection, fail what is left."""
+        """Wait for confirmations, close links and connection, and fail the messages that are still unconfirmed."""
         if self._buffer.count and not self._stopped:
-            await self._flush(min(FLUSH_TIMEOUT, self.settings.confirm_timeout))
+            await self._flush(min(_FLUSH_TIMEOUT, self.settings.confirm_timeout))
         self._stopped = True
         await self._limits.close()
-        for task in list(self._routing):
+        for task in list(self._routed):
             task.cancel()
         for timer in self._timers.values():
             timer.cancel()
@@ -94,10 +98,8 @@ class Client:
         await asyncio.gather(*(link.close() for link in links if isinstance(link, Receiver)))
         await self._disconnect()
         for link in links:
-            if isinstance(link, Sender):
+            if isinstance(link, (Sender, Receiver)):
                 link.fail(error)
-            elif isinstance(link, Receiver):
-                link.give_up(error)
         self._links.clear()
         self._senders.clear()
 
@@ -127,19 +129,19 @@ class Client:
         refusal = self._buffer.try_add(address, len(data))
         if refusal is not None:
             return self._failed(refusal)
-        if not require_route or kind is AddressKind.QUEUE:  # a queue takes what is sent to it
+        if not require_route or kind is AddressKind.QUEUE:  # a queue needs no route
             sender = self._senders.get(address) if kind is _TOPIC else None
             return (sender or self._sender(address, kind)).send(data)
         task = self._loop.create_task(self._publish_routed(address, kind, data))
-        self._routing.add(task)
-        task.add_done_callback(self._routing.discard)
+        self._routed.add(task)
+        task.add_done_callback(self._routed.discard)
         return asyncio.shield(task)
 
     async def _publish_routed(self, address: str, kind: AddressKind, data: bytes) -> None:
         limit = self.settings.confirm_timeout
         end = self._loop.time() + limit
-        # The answers do not always come in the order of the questions.
-        before, turn, sent = self._turns.get(address), self._loop.create_future(), None
+        # The management's answers do not always arrive in the order of the requests.
+        previous, turn, confirmed = self._turns.get(address), self._loop.create_future(), None
         self._turns[address] = turn
         try:
             try:
@@ -147,14 +149,14 @@ class Client:
                     raise NoRouteError(
                         f"event {address!r}: no listener's queue is bound to it at the {self.settings.where}"
                     )
-                if before is not None:
-                    await asyncio.wait([before])
-                sent = self._sender(address, kind).send(data)
+                if previous is not None:
+                    await asyncio.wait([previous])
+                confirmed = self._sender(address, kind).send(data)
             finally:
                 turn.set_result(None)
                 if self._turns.get(address) is turn:
                     del self._turns[address]
-            await asyncio.wait_for(sent, end - self._loop.time())
+            await asyncio.wait_for(confirmed, end - self._loop.time())
         except asyncio.TimeoutError as error:
             if isinstance(error, ConfirmTimeoutError):
                 raise
@@ -164,10 +166,10 @@ class Client:
         except asyncio.CancelledError:
             raise ConnectionLostError(f"{self.settings.where}: the provider is stopped") from None
         finally:
-            if sent is None:
+            if confirmed is None:
                 self.settled(len(data))
 
-    async def _send_question(self, data: bytes) -> None:
+    async def _send_request(self, data: bytes) -> None:
         self._buffer.add(len(data))
         await self._sender(ADDRESS, None).send(data)
 
@@ -215,26 +217,22 @@ class Client:
             raise
 
     def _receiver(self, binding: Binding, consume: Consume) -> Receiver:
-        capabilities: tuple[str, ...] = (binding.kind.value,)
-        address, name = binding.address, ""
-        if binding.kind is AddressKind.TOPIC and binding.queue is not None:
-            if binding.durable:
-                address = f"{binding.address}::{binding.queue}"
-            else:
-                capabilities = ("topic", "shared", "global")
-                name = volatile_link_name(binding.address, binding.queue)
-        queue = f"queue {binding.queue!r} of " if binding.queue and binding.kind is AddressKind.TOPIC else ""
-        return Receiver(
-            self,
-            address,
-            capabilities,
-            name=name,
-            window=max(1, binding.prefetch),
-            consume=consume,
-            subject=f"{queue}address {binding.address!r}" + (f" for {binding.label}" if binding.label else ""),
-            close_timeout=_CLOSE_TIMEOUT,
-            selector=selector(binding),
-        )
+        address, subject = binding.address, f"address {binding.address!r}"
+        is_queue_of_topic = binding.kind is AddressKind.TOPIC and binding.queue is not None
+        if is_queue_of_topic:
+            subject = f"queue {binding.queue!r} of {subject}"
+        options: dict[str, Any] = {
+            "window": max(1, binding.prefetch),
+            "consume": consume,
+            "subject": f"{subject} for {binding.label}" if binding.label else subject,
+            "close_timeout": _CLOSE_TIMEOUT,
+            "selector": selector(binding),
+        }
+        if is_queue_of_topic and not binding.durable:
+            return VolatileReceiver(self, address, name=volatile_link_name(address, binding.queue or ""), **options)
+        if is_queue_of_topic:
+            address = f"{address}::{binding.queue}"
+        return Receiver(self, address, (binding.kind.value,), **options)
 
     def forget(self, link: SupervisedLink) -> None:
         self._links.pop(link, None)
@@ -268,7 +266,7 @@ class Client:
             link.attach(wire)
 
     def _on_down(self, reason: Exception) -> None:
-        # The wire has told its links already.
+        # The wire has called `on_lost` of its links already.
         logger.debug("connection down: %s", reason)
 
     async def _connect(self, settings: ConnectionSettings) -> Wire:
@@ -283,7 +281,7 @@ class Client:
             )
             await wire.opened
         except UnicodeError as error:  # from the host name's IDNA encoding
-            raise ConnectError(f"{settings.where}: {settings.host!r} is no host name; check host=") from error
+            raise ConnectError(f"{settings.where}: {settings.host!r} is not a host name; check host=") from error
         except BaseException:
             wire.abort(ConnectionLostError(f"{settings.where}: no answer in time"))
             raise

@@ -1,4 +1,4 @@
-"""What every link has in common: it outlives connections, and every attach is a new link of a new name."""
+"""`SupervisedLink`: the common base of senders and receivers, which outlive connections."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ logger = logging.getLogger("aspyx.event.amqp")
 
 
 class LinkOwner(Protocol):
-    """What links ask of the client that keeps them."""
+    """The methods of the client that its links call."""
 
     container_id: str
 
@@ -24,42 +24,42 @@ class LinkOwner(Protocol):
         """Never attach *link* again."""
 
     def attach_now(self, link: SupervisedLink) -> None:
-        """Attach *link*, which was idle, if the connection is up and no `attach_later` is under way."""
+        """Attach *link*, which was idle, if the connection is up and no `attach_later` is pending."""
 
     def attach_later(self, link: SupervisedLink) -> None:
         """Attach *link* again after a pause, if the connection is up then."""
 
     def settled(self, size: int) -> None:
-        """One message less is unconfirmed; *size* is its bytes."""
+        """Count one unconfirmed message less, of *size* bytes."""
 
 
 class SupervisedLink(ABC):
-    """A sender or receiver as its user sees it; the client attaches it to every new connection.
+    """A sender or receiver; the client attaches it to every new connection, each time as a new link with a new name.
 
     Attributes:
-        address: The node on the broker; `address::queue` names a queue of it.
-        capabilities: Of the terminus: what kind of node is meant.
+        address: The node on the broker; `address::queue` names one of its queues.
+        capabilities: Of the terminus: the kind of node.
     """
 
     def __init__(self, owner: LinkOwner, address: str, capabilities: tuple[str, ...]) -> None:
         self.address, self.capabilities = address, capabilities
         self._owner = owner
         self._wire: Wire | None = None
-        #: The wrapper: keeps the C object alive, and is the identity of this attach.
+        #: The driver's wrapper: keeps the C object alive, and identifies this attach.
         self._link: Any = None
         self._handle: Any = None
         self._up = False
 
     def attach(self, wire: Wire) -> None:
-        """Ask the broker for the link; no effect while there is one, or once the connection has ended."""
+        """Send an attach to the broker; no effect while a link exists, or after the connection has ended."""
         if self._link is None and wire.alive:
-            self._link = self._create(wire.session)
+            self._link = self.new_link(wire.session)
             self._wire = wire
             self._handle = wire.attach(self._link, self)
 
     @abstractmethod
-    def _create(self, session: Any) -> Any:
-        """Return a new link of the driver's, with its terminus set."""
+    def new_link(self, session: Any) -> Any:
+        """Return a new link of the driver, not open yet, with its terminus set."""
 
     def _describe(self, terminus: Any) -> None:
         terminus.address = self.address
@@ -81,22 +81,22 @@ class SupervisedLink(ABC):
 
     @abstractmethod
     def on_ended(self, condition: Condition) -> None:
-        """See `wire.Endpoint`."""
+        """See `wire.LinkEvents`."""
 
     @abstractmethod
     def on_lost(self) -> None:
-        """See `wire.Endpoint`."""
+        """See `wire.LinkEvents`."""
 
     @abstractmethod
     def on_delivery(self, handle: Any) -> None:
-        """See `wire.Endpoint`."""
+        """See `wire.LinkEvents`."""
 
     @abstractmethod
     def on_flow(self) -> None:
-        """See `wire.Endpoint`."""
+        """See `wire.LinkEvents`."""
 
     @property
-    def claim(self) -> str:
+    def error_marker(self) -> str:
         return ""
 
 
@@ -104,5 +104,5 @@ _numbers = itertools.count(1)
 
 
 def unique_name(owner: LinkOwner) -> str:
-    """Return a link name: two links of one name on one connection are one link, and the second never attaches."""
+    """Return a new link name: two links with the same name on one connection are one link, and the second never attaches."""
     return f"{owner.container_id}-{next(_numbers)}"

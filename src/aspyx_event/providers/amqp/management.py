@@ -1,4 +1,4 @@
-"""Questions to Artemis about its addresses, asked over the provider's own connection.
+"""Requests to Artemis' management about its addresses, over the provider's own connection.
 
 Manual of Artemis, "Management", section "Using management message API". The user needs the right `manage`.
 """
@@ -21,61 +21,61 @@ from .receiver import Receiver
 
 ADDRESS = "activemq.management"
 
-# Seconds that the queue of answers stays for a next question.
-_IDLE = 2.0
+# Seconds after which the unused queue of answers is closed.
+_IDLE_TIMEOUT = 2.0
 _SUCCEEDED = "_AMQ_OperationSucceeded"
-# What Artemis says where a resource does not exist.
+# Artemis' answer for a resource that does not exist.
 _UNKNOWN = "Problem while retrieving attribute"
 
 
 class Replies(Receiver):
-    """Receives the answers, from a temporary queue that the broker names anew at every attach.
+    """Receives the answers from a temporary queue, which gets a new name from the broker at every attach.
 
     Attributes:
-        up: Set while there is such a queue.
-        address_now: Its address; "" while there is none.
-        waiting: Who waits for which answer, by correlation id.
+        up: Set while the queue exists.
+        reply_to: Its address; "" before the first attach.
+        pending: Futures of the answers, by correlation id.
     """
 
     def __init__(self, owner: LinkOwner, close_timeout: float) -> None:
         super().__init__(
-            owner, "", (), name="", window=100, consume=_refuse, subject="answers of the management",
+            owner, "", (), window=100, consume=_refuse, subject="answers of the management",
             close_timeout=close_timeout,
         )  # fmt: skip
         self.up = asyncio.Event()
-        self.address_now = ""
-        self.waiting: dict[str, asyncio.Future[Message]] = {}
-        self._leaving: asyncio.Task[None] | None = None
+        self.reply_to = ""
+        self.pending: dict[str, asyncio.Future[Message]] = {}
+        self._closing: asyncio.Task[None] | None = None
 
-    def leave_later(self, seconds: float, may_leave: Callable[[Replies], bool]) -> None:
-        """Close in a while, if that is still wanted then: the queue of answers is the broker's burden."""
-        if self._leaving is None:
-            self._leaving = asyncio.get_running_loop().create_task(self._leave(seconds, may_leave))
+    def close_later(self, seconds: float, may_close: Callable[[Replies], bool]) -> None:
+        """Close after *seconds* if *may_close* returns True then: the queue of answers costs the broker memory."""
+        if self._closing is None:
+            self._closing = asyncio.get_running_loop().create_task(self._close_later(seconds, may_close))
 
-    async def _leave(self, seconds: float, may_leave: Callable[[Replies], bool]) -> None:
+    async def _close_later(self, seconds: float, may_close: Callable[[Replies], bool]) -> None:
         await asyncio.sleep(seconds)
-        self._leaving = None
-        if may_leave(self):
+        self._closing = None
+        if may_close(self):
             await self.close()
 
-    def give_up(self, error: EventException) -> None:
-        if self._leaving is not None:
-            self._leaving.cancel()
-        super().give_up(error)
+    def fail(self, error: EventException) -> None:
+        if self._closing is not None:
+            self._closing.cancel()
+        super().fail(error)
 
     def _describe(self, terminus: Any) -> None:
         terminus.dynamic = True
 
     def on_attached(self) -> None:
-        self.address_now = self._link.remote_source.address
+        self.reply_to = self._link.remote_source.address
         self.up.set()
         super().on_attached()
 
     def _unbind(self) -> None:
         super()._unbind()
         self.up.clear()
-        waiting, self.waiting = self.waiting, {}
-        for answer in waiting.values():
+        pending, self.pending = self.pending, {}
+        for answer in pending.values():
             if not answer.done():
                 answer.set_exception(ConnectionLostError("the management's answer was lost with the connection"))
 
@@ -87,7 +87,7 @@ class Replies(Receiver):
         except ProtonException as error:
             logger.warning("an answer of the management cannot be read: %s", error)
             return
-        answer = self.waiting.pop(str(message.correlation_id), None)
+        answer = self.pending.pop(str(message.correlation_id), None)
         if answer is not None and not answer.done():
             answer.set_result(message)
 
@@ -97,7 +97,8 @@ def _refuse(_: Any) -> None:
 
 
 class Management:
-    """Asks the broker. Attaches its links when it is first asked, because most users lack the right.
+    """Sends requests to the broker's management. Attaches its links at the first request, because most users lack the
+    permission.
 
     Args:
         send: Publishes an encoded message to `ADDRESS`.
@@ -109,19 +110,20 @@ class Management:
         self._lock = asyncio.Lock()
         self._numbers = itertools.count(1)
         self._replies: Replies | None = None
-        self._asking = 0
+        #: Requests without an answer.
+        self._requests = 0
 
     async def has_route(self, address: str) -> bool:
-        """Tell whether a queue or a divert is bound to *address*; the caller limits the time.
+        """Return whether a queue or a divert is bound to *address*; the caller limits the time.
 
         Raises:
-            PermissionDeniedError: the broker refuses the question.
+            PermissionDeniedError: the broker refuses the request.
             ConnectionLostError: the provider is stopped.
         """
         try:
-            message = await self._ask(f"address.{address}", {"_AMQ_Attribute": "bindingNames"})
+            message = await self._request(f"address.{address}", {"_AMQ_Attribute": "bindingNames"})
         except (PermissionDeniedError, NotAcceptedError) as error:
-            # To a user without the right Artemis 2.44 says no more than that it failed (a NullPointerException).
+            # Artemis 2.44 tells a user without the permission only that the request failed (a NullPointerException).
             raise PermissionDeniedError(
                 f"require_route=True for {address!r} needs the right 'manage' on {ADDRESS!r}: {error}"
             ) from error
@@ -136,32 +138,32 @@ class Management:
         """Return the settings of an address as JSON; the caller limits the time.
 
         Raises:
-            ProviderError: the broker refuses the question.
+            ProviderError: the broker refuses the request.
         """
         operation = {"_AMQ_OperationName": "getAddressSettingsAsJSON"}
-        message = await self._ask("broker", operation, json.dumps([address]))
+        message = await self._request("broker", operation, json.dumps([address]))
         text = str(message.body or "")
         if not (message.properties or {}).get(_SUCCEEDED):
             raise error_for(Stage.OUTCOME, Condition("", text), repr(ADDRESS))
         return str(json.loads(text)[0])
 
-    async def _ask(self, resource: str, about: dict[str, str], arguments: str = "[]") -> Message:
-        self._asking += 1
+    async def _request(self, resource: str, properties: dict[str, str], arguments: str = "[]") -> Message:
+        self._requests += 1
         try:
-            return await self._exchange(resource, about, arguments)
+            return await self._exchange(resource, properties, arguments)
         finally:
-            self._asking -= 1
-            if not self._asking and self._replies is not None:
-                self._replies.leave_later(_IDLE, self._left)
+            self._requests -= 1
+            if not self._requests and self._replies is not None:
+                self._replies.close_later(_IDLE_TIMEOUT, self._release)
 
-    def _left(self, replies: Replies) -> bool:
-        """Forget *replies*, unless an answer is waited for again."""
-        if self._asking or self._replies is not replies:
+    def _release(self, replies: Replies) -> bool:
+        """Forget *replies* if it is not in use; return whether it may be closed."""
+        if self._requests or self._replies is not replies:
             return False
         self._replies = None
         return True
 
-    async def _exchange(self, resource: str, about: dict[str, str], arguments: str) -> Message:
+    async def _exchange(self, resource: str, properties: dict[str, str], arguments: str) -> Message:
         async with self._lock:
             if self._replies is None:
                 self._replies = await self._attach()
@@ -169,17 +171,17 @@ class Management:
         while True:
             await replies.up.wait()
             number = str(next(self._numbers))
-            question = Message(body=arguments, reply_to=replies.address_now, correlation_id=number)
-            question.properties = {"_AMQ_ResourceName": resource, **about}
+            request = Message(body=arguments, reply_to=replies.reply_to, correlation_id=number)
+            request.properties = {"_AMQ_ResourceName": resource, **properties}
             answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
-            replies.waiting[number] = answer
+            replies.pending[number] = answer
             try:
-                await self._send(question.encode())
+                await self._send(request.encode())
                 return await answer
             except ConnectionLostError as error:
-                # It changes nothing, so it may be asked again; after a stop the caller ends this task.
-                logger.debug("asking again: %s", error)
+                # It changes nothing on the broker, so it may be repeated; after a stop the caller ends this task.
+                logger.debug("repeating a management request: %s", error)
             finally:
-                replies.waiting.pop(number, None)
+                replies.pending.pop(number, None)
                 if not answer.cancel():
                     answer.exception()

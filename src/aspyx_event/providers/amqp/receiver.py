@@ -1,4 +1,4 @@
-"""Receiving from one queue, with credit that comes back when deliveries are settled."""
+"""Receiving from one queue, with credit that is restored when deliveries are settled."""
 
 from __future__ import annotations
 
@@ -15,26 +15,22 @@ from .errors import Condition, Stage, error_for
 from .head_templates import Heads, Received
 from .links import LinkOwner, SupervisedLink, logger, unique_name
 from .sections import decode
-from .volatile import VANISHING, SharedLinkPair
-from .wire import Wire
 
-# What Artemis says to who joins a queue whose address is just being deleted with it: trying again helps.
-_VANISHED = "AMQ119010"
-# Messages handed back that may come again, at most; an id is some 100 bytes.
-_REMEMBERED = 10_000
+# Maximum number of remembered messages that were returned and may be redelivered; an id takes some 100 bytes.
+_MAX_REMEMBERED = 10_000
 
 
 class AMQPDelivery(Delivery):
-    """A message that the broker waits to hear of."""
+    """A message whose outcome the broker waits for."""
 
     __slots__ = ("_handle", "_link", "_receiver", "dedup_id")
-    received = Delivery.envelope  # type: ignore[misc]  # the slot itself: nothing is called to read it
+    received = Delivery.envelope  # type: ignore[misc]  # the slot itself, so that reading it calls no function
 
     def __init__(self, received: Received, redelivered: bool, receiver: Receiver, link: Any, handle: Any) -> None:
         body, headers, _, dedup_id = received
         self.envelope = received_envelope(body, headers)
         self.redelivered = redelivered
-        #: Identifies the message; "" for one that was not sent by this framework.
+        #: Identifies the message; "" for a message that was not sent by this framework.
         self.dedup_id = dedup_id
         self._receiver, self._link, self._handle = receiver, link, handle
 
@@ -53,18 +49,17 @@ class AMQPDelivery(Delivery):
 
 
 class Receiver(SupervisedLink, Consumer):
-    """Holds at most *window* unsettled deliveries, those of lost connections included.
+    """Consumes a queue; holds at most *window* unsettled deliveries, those of lost connections included.
 
     Args:
         owner: The client.
-        address: What to consume.
+        address: The node to consume from.
         capabilities: Of the source.
-        name: First part of the link's name where the name has a meaning (shared subscriptions), else "".
         window: See above.
         consume: Called with each delivery.
-        subject: What it is, for errors.
+        subject: Describes the subscription in errors.
         close_timeout: Seconds that `close` waits for the broker's answer.
-        selector: What the broker is to filter by; "" for nothing.
+        selector: The filter that the broker applies; "" for none.
     """
 
     def __init__(
@@ -73,7 +68,6 @@ class Receiver(SupervisedLink, Consumer):
         address: str,
         capabilities: tuple[str, ...],
         *,
-        name: str,
         window: int,
         consume: Consume,
         subject: str,
@@ -81,27 +75,24 @@ class Receiver(SupervisedLink, Consumer):
         selector: str = "",
     ) -> None:
         super().__init__(owner, address, capabilities)
-        self._name, self._window, self._consume, self._subject = name, window, consume, subject
+        self._window, self._consume, self._subject = window, consume, subject
         self._close_timeout, self._selector = close_timeout, selector
         #: Done when the broker has attached the link for the first time; fails when it refuses.
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         #: Handed over and not settled.
-        self._held: set[AMQPDelivery] = set()
+        self._unsettled: set[AMQPDelivery] = set()
         #: Duplicate ids of messages that were handed over and went back to the queue, the latest last.
         self._returned: dict[str, None] = {}
-        self._paused = self._closed = self._complained = False
-        #: Of a shared volatile queue.
-        self._seat: SharedLinkPair | None = None
-        #: The wire grants before its next write.
-        self._granting = False
+        #: `_reported` is set while the link is down and its error was logged or is expected.
+        self._paused = self._closed = self._reported = False
+        #: `_grant` is called before the wire's next write.
+        self._grant_due = False
+        #: The parts of a message that has not arrived completely.
         self._parts = bytearray()
-        self._heads = Heads()
+        self._templates = Heads()
 
-    def _create(self, session: Any) -> Any:
-        # Artemis cuts the name of a shared subscription at the first "|", so several links may share it, and a link
-        # name must not come twice on one connection.
-        unique = unique_name(self._owner)
-        link = session.receiver(f"{self._name}|{unique}" if self._name else unique)
+    def new_link(self, session: Any) -> Any:
+        link = session.receiver(self._link_name())
         self._describe(link.source)
         if self._selector:
             # The descriptor that the manual of Artemis names for SQL-like filters ("AMQP", "Filtering").
@@ -110,33 +101,12 @@ class Receiver(SupervisedLink, Consumer):
         self._parts = bytearray()
         return link
 
-    def attach(self, wire: Wire) -> None:
-        if not self._name:
-            super().attach(wire)
-        elif self._link is None and wire.alive:
-            self._wire, self._link = wire, self._create(wire.session)
-            self._seat = SharedLinkPair(self, wire, self._link)
-            self._handle = self._seat.handle
-
-    def new_link(self, session: Any) -> Any:
-        """Return one more link to the same queue, not opened yet."""
-        return self._create(session)
-
-    def take_seat(self, seat: SharedLinkPair, waiting: SharedLinkPair) -> bool:
-        """Consume over the link of *seat*; False if the receiver waits for nothing of *waiting* any more."""
-        if self._seat is not waiting:
-            return False
-        self._seat, self._link, self._handle = seat, seat.link, seat.handle
-        self.on_attached()
-        return True
-
-    def waits_for(self, seat: SharedLinkPair) -> bool:
-        """Tell whether *seat* is the place it is going to take."""
-        return self._seat is seat and not self._up
+    def _link_name(self) -> str:
+        return unique_name(self._owner)
 
     def on_attached(self) -> None:
         super().on_attached()
-        self._complained = False
+        self._reported = False
         if not self.ready.done():
             self.ready.set_result(None)
         self._grant()
@@ -145,16 +115,12 @@ class Receiver(SupervisedLink, Consumer):
         self._unbind()
         error = error_for(Stage.RECEIVER, condition, self._subject)
         if not self.ready.done():
-            if self._name and _VANISHED in condition.description and not self._complained:
-                self._complained = True
-                self._owner.attach_later(self)
-                return
             self._owner.forget(self)
             self.ready.set_exception(error)
             return
-        # Its queue was deleted, or a right was taken away. It may come back, and a consumer lives until it is closed.
-        if not self._complained:
-            self._complained = True
+        # Its queue was deleted, or a permission was revoked. Both may come back, and a consumer lives until it is closed.
+        if not self._reported:
+            self._reported = True
             logger.error("%s; trying again", error)
         self._owner.attach_later(self)
 
@@ -163,21 +129,16 @@ class Receiver(SupervisedLink, Consumer):
 
     def _unbind(self) -> None:
         super()._unbind()
-        self._seat = None
-        self._granting = False
-        for delivery in self._held:
+        self._grant_due = False
+        for delivery in self._unsettled:
             self._remember(delivery)
 
-    @property
-    def claim(self) -> str:
-        return f"{self._name}:shared-volatile:global " if self._name and not self._up else ""
-
     def on_flow(self) -> None:
-        """The broker's view of the credit; ours is what counts."""
+        """Ignored: the receiver computes the credit itself."""
 
     def on_delivery(self, handle: Any) -> None:
         size = pn.pn_delivery_pending(handle)
-        if size <= 1 and pn.pn_delivery_aborted(handle):  # the sender gave it up half way: 1 byte, says proton then
+        if size <= 1 and pn.pn_delivery_aborted(handle):  # the sender aborted it half way: proton then reports 1 byte
             self._parts = bytearray()
             pn.pn_delivery_settle(handle)
             self._grant_soon()
@@ -189,38 +150,38 @@ class Receiver(SupervisedLink, Consumer):
             self._parts += data
             self._grant()
             if self._wire is not None:
-                self._wire.wake()  # what was read has opened the session's window again
+                self._wire.wake()  # reading has opened the session's window again
             return
         if self._parts:
             data, self._parts = self._parts + data, bytearray()
         pn.pn_link_advance(self._handle)
         if self._paused:
-            # Under way when the credit was taken back.
+            # It was on its way when the credit was taken back.
             self._answer(handle, pn.PN_RELEASED)
         elif not data:
             # Artemis was seen to send these under load, before it ended the link; the message comes again.
-            logger.error("%s: an empty delivery; handing it back", self._subject)
+            logger.error("%s: an empty delivery; returning it", self._subject)
             self._fail(handle)
         else:
             self._hand_over(bytes(data), handle)
 
     def _hand_over(self, data: bytes, handle: Any) -> None:
         try:
-            received = decode(data, self._heads)
-            again = self._is_redelivered(received) if self._returned else received.delivery_count > 0
-            delivery = AMQPDelivery(received, again, self, self._link, handle)
-        except Exception:  # noqa: BLE001  unanswered, it would be withheld from all for as long as this link lives
-            logger.exception("%s: a message could not be read; handing it back", self._subject)
+            received = decode(data, self._templates)
+            redelivered = self._is_redelivered(received) if self._returned else received.delivery_count > 0
+            delivery = AMQPDelivery(received, redelivered, self, self._link, handle)
+        except Exception:  # noqa: BLE001  an unanswered message is withheld from everybody while this link is attached
+            logger.exception("%s: a message could not be read; returning it", self._subject)
             self._fail(handle)
             return
-        self._held.add(delivery)
-        if not self._granting:
-            self._grant_soon()  # what a step held back is due when the credit is used up
+        self._unsettled.add(delivery)
+        if not self._grant_due:
+            self._grant_soon()  # a grant that was skipped as too small is due when the credit is used up
         self._consume(delivery)
 
     def settle(self, delivery: AMQPDelivery, link: Any, handle: Any, outcome: int) -> None:
-        """Answer *delivery*. Of an earlier link only its place in the window is left to give back: *handle* dangles."""
-        self._held.discard(delivery)
+        """Settle *delivery*. If it came over an earlier link, only its place in the window is freed: *handle* dangles."""
+        self._unsettled.discard(delivery)
         if link is not self._link:
             self._grant_soon()
             return
@@ -228,11 +189,11 @@ class Receiver(SupervisedLink, Consumer):
             self._remember(delivery)
         pn.pn_delivery_update(handle, outcome)
         pn.pn_delivery_settle(handle)
-        if not self._granting:  # else a write is due, which takes this along
+        if not self._grant_due:  # otherwise a write is due, which sends this as well
             self._grant_soon()
 
     def _fail(self, handle: Any) -> None:
-        """Hand a message back as failed: after as many times as the broker allows it becomes its dead letter."""
+        """Return a message as failed: after the broker's maximum of deliveries it becomes a dead letter of the broker."""
         pn.pn_disposition_set_failed(pn.pn_delivery_local(handle), True)
         self._answer(handle, pn.PN_MODIFIED)
 
@@ -244,12 +205,12 @@ class Receiver(SupervisedLink, Consumer):
     def _remember(self, delivery: AMQPDelivery) -> None:
         if delivery.dedup_id:
             self._returned[delivery.dedup_id] = None
-            if len(self._returned) > _REMEMBERED:  # others may have got them
+            if len(self._returned) > _MAX_REMEMBERED:  # other consumers may have got them
                 del self._returned[next(iter(self._returned))]
 
     def _is_redelivered(self, received: Received) -> bool:
-        # Artemis counts a delivery only if its consumer says that it failed, and first-acquirer, the specification's
-        # other mark, is false for most first deliveries as well. So what went back from here is remembered here.
+        # Artemis counts a delivery only if its consumer reports a failure, and first-acquirer, the specification's other
+        # mark, is false for most first deliveries as well. So the receiver remembers the messages that it returned.
         if received.dedup_id in self._returned:
             del self._returned[received.dedup_id]
             return True
@@ -257,26 +218,26 @@ class Receiver(SupervisedLink, Consumer):
 
     def _grant_soon(self) -> None:
         """Grant once before the next write, however many deliveries come and go until then."""
-        if not self._granting and self._wire is not None:
-            self._granting = True
+        if not self._grant_due and self._wire is not None:
+            self._grant_due = True
             self._wire.before_write(self._grant)
 
     def _grant(self) -> None:
-        """Bring the credit to what the window leaves, in steps of a quarter of it."""
-        self._granting = False
+        """Raise the credit to the free part of the window, in steps of a quarter of it."""
+        self._grant_due = False
         link, wire = self._handle, self._wire
         if link is None or wire is None or not self._up:
             return
-        have = pn.pn_link_credit(link)
+        credit = pn.pn_link_credit(link)
         if self._paused:
-            # Takes credit back, to 0 for the broker. A delivery that is only half here still counts in `have`; going
-            # below would put a negative credit on the wire, which reads as four thousand million.
-            missing = pn.pn_link_queued(link) - have
+            # Takes credit back, to 0 for the broker. A delivery that has arrived only in part still counts in `credit`;
+            # going below would put a negative credit on the wire, which reads as four thousand million.
+            missing = pn.pn_link_queued(link) - credit
             due = missing != 0
         else:
-            missing = self._window - len(self._held) - have
-            # In steps, which are skipped only while there is credit to go on with.
-            due = missing > 0 and (missing * 4 >= self._window or missing >= have)
+            missing = self._window - len(self._unsettled) - credit
+            # Smaller steps are skipped only while there is credit left.
+            due = missing > 0 and (missing * 4 >= self._window or missing >= credit)
         if due:
             pn.pn_link_flow(link, missing)
             wire.wake()
@@ -286,8 +247,8 @@ class Receiver(SupervisedLink, Consumer):
         return self._up
 
     async def pause(self) -> None:
-        # Credit is taken back, rather than drained (the broker would first send all that the credit allows) or given
-        # up with the link (what is held could not be settled any more, and a volatile queue would vanish).
+        # Credit is taken back. Draining would make the broker first send everything that the credit allows; after a
+        # detach the unsettled deliveries could not be settled any more, and a volatile queue would vanish.
         self._paused = True
         self._grant()
 
@@ -300,16 +261,16 @@ class Receiver(SupervisedLink, Consumer):
             return
         self._closed = True
         self._owner.forget(self)
-        wire, handle, seat = self._wire, self._handle, self._seat
+        detached = self._detach() if self._wire is not None and self._wire.alive else []
         self._unbind()
-        if wire is not None and wire.alive:
-            left = [wire.detach(handle)] if seat is None else seat.leave()
-            if left:
-                await asyncio.wait(left, timeout=self._close_timeout)
-            if self._name:
-                await asyncio.sleep(VANISHING)
+        if detached:
+            await asyncio.wait(detached, timeout=self._close_timeout)
 
-    def give_up(self, error: EventException) -> None:
-        """Fail `ready`, if it is still open."""
+    def _detach(self) -> list[asyncio.Future[Condition]]:
+        """Detach from an open connection; return futures that are done when the broker has answered."""
+        return [self._wire.detach(self._handle)] if self._wire is not None else []
+
+    def fail(self, error: EventException) -> None:
+        """Fail `ready` if it is not done."""
         if not self.ready.done():
             self.ready.set_exception(error)

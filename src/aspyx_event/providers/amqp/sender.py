@@ -1,4 +1,4 @@
-"""Confirmed, bounded sending to one address."""
+"""Sending to one address, with confirmations and time limits."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _Pending = tuple[bytes, "asyncio.Future[None]", float]
 
 
 class Sender(SupervisedLink):
-    """Sends what it is given in order, and again, the same bytes, what a lost connection left unconfirmed.
+    """Sends messages in order; sends those again, byte for byte, that a lost connection left unconfirmed.
 
-    Every message needs a duplicate id, or a broker that had stored it before the loss stores it twice.
+    Every message needs a duplicate id, or a broker that stored it before the loss stores it a second time.
 
     Args:
         owner: The client.
-        address: Where to.
+        address: The node to send to.
         capability: "topic" or "queue"; "" leaves the kind of the address open.
         confirm_timeout: Seconds from `send` to the broker's answer, reconnects included.
     """
@@ -35,14 +35,14 @@ class Sender(SupervisedLink):
         self._loop = asyncio.get_running_loop()
         # Both in the order of `send`, which is the order of their deadlines.
         self._queue: deque[_Pending] = deque()
-        # By the handle of the delivery; None for one that was given up, whose outcome may take long.
-        self._flying: dict[Any, _Pending | None] = {}
+        # By the handle of the delivery; None for an expired message, whose outcome may still come.
+        self._in_flight: dict[Any, _Pending | None] = {}
         self._tag = 0
         self._timer: asyncio.TimerHandle | None = None
 
     @property
     def is_idle(self) -> bool:
-        return not self._queue and not self._flying
+        return not self._queue and not self._in_flight
 
     def send(self, data: bytes) -> asyncio.Future[None]:
         """Queue a message; see `Provider.publish` for the future."""
@@ -64,17 +64,17 @@ class Sender(SupervisedLink):
         return future
 
     def fail(self, error: EventException) -> None:
-        """Give up all that is unconfirmed."""
+        """Fail all unconfirmed messages."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        for pending in (*self._flying.values(), *self._queue):
+        for pending in (*self._in_flight.values(), *self._queue):
             if pending is not None:
                 self._finish(pending, error)
         self._queue.clear()
-        self._flying.clear()
+        self._in_flight.clear()
 
-    def _create(self, session: Any) -> Any:
+    def new_link(self, session: Any) -> Any:
         name = unique_name(self._owner)
         link = session.sender(name)
         link.source.address = name
@@ -95,7 +95,7 @@ class Sender(SupervisedLink):
         delivery = pn.pn_delivery(link, b"%d" % self._tag)
         pn.pn_link_send(link, pending[0])
         pn.pn_link_advance(link)
-        self._flying[delivery] = pending
+        self._in_flight[delivery] = pending
 
     def on_delivery(self, handle: Any) -> None:
         state, error = pn.pn_delivery_remote_state(handle), None
@@ -103,7 +103,9 @@ class Sender(SupervisedLink):
             if not pn.pn_delivery_updated(handle) or not (state or pn.pn_delivery_settled(handle)):
                 return
             error = self._refusal(Delivery(handle))
-        pending = self._flying.pop(handle, None)  # before settle, after which the handle may be another delivery
+        pending = self._in_flight.pop(
+            handle, None
+        )  # before settle, after which the handle may be reused for another delivery
         pn.pn_delivery_settle(handle)
         if pending is not None:
             self._finish(pending, error)
@@ -111,13 +113,13 @@ class Sender(SupervisedLink):
     def _refusal(self, delivery: Delivery) -> EventException:
         condition = delivery.remote.condition
         outcome = str(delivery.remote_state or "settled without an outcome")
-        said = read_condition(condition) if condition else Condition("", f"the broker's answer is {outcome}")
-        return error_for(Stage.OUTCOME, said, repr(self.address))
+        reason = read_condition(condition) if condition else Condition("", f"the broker's answer is {outcome}")
+        return error_for(Stage.OUTCOME, reason, repr(self.address))
 
     def _finish(self, pending: _Pending, error: EventException | None = None) -> None:
         data, future, _ = pending
         self._owner.settled(len(data))
-        if future.done():  # cancelled by its owner
+        if future.done():  # cancelled by the caller
             return
         if error is None:
             future.set_result(None)
@@ -125,19 +127,19 @@ class Sender(SupervisedLink):
             future.set_exception(error)
 
     def _requeue(self) -> None:
-        unsure = [pending for pending in self._flying.values() if pending is not None]
-        self._flying.clear()
-        self._queue.extendleft(reversed(unsure))
+        unconfirmed = [pending for pending in self._in_flight.values() if pending is not None]
+        self._in_flight.clear()
+        self._queue.extendleft(reversed(unconfirmed))
 
     def on_ended(self, condition: Condition) -> None:
         was_up = self._up
         self._unbind()
         self._requeue()
-        if was_up:  # its address was deleted, say: the new link may create it
+        if was_up:  # for example because its address was deleted, which the new link may create again
             logger.warning("the broker ended the link that sends to %r: %s", self.address, condition)
             self._owner.attach_later(self)
             return
-        self._owner.forget(self)  # a later publish tries anew
+        self._owner.forget(self)  # a later publish tries again
         self.fail(error_for(Stage.SENDER, condition, repr(self.address)))
 
     def on_lost(self) -> None:
@@ -145,19 +147,21 @@ class Sender(SupervisedLink):
         self._requeue()
 
     def _expire(self) -> None:
-        """One timer for all deadlines."""
+        """Fail messages whose deadline is over, and schedule the next call: one timer serves all deadlines."""
         now = self._loop.time()
         error = f"no confirmation for a message to {self.address!r} within {self._confirm_timeout:g} s"
         while self._queue and self._queue[0][2] <= now:
             self._finish(self._queue.popleft(), ConfirmTimeoutError(f"{error}: it was not sent"))
-        first = self._queue[0][2] if self._queue else None
-        for handle, pending in self._flying.items():  # handles stay until the outcome comes, or the connection ends
+        next_deadline = self._queue[0][2] if self._queue else None
+        for handle, pending in self._in_flight.items():  # handles stay until the outcome or the end of the connection
             if pending is None:
                 continue
             if pending[2] > now:
-                first = pending[2]
+                next_deadline = pending[2]
                 break
-            self._flying[handle] = None
+            self._in_flight[handle] = None
             self._finish(pending, ConfirmTimeoutError(f"{error}: the broker may or may not have it"))
-        # At most 20 times a second, however densely the deadlines lie.
-        self._timer = None if first is None else self._loop.call_at(max(first, now + 0.05), self._expire)
+        # At most 20 times a second, however close together the deadlines are.
+        self._timer = (
+            None if next_deadline is None else self._loop.call_at(max(next_deadline, now + 0.05), self._expire)
+        )

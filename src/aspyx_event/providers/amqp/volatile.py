@@ -1,93 +1,181 @@
-"""A consumer's place at a volatile queue, which may be deleted just while it is taken."""
+"""`VolatileReceiver`: receives from a shared queue that vanishes with its last consumer."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import cproton as pn
 
+from ..base import Consume
 from .errors import Condition
-from .links import logger
+from .links import LinkOwner, logger, unique_name
+from .receiver import Receiver
+from .wire import Wire
 
-if TYPE_CHECKING:
-    from .receiver import Receiver
-    from .wire import Wire
-
-# Seconds. Artemis answers the last consumer of a shared volatile queue first and deletes the queue some milliseconds
-# later, also from under a consumer that has joined meanwhile, which is never told. So leaving takes a little longer, and
-# who joins looks again.
-VANISHING = 0.1
+# Seconds. Artemis answers the detach of the last consumer first and deletes the shared volatile queue some milliseconds
+# later, even if another consumer has attached in between, which is not notified.
+QUEUE_DELETE_DELAY = 0.1
+# The code of Artemis' error for an attach to a queue whose address is being deleted with it: a retry helps.
+_BEING_DELETED = "AMQ119010"
 
 
-class SharedLinkPair:
-    """One link of a receiver.
+class VolatileReceiver(Receiver):
+    """A receiver that shares a volatile queue with others; its queue may be deleted while it attaches.
 
-    The first link may be at a queue that is no more, so nothing is asked for over it. A little later a second one is
-    opened: it is at a queue that lives, the same, which the first link has kept from vanishing, or a new one. Which of
-    them cannot be asked without the right `manage`, so the second one is consumed from, and the first stays without
-    credit: leaving a deleted queue, Artemis deletes the new one of that name.
+    Args:
+        owner: See `Receiver`, as for all others but *name*.
+        name: First part of the link's name, from which Artemis makes the name of the queue.
+    """
 
-    Credit that was given is not taken back to change from one to the other: Artemis 2.44 may have a message in hand for
-    the first link then, which it would keep for as long as the link is open.
+    def __init__(
+        self,
+        owner: LinkOwner,
+        address: str,
+        *,
+        name: str,
+        window: int,
+        consume: Consume,
+        subject: str,
+        close_timeout: float,
+        selector: str = "",
+    ) -> None:
+        super().__init__(
+            owner,
+            address,
+            ("topic", "shared", "global"),
+            window=window,
+            consume=consume,
+            subject=subject,
+            close_timeout=close_timeout,
+            selector=selector,
+        )
+        self._name = name
+        #: The link that has the deliveries, or is expected to have them; None while not attached.
+        self._shared: SharedLink | None = None
+
+    def _link_name(self) -> str:
+        # Artemis cuts the name of a shared subscription at the first "|", so several links may share it.
+        return f"{self._name}|{unique_name(self._owner)}"
+
+    def attach(self, wire: Wire) -> None:
+        if self._link is None and wire.alive:
+            self._wire, self._shared = wire, SharedLink(self, wire)
+            self._link, self._handle = self._shared.link, self._shared.handle
+
+    def switch_to(self, link: SharedLink, expected: SharedLink) -> bool:
+        """Consume over *link*; False if the receiver is not waiting for *expected* any more."""
+        if self._shared is not expected:
+            return False
+        self._shared, self._link, self._handle = link, link.link, link.handle
+        self.on_attached()
+        return True
+
+    def waits_for(self, link: SharedLink) -> bool:
+        """Return whether the receiver expects to consume over *link*."""
+        return self._shared is link and not self._up
+
+    def on_ended(self, condition: Condition) -> None:
+        if self.ready.done() or self._reported or _BEING_DELETED not in condition.description:
+            super().on_ended(condition)
+            return
+        self._unbind()
+        self._reported = True
+        self._owner.attach_later(self)
+
+    def _unbind(self) -> None:
+        super()._unbind()
+        self._shared = None
+
+    @property
+    def error_marker(self) -> str:
+        return "" if self._up else f"{self._name}:shared-volatile:global "
+
+    def _detach(self) -> list[asyncio.Future[Condition]]:
+        return self._shared.detach() if self._shared is not None else []
+
+    async def close(self) -> None:
+        was_attached = not self._closed and self._wire is not None and self._wire.alive
+        await super().close()
+        if was_attached:
+            await asyncio.sleep(QUEUE_DELETE_DELAY)
+
+
+class SharedLink:
+    """One of the two links of a `VolatileReceiver`.
+
+    Works around Artemis deleting a shared volatile queue while a consumer attaches. Attach a first link without credit,
+    wait `QUEUE_DELETE_DELAY`, attach a second one to the queue that exists then, and consume from it. That queue is the
+    one of the first link, which has kept it from vanishing, or a new one; without the right `manage` the client cannot
+    ask which. The first link stays attached without credit: detaching it from a deleted queue would delete the new
+    queue of the same name.
+
+    Credit must not be taken back from the first link to move from one to the other: Artemis 2.44 may just be delivering
+    a message over the first link, and would keep it for as long as that link is attached.
+
+    Args:
+        receiver: Whose link it is.
+        wire: The connection.
+        first: The link attached before; None for the first one.
 
     Attributes:
         link: Of the driver.
         handle: Of the link.
     """
 
-    def __init__(self, receiver: Receiver, wire: Wire, link: Any, *, first: SharedLinkPair | None = None) -> None:
-        self._receiver, self.wire, self.link, self._first = receiver, wire, link, first
-        #: It has the receiver's deliveries, or is going to have them as far as is known.
+    def __init__(self, receiver: VolatileReceiver, wire: Wire, first: SharedLink | None = None) -> None:
+        self._receiver, self._wire, self._first = receiver, wire, first
+        #: The receiver consumes over this link, or expects to.
         self._current = first is None
         self._open = True
-        self.handle = wire.attach(link, self)
+        self.link = receiver.new_link(wire.session)
+        self.handle = wire.attach(self.link, self)
 
     @property
-    def claim(self) -> str:
-        return self._receiver.claim if self._current else ""
+    def error_marker(self) -> str:
+        return self._receiver.error_marker if self._current else ""
 
-    def leave(self) -> list[asyncio.Future[Condition]]:
-        """Close this link and the one it followed; return what is done when the broker has answered."""
-        left = self._first.leave() if self._first is not None else []
-        if self._open and self.wire.alive:
+    def detach(self) -> list[asyncio.Future[Condition]]:
+        """Detach this link and the first one; return futures that are done when the broker has answered."""
+        detached = self._first.detach() if self._first is not None else []
+        if self._open and self._wire.alive:
             self._open = False
-            left.append(self.wire.detach(self.handle))
-        return left
+            detached.append(self._wire.detach(self.handle))
+        return detached
 
     def on_attached(self) -> None:
         if self._first is None:
-            asyncio.get_running_loop().call_later(VANISHING, self._look_again)
+            asyncio.get_running_loop().call_later(QUEUE_DELETE_DELAY, self._attach_second)
             return
         self._current, self._first._current = True, False
-        if not self._receiver.take_seat(self, self._first):
+        if not self._receiver.switch_to(self, self._first):
             self._current = False
-            self.leave()
+            self.detach()
 
-    def _look_again(self) -> None:
-        if self._open and self.wire.alive and self._receiver.waits_for(self):
-            SharedLinkPair(self._receiver, self.wire, self._receiver.new_link(self.wire.session), first=self)
+    def _attach_second(self) -> None:
+        if self._open and self._wire.alive and self._receiver.waits_for(self):
+            SharedLink(self._receiver, self._wire, first=self)
 
     def on_delivery(self, handle: Any) -> None:
         if self._current:
             self._receiver.on_delivery(handle)
-        else:  # without credit nothing is due
+        else:  # unexpected, because this link has no credit
             pn.pn_delivery_update(handle, pn.PN_RELEASED)
             pn.pn_delivery_settle(handle)
-            self.wire.wake()
+            self._wire.wake()
 
     def on_flow(self) -> None:
-        """The broker's view of the credit; ours is what counts."""
+        """Ignored: the receiver computes the credit itself."""
 
     def on_ended(self, condition: Condition) -> None:
         self._open = False
         if self._current:
             if self._first is not None:
-                self._first.leave()
+                self._first.detach()
             self._receiver.on_ended(condition)
         elif self._first is not None and self._first._open:
             logger.info("a second link was refused, the first one stays: %s", condition)
-            self._receiver.take_seat(self._first, self._first)
+            self._receiver.switch_to(self._first, self._first)
 
     def on_lost(self) -> None:
         self._open = False

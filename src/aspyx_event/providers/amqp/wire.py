@@ -30,15 +30,15 @@ from .errors import Condition, Stage, error_for, read_condition
 logger = logging.getLogger("aspyx.event.amqp")
 
 MAX_FRAME = 32 * 1024
-#: Session window in frames, whatever their size: with few of them many small messages wait for the window.
+#: Session window in frames of any size: with a small number, many small messages wait for the window.
 WINDOW = 2048
 
 
-class Endpoint(Protocol):
-    """What a wire tells the owner of a link."""
+class LinkEvents(Protocol):
+    """The events that a wire passes to the owner of a link."""
 
     def on_delivery(self, handle: Any) -> None:
-        """A message, or the outcome of one. *handle* is valid until it is settled."""
+        """A message, or the outcome of a message. *handle* is valid until it is settled."""
 
     def on_flow(self) -> None:
         """Credit may have changed."""
@@ -53,17 +53,19 @@ class Endpoint(Protocol):
         """The connection is gone, and every handle with it."""
 
     @property
-    def claim(self) -> str:
-        """What an attaching link asks for and the broker names when it ends the whole connection for it; "" if none."""
+    def error_marker(self) -> str:
+        """Text by which the broker's error identifies an attaching link if it ends the whole connection because of it;
+        "" if that does not happen.
+        """
 
 
 class Wire(asyncio.Protocol):
-    """Lives once: from `connection_made` to `connection_lost`.
+    """One connection, from `connection_made` to `connection_lost`; not reusable.
 
     Attributes:
-        opened: Done when links can be attached; fails with what the broker or the network said.
+        opened: Done when links can be attached; fails with the error of the broker or the network.
         closed: Done with the reason when the connection has ended.
-        flush_due: A write is due, in the next turn of the loop at the latest.
+        flush_due: A write is due, in the next iteration of the loop at the latest.
     """
 
     def __init__(self, settings: ConnectionSettings, container_id: str, mechanism: str) -> None:
@@ -73,7 +75,7 @@ class Wire(asyncio.Protocol):
         self.closed: asyncio.Future[Exception] = self._loop.create_future()
         self.alive = False
         self._reason: Exception | None = None
-        self._links: dict[Any, tuple[Any, Endpoint]] = {}  # handle -> (wrapper, endpoint)
+        self._links: dict[Any, tuple[Any, LinkEvents]] = {}  # handle -> (wrapper, owner)
         self._io: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._paused = self._dispatching = self.flush_due = False
@@ -89,12 +91,12 @@ class Wire(asyncio.Protocol):
         if self._mechanism == "PLAIN":
             self._connection.user, self._connection.password = settings.user, settings.password
         self._sasl = self._transport.sasl()
-        # TLS is asyncio's, so proton cannot see it. ConnectionSettings.check guards the password.
+        # TLS is done by asyncio, so proton does not see it. ConnectionSettings.prepared guards the password.
         self._sasl.allow_insecure_mechs = True
         self._sasl.allowed_mechs(self._mechanism)
         self._transport.max_frame_size = MAX_FRAME
         if settings.heartbeat:
-            # proton announces half of it to the broker and gives up after the whole.
+            # proton announces half of it to the broker and ends the connection after the whole.
             self._transport.idle_timeout = 2 * settings.heartbeat
         self._transport.bind(self._connection)
         self._connection.open()
@@ -108,18 +110,18 @@ class Wire(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         at, size = 0, len(data)
         while at < size and self.alive:
-            room = pn.pn_transport_capacity(self._t)
-            if room <= 0:
+            capacity = pn.pn_transport_capacity(self._t)
+            if capacity <= 0:
                 break
-            taken = pn.pn_transport_push(self._t, data if not at and size <= room else data[at : at + room])
-            if taken < 0:
+            pushed = pn.pn_transport_push(self._t, data if not at and size <= capacity else data[at : at + capacity])
+            if pushed < 0:
                 break
-            at += taken
+            at += pushed
             self._dispatch()
         self.flush()
 
     def pause_writing(self) -> None:
-        self._paused = True  # else a large message would lie in asyncio's buffer as well
+        self._paused = True  # otherwise asyncio's buffer would hold a second copy of a large message
 
     def resume_writing(self) -> None:
         self._paused = False
@@ -131,10 +133,10 @@ class Wire(asyncio.Protocol):
             self.alive = False
             if self._timer is not None:
                 self._timer.cancel()
-        reason = self._reason or self._error(Condition("", str(exc or "the broker hung up")))
+        reason = self._reason or self._error(Condition("", str(exc or "the broker closed the connection")))
         links, self._links = list(self._links.values()), {}
-        for _, endpoint in links:
-            endpoint.on_lost()
+        for _, owner in links:
+            owner.on_lost()
         try:
             self._transport.unbind()
         except ProtonException as error:
@@ -143,14 +145,14 @@ class Wire(asyncio.Protocol):
         self._connection.free()
         if not self.opened.done():
             self.opened.set_exception(reason)
-            self.opened.exception()  # nobody may be waiting any more
+            self.opened.exception()  # marks it as retrieved: maybe nobody waits for it any more
         if not self.closed.done():
             self.closed.set_result(reason)
 
-    def attach(self, link: Any, endpoint: Endpoint) -> Any:
+    def attach(self, link: Any, owner: LinkEvents) -> Any:
         """Open *link*, a new link of `session`, and return its handle."""
         handle = link._impl
-        self._links[handle] = (link, endpoint)
+        self._links[handle] = (link, owner)
         link.open()
         self.wake()
         return handle
@@ -158,14 +160,14 @@ class Wire(asyncio.Protocol):
     def detach(self, handle: Any) -> asyncio.Future[Condition]:
         """Close a link. The future is done when the broker has answered, or the connection is gone."""
         link, _ = self._links[handle]
-        closing = Closing(handle, self._loop.create_future())
+        closing = ClosingLink(handle, self._loop.create_future())
         self._links[handle] = (link, closing)
         link.close()
         self.wake()
         return closing.done
 
     def abort(self, reason: Exception) -> None:
-        """Give the connection up; the first reason is the one reported."""
+        """End the connection at once; the first reason is reported."""
         self._reason = self._reason or reason
         if self._io is not None:
             self._io.abort()
@@ -183,18 +185,18 @@ class Wire(asyncio.Protocol):
             await asyncio.wait([self.closed], timeout=timeout)
 
     def wake(self) -> None:
-        """Write, and make the calls of `before_write`, once per turn of the loop."""
+        """Schedule a write, preceded by the calls of `before_write`, once per iteration of the loop."""
         if not self.flush_due and self.alive:
             self.flush_due = True
             self._loop.call_soon(self.flush)
 
     def before_write(self, call: Callable[[], None]) -> None:
-        """Make a call before the next write, for what is due once per turn; what it sends goes out with that."""
+        """Make a call before the next write, for work that is due once per iteration; that write sends its output."""
         self._before_write.append(call)
         self.wake()
 
     def flush(self) -> None:
-        """Hand asyncio what the engine wants to send."""
+        """Pass the engine's output to asyncio."""
         self.flush_due = False
         self._dispatch()
         while self._before_write:
@@ -210,16 +212,16 @@ class Wire(asyncio.Protocol):
             pn.pn_transport_pop(self._t, size)
 
     def _tick(self) -> None:
-        """Send heartbeats that are due, and give up on a silent peer."""
+        """Send heartbeats that are due; the engine ends the connection to a silent broker."""
         if self.alive:
             now = self._loop.time()
             due = self._transport.tick(now)
             self.flush()
-            # Traffic moves the moment, so it is asked for at least once a second.
+            # Traffic moves the due time, so the engine is called at least once a second.
             self._timer = self._loop.call_later(min(max(due - now, 0.02), 1.0) if due else 1.0, self._tick)
 
     def _dispatch(self) -> None:
-        if self._dispatching:  # called from an event's handler: the loop below comes to the rest
+        if self._dispatching:  # called by an event's handler: the loop below handles the other events
             return
         self._dispatching = True
         collector, links = self._c, self._links
@@ -245,7 +247,7 @@ class Wire(asyncio.Protocol):
                 except Exception:
                     logger.exception("an AMQP event of type %s failed", kind)
                 finally:
-                    pn.pn_collector_pop(collector)  # one that stays comes for ever
+                    pn.pn_collector_pop(collector)  # otherwise the loop would not end
         finally:
             self._dispatching = False
 
@@ -255,19 +257,19 @@ class Wire(asyncio.Protocol):
 
     def _on_connection(self, kind: int) -> None:
         if kind == pn.PN_SESSION_REMOTE_OPEN:
-            # Not the connection's open: Artemis answers that, and only then refuses an anonymous user.
+            # Not the connection's open: Artemis answers it and refuses an anonymous user only after that.
             if not self.opened.done():
                 self.opened.set_result(None)
         elif kind == pn.PN_CONNECTION_REMOTE_CLOSE:
             condition = read_condition(self._connection.remote_condition)
-            self._blame(condition)
+            self._end_culprits(condition)
             self._reason = self._reason or self._error(condition)
             self._connection.close()
-            # A stopping broker does not hang up by itself; call_soon, so that our answer is written first.
-            self._loop.call_soon(self._hang_up)
+            # A stopping broker does not close the socket itself; call_soon, so that our answer is written first.
+            self._loop.call_soon(self._close_socket)
         elif kind == pn.PN_SESSION_REMOTE_CLOSE:
             condition = read_condition(self.session.remote_condition)
-            self._blame(condition)
+            self._end_culprits(condition)
             self.abort(self._error(condition))
         else:
             condition = read_condition(self._transport.condition)
@@ -275,43 +277,45 @@ class Wire(asyncio.Protocol):
                 condition = Condition("amqp:unauthorized-access", condition.description)
             self.abort(self._error(condition))
 
-    def _blame(self, condition: Condition) -> None:
-        """Find the attaching link for whose sake the broker ends the connection, or it would do so again and again."""
-        for handle, (_, endpoint) in list(self._links.items()):
-            if endpoint.claim and endpoint.claim in condition.description:
+    def _end_culprits(self, condition: Condition) -> None:
+        """End the attaching link that made the broker end the connection, or its next attach would do the same."""
+        for handle, (_, owner) in list(self._links.items()):
+            if owner.error_marker and owner.error_marker in condition.description:
                 del self._links[handle]
-                endpoint.on_ended(condition)
+                owner.on_ended(condition)
 
-    def _hang_up(self) -> None:
+    def _close_socket(self) -> None:
         self.flush()
         if self._io is not None:
             self._io.close()
 
     def _on_link(self, kind: int, handle: Any) -> None:
-        link, endpoint = self._links.get(handle, (None, None))
-        if link is None or endpoint is None:
+        link, owner = self._links.get(handle, (None, None))
+        if link is None or owner is None:
             return
         if kind == pn.PN_LINK_REMOTE_OPEN:
             peer = link.remote_target if link.is_sender else link.remote_source
-            # A refusal is an attach without a terminus, with a detach that names the reason after it.
+            # A refusal is an attach without a terminus, followed by a detach that names the reason.
             if peer.type != Terminus.UNSPECIFIED:
-                endpoint.on_attached()
+                owner.on_attached()
             return
         del self._links[handle]
         condition = read_condition(link.remote_condition)
         link.close()
-        endpoint.on_ended(condition)
+        owner.on_ended(condition)
         link.free()
 
 
-class Closing:
-    """A link whose close the broker has not answered yet: what still arrives is dropped, or it would fill the window."""
+class ClosingLink:
+    """A link whose close the broker has not answered yet. Drops the messages that still arrive, or they would fill the
+    session's window.
+    """
 
-    claim = ""  # it asks for nothing any more
+    error_marker = ""
 
     def __init__(self, handle: Any, done: asyncio.Future[Condition]) -> None:
         self._handle = handle
-        #: Done with what the broker said at last.
+        #: Done with the condition of the broker's answer.
         self.done = done
 
     def on_delivery(self, handle: Any) -> None:
@@ -324,10 +328,10 @@ class Closing:
                 pn.pn_delivery_settle(handle)
 
     def on_flow(self) -> None:
-        """Nothing is sent any more."""
+        """Ignored: nothing is sent any more."""
 
     def on_attached(self) -> None:
-        """Closed before the broker had answered the attach."""
+        """Ignored: closed before the broker had answered the attach."""
 
     def on_ended(self, condition: Condition) -> None:
         if not self.done.done():
