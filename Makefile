@@ -51,6 +51,12 @@ test-fast: ## Run the tests that need no broker
 	$(SETUP) test
 	@$(PYTEST) -m "not broker" $(ARGS)
 
+.PHONY: coverage
+coverage: ## Run all tests, measure the coverage of src, and fail if it is lower than pyproject.toml demands
+	$(SETUP) test
+	@$(PYTEST) --cov --cov-report= --cov-fail-under=0 $(ARGS)
+	@$(BIN)/coverage report
+
 .PHONY: faults
 faults: ## Run the long set of fault tests, forty minutes, and print what was lost and how long recovery took
 	$(SETUP) test
