@@ -145,22 +145,22 @@ def no_duplicate_id() -> None:
 
 def dead_letters_unconfirmed() -> None:
     """A dead letter is thrown away and its event acknowledged."""
-    from aspyx_event.engine.receiving.dispatch import Dispatcher
+    from aspyx_event.engine.receiving.failed import Decision, FailureHandler
 
     def careless(original):
-        async def give_up(self, step, passage, error, attempts):
-            passage.delivery.ack()
+        async def give_up(self, handler, progress, error, attempts):
+            return Decision.ACK
 
         return give_up
 
-    replace_method(Dispatcher, "_give_up", careless)
+    replace_method(FailureHandler, "give_up", careless)
 
 
 def always_ready() -> None:
     """The process says that it is ready, whatever happens."""
     import dataclasses
 
-    from aspyx_event.engine import health
+    from aspyx_event.engine.operations import health
 
     def rosy(original):
         async def check(*arguments, **options):
@@ -174,7 +174,7 @@ def always_ready() -> None:
 
 def letters_without_headers() -> None:
     """A dead letter keeps what the framework wrote and loses what the sender gave."""
-    from aspyx_event.engine import dispatch
+    from aspyx_event.engine.receiving import failed
 
     def stripped(original):
         def dead_letter(body, headers, *arguments, **options):
@@ -183,7 +183,7 @@ def letters_without_headers() -> None:
 
         return dead_letter
 
-    dispatch.dead_letter = stripped(dispatch.dead_letter)
+    failed.dead_letter = stripped(failed.dead_letter)
 
 
 SABOTAGES: dict[str, Callable[[], None]] = {

@@ -244,7 +244,7 @@ class Engine:
         """Give running handlers no more time, in the stop under way or else in the next one. On the loop."""
         self._forced = True
         for consumer in self.subscriptions.consumers:
-            consumer.hurry()
+            consumer.force_stop()
 
     async def attach(self, subscription: Subscription) -> None:
         """Attach a subscription's queue; again is no error."""

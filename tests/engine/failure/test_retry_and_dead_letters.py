@@ -23,6 +23,7 @@ from aspyx_event import (
 )
 from aspyx_event.clock import ManualClock
 from aspyx_event.exceptions import HandlerTimeoutError, HeaderError, LimitExceededError, UnknownDeadLetterError
+from aspyx_event.observer import Observer
 
 
 @event("policy.order", durable=True)
@@ -62,6 +63,44 @@ async def test_a_delayed_retry_lets_the_events_behind_pass_and_counts_attempts()
         assert [call[:2] for call in failing.calls[3:]] == [(1, 2), (1, 3)]
         [letter] = await manager.dead_letters.list()
     assert (letter.attempts, letter.cause.type, letter.cause.message) == (3, "builtins.ValueError", "no 1")
+
+
+class RecordingClock(ManualClock):
+    """Remembers the delays that it was asked for."""
+
+    def __init__(self):
+        super().__init__()
+        self.delays = []
+
+    def call_later(self, delay, callback):
+        self.delays.append(delay)
+        return super().call_later(delay, callback)
+
+
+class RetryObserver(Observer):
+    """Remembers the delays that it was told."""
+
+    def __init__(self):
+        self.delays = []
+
+    def retrying(self, context, error, delay):
+        self.delays.append(delay)
+
+
+@pytest.mark.parametrize("mode", ["in-order", "delayed"])
+async def test_an_observer_is_told_the_delay_that_is_waited(mode):
+    """The delay is random within its jitter: it is drawn once for each attempt."""
+    clock, observer, failing = RecordingClock(), RetryObserver(), Failing(1)
+    async with EventManager(LocalProvider(clock=clock), observers=[observer]) as manager:
+        retry = Retry(attempts=4, delay=10, jitter=0.5, mode=mode)
+        subscription = await manager.subscribe(Order, failing, name="jittered", retry=retry)
+        await manager.send_event(Order(1))
+        for attempt in (1, 2, 3):
+            await eventually(lambda: clock.waiting == 1 and len(failing.calls) == attempt)  # noqa: B023
+            await clock.advance(clock.delays[-1])
+        await eventually(lambda: subscription.stats.dead_letters == 1)
+    assert len(observer.delays) == 3
+    assert clock.delays == pytest.approx(observer.delays)
 
 
 async def test_an_in_order_retry_holds_the_events_behind():
@@ -296,7 +335,7 @@ async def test_a_sync_handler_past_its_time_is_left_behind_and_counted(caplog):
         assert health.abandoned == 1
         go_on.set()
         await eventually(lambda: subscription.stats.abandoned == 0)
-    assert any("left behind" in record.getMessage() for record in caplog.records)
+    assert any("was abandoned" in record.getMessage() for record in caplog.records)
 
 
 async def test_a_handler_acknowledges_by_itself_where_it_wishes():

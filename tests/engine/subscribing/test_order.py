@@ -200,7 +200,7 @@ def test_ep_16_a_required_handler_that_does_not_want_the_event_is_refused_before
     manager.process(Placed(1))
     assert notes == ["other", "prepare", "run"]
     notes.clear()
-    with pytest.raises(RequirementError, match="'run' requires 'prepare', whose conditions do not want this event"):
+    with pytest.raises(RequirementError, match="'run' requires 'prepare', whose conditions exclude this event"):
         manager.process(Placed(2))
     assert notes == []
 

@@ -1,4 +1,4 @@
-"""Reading a queue to its end, although a queue does not tell where that is."""
+"""`drain_queue`: reads a queue to its end, although a broker does not report where that is."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ from ...providers.base import AddressKind, Binding, Delivery, Outgoing, Provider
 
 logger = logging.getLogger("aspyx.event")
 _MARKER = FRAMEWORK_PREFIX + "marker"
-#: Seconds without a further message after which a queue is taken to be read to its end, should the marker be lost.
-_QUIET = 3.0
-#: Messages that are taken at once where all are to be read.
+#: Seconds without a further message after which the queue counts as drained, should the marker be lost.
+_IDLE_TIMEOUT = 3.0
+#: Messages that are taken at once when the whole queue is read.
 WINDOW = 10_000
 
 
 @asynccontextmanager
-async def reading(
+async def drain_queue(
     provider: Provider, address: str, *, label: str, window: int = WINDOW
 ) -> AsyncIterator[AsyncIterator[Delivery]]:
-    """Iterate over what lies in a queue now. What is not settled at the end of the block goes back.
+    """Iterate over the messages that are in a queue now. Those not settled at the end of the block return to it.
 
     Two readers of one queue at the same time each see a part of it.
 
     Args:
         provider: The transport.
-        address: A queue of its own address.
-        label: Names the reading in logs.
-        window: Messages held at once; a queue with more of them is read to its end only if they are settled meanwhile.
+        address: Address of the queue, which has the same name.
+        label: Name of the reader in log messages.
+        window: Messages taken at once; a longer queue is read to its end only if messages are settled meanwhile.
     """
-    arrived = _Arrived(provider)
+    deliveries = _DeliveryBuffer(provider)
     binding = Binding(
         address=address, queue=address, kind=AddressKind.QUEUE, durable=True, prefetch=window, label=label
     )
-    consumer = await provider.subscribe(binding, arrived.put)
+    consumer = await provider.subscribe(binding, deliveries.put)
     try:
-        # What is there now lies before this message; with it the end is known without a wait.
+        # The messages that are there now lie before this marker: it shows the end without a wait.
         marker = str(uuid4())
-        end = Outgoing(
+        message = Outgoing(
             address=address,
             envelope=Envelope(b"", {_MARKER: marker}),
             dedup_id=marker,
@@ -51,15 +51,17 @@ async def reading(
                 priority=0 if provider.capabilities.priority else None,
             ),
         )
-        await provider.publish(end)
-        yield _until(marker, arrived, label)
+        await provider.publish(message)
+        yield _until_marker(marker, deliveries, label)
     finally:
         await consumer.close()
 
 
-class _Arrived:
-    """Deliveries that wait to be read, without those of a connection that is gone: they come again over the next one,
-    and whatever is done with the first ones is not settled.
+class _DeliveryBuffer:
+    """Deliveries that wait to be read.
+
+    Deliveries of a lost connection are left out: the broker delivers their messages again over the next connection, and
+    settling them would do nothing.
     """
 
     def __init__(self, provider: Provider) -> None:
@@ -76,16 +78,16 @@ class _Arrived:
                 return delivery
 
 
-async def _until(marker: str, arrived: _Arrived, label: str) -> AsyncIterator[Delivery]:
+async def _until_marker(marker: str, deliveries: _DeliveryBuffer, label: str) -> AsyncIterator[Delivery]:
     while True:
         try:
-            delivery = await asyncio.wait_for(arrived.get(), _QUIET)
+            delivery = await asyncio.wait_for(deliveries.get(), _IDLE_TIMEOUT)
         except asyncio.TimeoutError:
             logger.warning("%s: not read to the end; repeat to go on", label)
             return
-        found = delivery.envelope.get(_MARKER)
-        if not found:
+        stated = delivery.envelope.get(_MARKER)
+        if not stated:
             yield delivery
-        elif found == marker:
+        elif stated == marker:
             delivery.ack()
             return

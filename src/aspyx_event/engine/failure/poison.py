@@ -1,10 +1,10 @@
-"""Events that take their process down: counted on the broker, because the process cannot count its own deaths.
+"""Poison messages: events that crash their process. Counted on the broker, because a process cannot count its crashes.
 
 Brokers do not count a delivery whose consumer just vanished (Artemis over AMQP), or count innocent ones along. So the
-deliveries that may be survivors of a crash, the first ones after a start, are noted in a queue of this server before
-their handler runs, and crossed out by a second note after it. The notes are read at the next start, and only then: a
-consumer that gets its own notes back while it works makes Artemis 2.44 forget, now and then, to give the event in hand
-to others when the connection breaks.
+deliveries that may have been in flight at a crash, the first ones after a start, are recorded in a queue of this server
+before their handler runs, and marked as done by a second note after it. The notes are read at the next start, and only
+then: a consumer that receives its own notes while it works makes Artemis 2.44 forget, now and then, to redeliver the
+event in flight when the connection breaks.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from ...exceptions import EventException, PoisonMessageError, ProviderError
 from ...log_fields import log_fields
 from ...names import FRAMEWORK_ADDRESS_PREFIX
 from ...providers.base import AddressKind, Delivery, Outgoing, Provider
-from .drain import reading
+from .drain import drain_queue
 
 logger = logging.getLogger("aspyx.event")
-_EVENT = FRAMEWORK_PREFIX + "in-hand"
-#: How many deaths a note stands for; 0 crosses the event out.
-_DEATHS = FRAMEWORK_PREFIX + "deaths"
-#: Seconds that a note lives: a server that never comes back must not fill the broker.
+_EVENT = FRAMEWORK_PREFIX + "in-flight"
+#: The number of crashes that a note stands for; 0 marks the event as done.
+_CRASHES = FRAMEWORK_PREFIX + "crashes"
+#: Seconds that a note lives: a server that never returns must not fill the broker.
 _LIFETIME = 24 * 3600.0
 
 
 class InFlightJournal:
-    """What is in hand on this server, and how often it was in hand when the process died. On the manager's loop.
+    """Records the events in flight on this server, and how often each was in flight at a crash. On the manager's loop.
 
     Args:
         provider: The transport; needs a server name that is the same after a restart.
@@ -39,95 +39,96 @@ class InFlightJournal:
     def __init__(self, provider: Provider) -> None:
         self._provider = provider
         self._address = f"{FRAMEWORK_ADDRESS_PREFIX}attempts.{provider.server_name}"
-        self._deaths: dict[str, int] = {}
+        self._crashes: dict[str, int] = {}
         self._usable = False
-        self._opening: asyncio.Task[None] | None = None
-        self._crossing_out: set[asyncio.Future[None]] = set()
+        self._loading: asyncio.Task[None] | None = None
+        #: Notes that mark events as done and are not confirmed yet.
+        self._marking: set[asyncio.Future[None]] = set()
 
     async def close(self) -> None:
-        """Wait until what is done is crossed out; the next `enter` reads the notes anew."""
-        opening, self._opening = self._opening, None
-        if opening is not None:
-            await asyncio.gather(opening, return_exceptions=True)
-        await asyncio.gather(*self._crossing_out, return_exceptions=True)
+        """Wait until all finished events are marked as done; the next `enter` reads the notes again."""
+        loading, self._loading = self._loading, None
+        if loading is not None:
+            await asyncio.gather(loading, return_exceptions=True)
+        await asyncio.gather(*self._marking, return_exceptions=True)
         self._usable = False
 
-    async def enter(self, queue: str, envelope: Envelope, limit: int) -> Hold | None:
-        """Note that a handler is about to get an event.
+    async def enter(self, queue: str, envelope: Envelope, limit: int) -> JournalEntry | None:
+        """Record that an event is about to be passed to a handler.
 
         Returns:
-            What crosses it out again; None where nothing could be noted.
+            The entry, to be marked as done; None if nothing could be recorded.
 
         Raises:
-            PoisonMessageError: processes died *limit* times with this event in hand. It is crossed out by that.
+            PoisonMessageError: the process crashed *limit* times with this event in flight. It is marked as done.
         """
-        if self._opening is None:
-            self._opening = asyncio.get_running_loop().create_task(self._open())
-        await asyncio.shield(self._opening)
+        if self._loading is None:
+            self._loading = asyncio.get_running_loop().create_task(self._load())
+        await asyncio.shield(self._loading)
         if not self._usable:
             return None
         identity = f"{queue}|{envelope.id}|{blake2b(envelope.body, digest_size=8).hexdigest()}"
-        deaths = self._deaths.pop(identity, 0)
-        if deaths >= limit:
-            self.cross_out(identity)
-            raise PoisonMessageError(f"the process died {deaths} times while it handled this event")
+        crashes = self._crashes.pop(identity, 0)
+        if crashes >= limit:
+            self.mark_done(identity)
+            raise PoisonMessageError(f"the process died {crashes} times while it handled this event")
         try:
-            await self._provider.publish(self._note(identity, deaths + 1))
+            await self._provider.publish(self._note(identity, crashes + 1))
         except ProviderError as error:
-            logger.info("not noted as in hand: %s", error, extra=log_fields(envelope))
+            logger.info("not recorded as in flight: %s", error, extra=log_fields(envelope))
             return None
-        return Hold(self, identity)
+        return JournalEntry(self, identity)
 
-    def cross_out(self, identity: str) -> None:
-        """Note that an event is done with."""
-        work = self._provider.publish(self._note(identity, 0))
-        self._crossing_out.add(work)
-        work.add_done_callback(self._crossed_out)
+    def mark_done(self, identity: str) -> None:
+        """Record that an event is no longer in flight."""
+        publishing = self._provider.publish(self._note(identity, 0))
+        self._marking.add(publishing)
+        publishing.add_done_callback(self._on_marked)
 
-    def _crossed_out(self, work: asyncio.Future[None]) -> None:
-        self._crossing_out.discard(work)
-        if not work.cancelled() and work.exception() is not None:
-            logger.info("not crossed out: %s", work.exception())
+    def _on_marked(self, publishing: asyncio.Future[None]) -> None:
+        self._marking.discard(publishing)
+        if not publishing.cancelled() and publishing.exception() is not None:
+            logger.info("not marked as done: %s", publishing.exception())
 
-    def _note(self, identity: str, deaths: int) -> Outgoing:
+    def _note(self, identity: str, crashes: int) -> Outgoing:
         return Outgoing(
             address=self._address,
-            envelope=Envelope(b"", {_EVENT: identity, _DEATHS: str(deaths)}),
+            envelope=Envelope(b"", {_EVENT: identity, _CRASHES: str(crashes)}),
             dedup_id=str(uuid4()),
             kind=AddressKind.QUEUE,
             durable=True,
             options=SendOptions(ttl=_LIFETIME if self._provider.capabilities.ttl else None),
         )
 
-    async def _open(self) -> None:
-        """Read what the last process of this server left. Without the right to, work on without counting."""
+    async def _load(self) -> None:
+        """Read the notes of the last process of this server. Without the permission to, work on without counting."""
         try:
-            async with reading(self._provider, self._address, label="attempts in hand") as left:
-                async for note in left:
-                    self._remember(note)
+            async with drain_queue(self._provider, self._address, label="attempts in flight") as notes:
+                async for note in notes:
+                    self._count(note)
                     note.ack()
             self._usable = True
         except EventException as error:
             logger.warning("events that kill this process are not counted: %s", error)
 
-    def _remember(self, note: Delivery) -> None:
-        identity, deaths = note.envelope.get(_EVENT), note.envelope.get(_DEATHS)
-        if deaths == "0":
-            self._deaths.pop(identity, None)
-        elif deaths.isascii() and deaths.isdigit():
-            # Added up: a note that came late, because the broker had not yet missed the dead process, stands beside
-            # the one of the process after it, which did not know of it.
-            self._deaths[identity] = self._deaths.get(identity, 0) + int(deaths)
+    def _count(self, note: Delivery) -> None:
+        identity, crashes = note.envelope.get(_EVENT), note.envelope.get(_CRASHES)
+        if crashes == "0":
+            self._crashes.pop(identity, None)
+        elif crashes.isascii() and crashes.isdigit():
+            # Added up: a late note, of a process that the broker had not missed yet, lies beside the note of the
+            # process after it, which did not know the first one.
+            self._crashes[identity] = self._crashes.get(identity, 0) + int(crashes)
 
 
-class Hold:
-    """An event that is in hand."""
+class JournalEntry:
+    """An event in flight."""
 
-    __slots__ = ("_identity", "_ledger")
+    __slots__ = ("_identity", "_journal")
 
-    def __init__(self, ledger: InFlightJournal, identity: str) -> None:
-        self._ledger, self._identity = ledger, identity
+    def __init__(self, journal: InFlightJournal, identity: str) -> None:
+        self._journal, self._identity = journal, identity
 
-    def release(self) -> None:
-        """Cross it out."""
-        self._ledger.cross_out(self._identity)
+    def mark_done(self) -> None:
+        """Record that the event is no longer in flight."""
+        self._journal.mark_done(self._identity)

@@ -14,7 +14,7 @@ from ...envelope import Envelope
 from ...exceptions import DeclarationError, UnknownDeadLetterError
 from ...observer import Observer
 from ...providers.base import Binding, Delivery, Provider
-from ..failure.drain import WINDOW, reading
+from ..failure.drain import WINDOW, drain_queue
 from ..failure.republish import (
     ATTEMPTS,
     CAUSE_MESSAGE,
@@ -282,7 +282,7 @@ class DeadLetters:
         self, origin: Origin, limit: int = WINDOW
     ) -> AsyncIterator[AsyncIterator[tuple[Delivery, DeadLetter]]]:
         label = f"the dead letters of {origin.subscription.name!r}"
-        async with reading(self._provider, origin.address, label=label, window=limit + 1) as deliveries:
+        async with drain_queue(self._provider, origin.address, label=label, window=limit + 1) as deliveries:
             yield ((delivery, DeadLetter.of(delivery.envelope, origin)) async for delivery in deliveries)
 
 

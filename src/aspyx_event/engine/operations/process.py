@@ -123,7 +123,7 @@ class Processor:
     def _call(self, subscription: Subscription, event: Any, context: EventContext) -> Any:
         token = _current.set(context)
         try:
-            return subscription.step.handler.call(event, context)
+            return subscription.handler.function.call(event, context)
         finally:
             _current.reset(token)
 
@@ -143,9 +143,9 @@ class Processor:
             key=lambda subscription: not any(is_pattern(route.address) for route in subscription.descriptor.routes)
         )
         accepting = [subscription for subscription in matching if _accepts(subscription, event, descriptor, headers)]
-        requiring = [subscription.step for subscription in accepting if subscription.descriptor.requires]
+        requiring = [subscription.handler for subscription in accepting if subscription.descriptor.requires]
         if requiring:
-            handlers = tuple(subscription.step for subscription in matching)
+            handlers = tuple(subscription.handler for subscription in matching)
             skipped = {subscription.name for subscription in matching} - {
                 subscription.name for subscription in accepting
             }
@@ -156,7 +156,7 @@ class Processor:
 
 
 def _accepts(subscription: Subscription, event: Any, descriptor: EventDescriptor, headers: dict[str, str]) -> bool:
-    condition: Filter | None = subscription.step.filter
+    condition: Filter | None = subscription.handler.filter
     if condition is None:
         return True
     remaining = condition.before_decoding(descriptor.name, headers)

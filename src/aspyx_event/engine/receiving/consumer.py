@@ -1,4 +1,4 @@
-"""The queues of one subscription, or of a chain of them, attached to the provider, and the workers behind them."""
+"""Consumes the queues of one subscription, or of a chain of handlers: attaches them and runs the workers."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from .workers import WorkerPool
 
 
 class QueueConsumer:
-    """Attaches, pauses and detaches. Runs on the manager's loop.
+    """Attaches, pauses and detaches the queues. Runs on the manager's loop.
 
     Args:
         bindings: The queues.
-        dispatcher: Handles what they deliver.
+        dispatcher: Handles their deliveries.
         concurrency: Deliveries handled at once, of all queues together.
-        key_of: Gives a delivery its lane.
-        name: Names the worker tasks.
+        key_of: Returns the ordering key of a delivery; None without an order between deliveries.
+        name: Name of the worker tasks.
     """
 
     def __init__(
@@ -33,10 +33,10 @@ class QueueConsumer:
         self.bindings, self.dispatcher = bindings, dispatcher
         self._concurrency, self._key_of, self._name = concurrency, key_of, name
         self._consumers: list[Consumer] = []
-        self._lanes: WorkerPool | None = None
-        #: What a detach under way waits for.
-        self._leaving: WorkerPool | None = None
-        #: Paused by the program.
+        self._workers: WorkerPool | None = None
+        #: The workers that a `detach` under way waits for.
+        self._closing_workers: WorkerPool | None = None
+        #: Paused by the application.
         self.paused = False
         self._attaching = asyncio.Lock()
 
@@ -47,67 +47,67 @@ class QueueConsumer:
 
     @property
     def in_use(self) -> bool:
-        """True from the first step of attaching to the last of detaching."""
-        return bool(self._consumers) or self._attaching.locked() or self._leaving is not None
+        """True from the start of `attach` to the end of `detach`."""
+        return bool(self._consumers) or self._attaching.locked() or self._closing_workers is not None
 
     @property
     def load(self) -> tuple[int, int, float]:
-        """Deliveries that wait for a worker, those being handled, and the seconds the first of the former has waited."""
-        lanes = self._lanes
-        return (0, 0, 0.0) if lanes is None else (lanes.waiting, lanes.running, lanes.oldest)
+        """Deliveries that wait for a worker, deliveries being handled, and the seconds that the first one has waited."""
+        workers = self._workers
+        return (0, 0, 0.0) if workers is None else (workers.waiting, workers.running, workers.longest_wait)
 
     async def attach(self, provider: Provider) -> None:
-        """Start the workers and attach the queues; again is no error.
+        """Start the workers and attach the queues. Idempotent.
 
         Raises:
-            ProviderError: one was refused; then none is attached.
+            ProviderError: a queue was refused; then none is attached.
         """
         async with self._attaching:
             if self._consumers:
                 return
-            self.dispatcher.begin()
-            lanes = WorkerPool(self.dispatcher.dispatch, self._concurrency, self._key_of, name=self._name)
+            self.dispatcher.start()
+            workers = WorkerPool(self.dispatcher.dispatch, self._concurrency, self._key_of, name=self._name)
             consumers: list[Consumer] = []
             try:
                 for binding in self.bindings:
-                    put = lanes.put if len(self.bindings) == 1 else partial(_put, lanes, binding)
+                    put = workers.put if len(self.bindings) == 1 else partial(_put, workers, binding)
                     consumers.append(await provider.subscribe(binding, self.dispatcher.observed(put)))
             except BaseException:
-                await lanes.close(0.0)
+                await workers.close(0.0)
                 for consumer in consumers:
                     await consumer.close()
                 raise
-            self._consumers, self._lanes = consumers, lanes
+            self._consumers, self._workers = consumers, workers
 
     async def detach(self, grace: float = 10.0) -> bool:
-        """Stop taking, let handlers finish for *grace* seconds, detach. False if it was not attached."""
-        consumers, lanes = self._consumers, self._lanes
-        self._consumers, self._lanes = [], None
-        if not consumers or lanes is None:
+        """Take no more deliveries, let handlers finish for *grace* seconds, detach. False if it was not attached."""
+        consumers, workers = self._consumers, self._workers
+        self._consumers, self._workers = [], None
+        if not consumers or workers is None:
             return False
         self.dispatcher.stop()
-        self._leaving = lanes
+        self._closing_workers = workers
         try:
             for consumer in consumers:
                 await consumer.pause()
-            await lanes.close(grace)
+            await workers.close(grace)
         finally:
-            self._leaving = None
+            self._closing_workers = None
             await asyncio.gather(*(consumer.close() for consumer in consumers))
         return True
 
-    def hurry(self) -> None:
-        """Cancel the handlers that a detach under way waits for; their events come again."""
-        if self._leaving is not None:
-            self._leaving.cancel()
+    def force_stop(self) -> None:
+        """Cancel the handlers that a `detach` under way waits for; their events are delivered again."""
+        if self._closing_workers is not None:
+            self._closing_workers.cancel()
 
     async def pause(self) -> None:
-        """Take nothing new, and give back what waits."""
+        """Take no more deliveries, and release those that wait for a worker."""
         self.paused = True
-        if self._lanes is not None:
+        if self._workers is not None:
             for consumer in self._consumers:
                 await consumer.pause()
-            self._lanes.give_back()
+            self._workers.release_waiting()
 
     async def resume(self) -> None:
         self.paused = False
@@ -115,6 +115,6 @@ class QueueConsumer:
             await consumer.resume()
 
 
-def _put(lanes: WorkerPool, binding: Binding, delivery: Delivery) -> None:
+def _put(workers: WorkerPool, binding: Binding, delivery: Delivery) -> None:
     delivery.binding = binding
-    lanes.put(delivery)
+    workers.put(delivery)

@@ -1,4 +1,4 @@
-"""One handler in the sequence that takes the deliveries of a queue; most queues have a sequence of one."""
+"""`BoundHandler`: a handler bound to a queue, with its policies and counters. Most queues have a single one."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from ...ordering import Requirement
 from ...pipeline import Next
 from ...policies import Retry
 from .attempts import Attempts
-from .decoding import Invocation
-from .invocation import HandlerFunction
+from .handler_function import HandlerFunction
+from .invocation import Invocation
 
 
 @dataclass(slots=True)
 class SubscriptionStats:
-    """What a subscription has done since it was made.
+    """Counters of a subscription since it was created.
 
     Attributes:
-        count: Deliveries handled with success.
-        failures: Attempts that failed.
-        dead_letters: Deliveries given up and kept as dead letters.
-        dropped: Deliveries given up and not kept: at most once, or ``Retry(dead_letter=False)``.
-        skipped: Deliveries that its conditions did not want.
-        abandoned: Handlers past their time limit that still run.
-        handled: `count` by the name of the event.
-        last_event_id: Id of the event handled last, with or without success; "" before the first.
-        last_seconds: When that was, in seconds since the epoch; None before the first.
+        count: Deliveries handled successfully.
+        failures: Failed attempts.
+        dead_letters: Deliveries given up and stored as dead letters.
+        dropped: Deliveries given up and not stored: at most once, or ``Retry(dead_letter=False)``.
+        skipped: Deliveries that its conditions excluded.
+        abandoned: Handlers that exceeded their time limit and still run.
+        handled: `count` by event name.
+        last_event_id: Id of the event handled last, successfully or not; "" before the first.
+        last_seconds: Time of that event, in seconds since the epoch; None before the first.
     """
 
     count: int = 0
@@ -46,28 +46,27 @@ class SubscriptionStats:
     abandoned: int = 0
     last_event_id: str = ""
     last_seconds: float | None = None
-    #: Successes by the name of the event.
     handled: Counter[str] = field(default_factory=Counter)
 
     def reset(self) -> None:
-        """Begin anew; handlers that still run past their limit stay counted."""
+        """Reset all counters but `abandoned`, because those handlers still run."""
         self.count = self.failures = self.dead_letters = self.dropped = self.skipped = 0
         self.last_event_id, self.last_seconds = "", None
         self.handled.clear()
 
     def succeeded(self, event_id: str, event_name: str) -> None:
-        """Count a success."""
+        """Count an event that was handled successfully."""
         self.count += 1
         self.handled[event_name] += 1
         self.last_event_id, self.last_seconds = event_id, time()
 
     def note(self, event_id: str) -> None:
-        """Remember that an event was handled just now."""
+        """Record that an event was handled now."""
         self.last_event_id, self.last_seconds = event_id, time()
 
     @property
     def last_time(self) -> datetime | None:
-        """When an event was handled last, in UTC; None before the first."""
+        """Time of the event handled last, in UTC; None before the first."""
         return None if self.last_seconds is None else datetime.fromtimestamp(self.last_seconds, timezone.utc)
 
 
@@ -76,60 +75,64 @@ class BoundHandler:
 
     Args:
         descriptor: The listener.
-        handler: Its function.
-        filter: Which events it wants; None: all.
-        handling: Decodes, filters and calls it.
+        function: The handler's function.
+        filter: The conditions on events; None for none.
+        invocation: Decodes, filters and calls the function.
         chain: Interceptors, ending in `ChainEnd`.
-        retry: What happens after a failure.
-        pass_on: Sends the events that it returned.
-        observer: Told of each attempt.
+        retry: What follows a failure.
+        publish_results: Sends the events that the function returned.
+        observer: Notified of each attempt.
     """
 
     def __init__(
         self,
         descriptor: EventListenerDescriptor,
-        handler: HandlerFunction,
+        function: HandlerFunction,
         filter: Filter | None,  # noqa: A002
-        handling: Invocation,
+        invocation: Invocation,
         chain: Next,
         retry: Retry,
-        pass_on: Callable[[EventContext], Awaitable[None]],
+        publish_results: Callable[[EventContext], Awaitable[None]],
         observer: Observer | None = None,
     ) -> None:
-        self.descriptor, self.handler, self.filter = descriptor, handler, filter
-        self.handling, self.retry = handling, retry
+        self.descriptor, self.function, self.filter = descriptor, function, filter
+        self.invocation, self.retry = invocation, retry
         self.stats = SubscriptionStats()
-        self.attempts = Attempts(chain, retry.timeout, self._left_behind, pass_on, observer)
-        #: Told of an event that was given up.
-        self.given_up: Callable[[Exception], Awaitable[None]] | None = None
+        self.attempts = Attempts(chain, retry.timeout, self._count_abandoned, publish_results, observer)
+        #: Called with the error when an event is given up; set by the binder.
+        self.on_give_up: Callable[[Exception], Awaitable[None]] | None = None
 
     @property
     def name(self) -> str:
         return self.descriptor.name
 
-    def _left_behind(self, change: int) -> None:
+    def _count_abandoned(self, change: int) -> None:
         self.stats.abandoned += change
 
 
-def check_requirements(step: BoundHandler, steps: tuple[BoundHandler, ...], skipped: set[str]) -> None:
-    """Refuse to run *step*, which wants the event, where what it requires is not there or did not want it.
+def check_requirements(handler: BoundHandler, handlers: tuple[BoundHandler, ...], skipped: set[str]) -> None:
+    """Check that the handlers which *handler* requires exist and that their conditions did not exclude the event.
+
+    Args:
+        handler: About to be called.
+        handlers: All handlers of the chain.
+        skipped: Names of the handlers whose conditions excluded the event.
 
     Raises:
-        RequirementError: names both.
+        RequirementError: one is missing or was skipped; the message names both handlers.
     """
-    for required in step.descriptor.requires:
-        if required.optional:
+    for requirement in handler.descriptor.requires:
+        if requirement.optional:
             continue
-        met = [one for one in steps if required.names(one.descriptor)]
-        if not met:
-            raise RequirementError(unmet_requirement(required, step.name))
-        if all(one.name in skipped for one in met):
-            raise RequirementError(incompatible(step.name, required))
+        required = [other for other in handlers if requirement.names(other.descriptor)]
+        if not required:
+            raise RequirementError(unmet_requirement(requirement, handler.name))
+        if all(other.name in skipped for other in required):
+            raise RequirementError(_conflicting_conditions(handler.name, requirement))
 
 
-def incompatible(who: str, required: Requirement) -> str:
-    """Return the message for a requirement whose conditions do not want an event that the other one wants."""
+def _conflicting_conditions(name: str, requirement: Requirement) -> str:
     return (
-        f"listener {who!r} requires {str(required)!r}, whose conditions do not want this event; make the "
+        f"listener {name!r} requires {str(requirement)!r}, whose conditions exclude this event; make the "
         "conditions agree, or write Requirement(..., optional=True)"
     )

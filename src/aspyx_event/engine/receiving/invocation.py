@@ -1,149 +1,66 @@
-"""Calling a listener or handler: sync or async, with or without the context, on the loop or in a thread."""
+"""The receiving end of the interceptor chain: decodes the envelope, checks the conditions, calls the handler."""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable
+from typing import Any
 
 from ...context import EventContext, _current
 from ...envelope import Envelope
-from ...exceptions import ListenerError
+from ...filters import Filter
 from ...listener_descriptors import EventListenerDescriptor
-
-if TYPE_CHECKING:
-    from ..runtime.threads import Threads
-
-#: Calls a handler; what it returns or yields is left in `EventContext.returned`.
-Call = Callable[[Any, EventContext], "Awaitable[Any] | None"]
-
-
-class HandlerFunction:
-    """A handler function, and how its signature asks to be called.
-
-    Args:
-        function: ``(event)`` or ``(event, context)``, sync or async, may yield; a bound method for listeners.
-        label: Names it in errors.
-
-    Raises:
-        ListenerError: it cannot be called with one or two arguments.
-    """
-
-    def __init__(self, function: Callable[..., Any], label: str) -> None:
-        self.label = label
-        self._takes_context = _arity(function, label) == 2
-        inner = function if inspect.isroutine(function) else getattr(function, "__call__", function)  # noqa: B004
-        if inspect.isasyncgenfunction(inner):
-            self.function = _collecting_async(function)
-        elif inspect.isgeneratorfunction(inner):
-            self.function = _collecting(function)
-        else:
-            self.function = function
-        self.is_async = inspect.iscoroutinefunction(inner) or inspect.isasyncgenfunction(inner)
-
-    def call(self, event: Any, context: EventContext) -> Any:
-        """Call it here and now; an async one gives its coroutine."""
-        return self.function(event, context) if self._takes_context else self.function(event)
-
-    def compile(self, *, inline: bool, threads: Callable[[], Threads]) -> Call:
-        """Return a function that calls it the way a delivery does.
-
-        Args:
-            inline: Call a sync function on the loop instead of in a worker thread.
-            threads: Gives the worker threads when the first call needs one.
-        """
-        function, call = self.function, self.call
-        if self.is_async and self._takes_context:
-
-            async def call_both(event: Any, context: EventContext) -> None:
-                context.returned = await function(event, context)
-
-            return call_both
-
-        if self.is_async:
-
-            async def call_one(event: Any, context: EventContext) -> None:
-                context.returned = await function(event)
-
-            return call_one
-
-        if inline:
-
-            def call_here(event: Any, context: EventContext) -> Awaitable[Any] | None:
-                result = call(event, context)
-                if result is None:
-                    return None
-                if inspect.isawaitable(result):
-                    return _keep(result, context)
-                context.returned = result
-                return None
-
-            return call_here
-
-        async def call_in_thread(event: Any, context: EventContext) -> None:
-            # The thread sees the context variables that interceptors set around this delivery.
-            context.thread = job = threads().call(call, event, context)
-            result = await job.future
-            context.thread = None  # what may come now is awaited here
-            context.returned = await result if inspect.isawaitable(result) else result
-
-        return call_in_thread
-
-
-async def _keep(result: Awaitable[Any], context: EventContext) -> None:
-    context.returned = await result
-
-
-def _collecting(function: Callable[..., Any]) -> Callable[..., Any]:
-    def collect(*arguments: Any) -> list[Any]:
-        return list(function(*arguments))
-
-    return collect
-
-
-def _collecting_async(function: Callable[..., Any]) -> Callable[..., Any]:
-    async def collect(*arguments: Any) -> list[Any]:
-        return [one async for one in function(*arguments)]
-
-    return collect
-
-
-def _arity(function: Callable[..., Any], label: str) -> int:
-    if not callable(function):
-        raise ListenerError(f"{label} is {type(function).__name__}, which is not callable; give a function")
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):
-        return 1  # a builtin that does not tell
-    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    positional = [parameter for parameter in parameters if parameter.kind in kinds]
-    required = [parameter for parameter in positional if parameter.default is inspect.Parameter.empty]
-    keywords = [
-        parameter
-        for parameter in parameters
-        if parameter.kind is inspect.Parameter.KEYWORD_ONLY and parameter.default is inspect.Parameter.empty
-    ]
-    variadic = any(parameter.kind is inspect.Parameter.VAR_POSITIONAL for parameter in parameters)
-    if len(required) > 2 or keywords or (not positional and not variadic):
-        raise ListenerError(f"{label} is called as (event) or (event, context); its signature does not allow either")
-    # A second parameter with a default was written for something else, unless it is called context.
-    return 2 if len(required) == 2 or any(parameter.name == "context" for parameter in positional[1:2]) else 1
-
-
-def event_annotation(function: Callable[..., Any]) -> object:
-    """Return the annotation of a handler's first parameter, None where there is none or it cannot be resolved."""
-    try:
-        parameters = list(inspect.signature(function, eval_str=True).parameters.values())
-    except (TypeError, ValueError, NameError, AttributeError):
-        return None
-    return parameters[0].annotation if parameters else None
+from .decoding import Decoder
+from .handler_function import HandlerCall
 
 
 class ChainEnd:
-    """Receiving end of a chain: hands the envelope to the handler of the delivery under way."""
+    """Last link of the receiving chain: passes the envelope to the handler of the current delivery.
+
+    All subscriptions of a manager share one chain, and the published signature of an interceptor is
+    ``(envelope, listener)``: the chain cannot carry the delivery. So its end takes the delivery's context from the
+    ContextVar that `Attempts.run` has set. The ContextVar is a public promise anyway: it is what `current_context`
+    returns, in worker threads too.
+    """
 
     def handle(self, envelope: Envelope, _listener: EventListenerDescriptor, /) -> Awaitable[Any] | None:
         context = _current.get()
         if context is None or context.call is None:
             raise RuntimeError("proceed_handle() was called outside of the handling of a delivery")
         return context.call(envelope, context)
+
+
+class Invocation:
+    """Takes an envelope from the end of the chain to one handler: conditions on headers, decoding, conditions on the
+    event, call.
+
+    Args:
+        decoder: Decodes the event.
+        filter: The conditions on events; None for none.
+        call: Calls the handler.
+    """
+
+    def __init__(self, decoder: Decoder, filter: Filter | None, call: HandlerCall) -> None:  # noqa: A002
+        self._decoder, self._filter, self._call = decoder, filter, call
+        self._decode = decoder.fastest()
+        self._unconditional = filter is None and not decoder.skips_nameless
+
+    def __call__(self, envelope: Envelope, context: EventContext) -> Awaitable[Any] | None:
+        if not self._unconditional and not self._accepts(envelope, context):
+            return None
+        if envelope.event is None:
+            envelope.event = self._decode(envelope)
+        if context.guard is not None:
+            context.guard()
+        return self._call(envelope.event, context)
+
+    def _accepts(self, envelope: Envelope, context: EventContext) -> bool:
+        name = self._decoder.name_of(envelope)
+        if not name and self._decoder.skips_nameless:
+            context.skipped = True
+            return False
+        if self._filter is not None:
+            remaining = self._filter.before_decoding(name, envelope.headers)
+            if remaining is not None and envelope.event is None:
+                envelope.event = self._decode(envelope)
+            context.skipped = remaining is None or not self._filter.after_decoding(envelope.event, remaining)
+        return not context.skipped

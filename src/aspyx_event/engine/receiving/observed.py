@@ -1,4 +1,4 @@
-"""Deliveries that tell an observer when a worker takes them and how they are settled."""
+"""Deliveries that notify an observer when a worker takes them and when they are settled."""
 
 from __future__ import annotations
 
@@ -13,21 +13,23 @@ from ...providers.base import Consume, Delivery
 
 
 class ObservedDelivery(Delivery):
-    """A delivery that tells an observer when it is taken by a worker, and what becomes of it then.
+    """Decorates a delivery: the observer is notified when a worker takes it, and of its settlement.
 
     Args:
-        delivery: Does the work.
-        listener: Who gets it; the first of several.
-        observer: Whom to tell.
+        delivery: The delivery of the provider, which settles.
+        listener: The listener that gets it; the first of several.
+        observer: The observer.
     """
 
-    __slots__ = ("_arrived", "_begun", "_delivery", "_finish", "_listener", "_observer", "_settled", "_taken")
+    __slots__ = ("_announced", "_arrived", "_delivery", "_finish", "_listener", "_observer", "_settled", "_taken")
 
     def __init__(self, delivery: Delivery, listener: EventListenerDescriptor, observer: Observer) -> None:
         self.redelivered = delivery.redelivered
         self._delivery, self._listener, self._observer = delivery, listener, observer
         self._arrived = time.time_ns()
-        self._taken = self._settled = self._begun = False
+        #: The observer was told of another settlement than a plain `ack`; `_finish` ends it.
+        self._announced = False
+        self._taken = self._settled = False
         self._finish: Finish | None = None
 
     @property
@@ -39,36 +41,36 @@ class ObservedDelivery(Delivery):
         return self._delivery.received
 
     def take(self) -> None:
-        """A worker begins with it."""
+        """Report that a worker takes it."""
         self._taken = True
         self._observer.received(self.received, self._listener, self._arrived)
 
-    def begin(self, settlement: Settlement, listener: EventListenerDescriptor) -> None:
-        """It is about to be settled in another way than by a plain `ack`, which ends what begins here."""
-        if not self._begun:
-            self._begun = True
+    def announce(self, settlement: Settlement, listener: EventListenerDescriptor) -> None:
+        """Report that the next `ack` has another meaning. A copy is stored first: `ack` ends the announced settlement."""
+        if not self._announced:
+            self._announced = True
             self._finish = self._observer.settling(self.received, listener, settlement)
 
-    def dropped(self, listener: EventListenerDescriptor) -> None:
-        """It was given up after it had been settled."""
+    def drop(self, listener: EventListenerDescriptor) -> None:
+        """Report that the event was given up after its acknowledgement."""
         _end(self._observer.settling(self.received, listener, Settlement.DROPPED), None)
 
     def ack(self) -> None:
         self._settle(self._delivery.ack, Settlement.ACKNOWLEDGED)
 
     def release(self) -> None:
-        finish, self._finish, self._begun = self._finish, None, False
+        finish, self._finish, self._announced = self._finish, None, False
         _end(finish, StateError("the manager was stopped before the copy was stored"))
         self._settle(self._delivery.release, Settlement.RELEASED)
 
     def _settle(self, settle: Callable[[], None], settlement: Settlement) -> None:
-        # What no worker took goes back to its queue without ever having been received.
+        # A delivery that no worker took returns to its queue without having been reported as received.
         if self._settled or not self._taken:
             settle()
             return
         self._settled = True
         finish, self._finish = self._finish, None
-        if not self._begun:  # told already, though an observer may want no word of the end
+        if not self._announced:  # `finish` alone does not tell: an observer may return None
             finish = self._observer.settling(self.received, self._listener, settlement)
         try:
             settle()
@@ -79,10 +81,29 @@ class ObservedDelivery(Delivery):
 
 
 def observed_consume(consume: Consume, listener: EventListenerDescriptor, observer: Observer | None) -> Consume:
-    """Return what takes deliveries to *consume*; itself without an observer."""
+    """Return a function that passes observed deliveries to *consume*; *consume* itself without an observer."""
     if observer is None:
         return consume
     return lambda delivery: consume(ObservedDelivery(delivery, listener, observer))
+
+
+# The port has no methods for observers, which are the engine's own business; these three know who is observed.
+def report_taken(delivery: Delivery) -> None:
+    """Report that a worker takes *delivery*, if it is observed."""
+    if isinstance(delivery, ObservedDelivery):
+        delivery.take()
+
+
+def report_settling(delivery: Delivery, settlement: Settlement, listener: EventListenerDescriptor) -> None:
+    """Report the settlement that the next `ack` of *delivery* stands for, if it is observed."""
+    if isinstance(delivery, ObservedDelivery):
+        delivery.announce(settlement, listener)
+
+
+def report_dropped(delivery: Delivery, listener: EventListenerDescriptor) -> None:
+    """Report that the event of *delivery* was given up after its acknowledgement, if it is observed."""
+    if isinstance(delivery, ObservedDelivery):
+        delivery.drop(listener)
 
 
 def _end(finish: Finish | None, error: BaseException | None) -> None:

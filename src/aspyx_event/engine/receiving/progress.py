@@ -1,4 +1,4 @@
-"""One delivery on its way through the handlers of its queue, and what is known of the way so far."""
+"""One delivery on its way through the handlers of its queue."""
 
 from __future__ import annotations
 
@@ -16,52 +16,50 @@ class DeliveryProgress:
     """One delivery on its way through the handlers of its queue.
 
     Attributes:
-        received: What came.
-        settle: Given to the handler that settles itself.
-        shared: What the handlers leave for each other; None where there is one alone.
-        finished: Names of the handlers that are done with it, in earlier attempts or now.
-        skipped: Names of those whose conditions do not want it.
+        received: The envelope as it was received.
+        settle: Passed to a handler that settles its deliveries itself: ack and release. None for the others.
+        shared: Data that the handlers share; None for a single handler.
+        finished: Names of the handlers that have handled the event, in earlier attempts or in this one.
+        skipped: Names of the handlers whose conditions excluded the event.
     """
 
-    __slots__ = ("binding", "delivery", "finished", "received", "settle", "shared", "skipped", "steps")
+    __slots__ = ("binding", "delivery", "finished", "handlers", "received", "settle", "shared", "skipped")
 
-    def __init__(self, delivery: Delivery, binding: Binding, steps: tuple[BoundHandler, ...], manual: bool) -> None:
-        self.delivery, self.received, self.binding, self.steps = delivery, delivery.received, binding, steps
+    def __init__(self, delivery: Delivery, binding: Binding, handlers: tuple[BoundHandler, ...], manual: bool) -> None:
+        self.delivery, self.received, self.binding, self.handlers = delivery, delivery.received, binding, handlers
         self.settle = (delivery.ack, delivery.release) if manual else None
         self.shared: Shared | None = None
         self.finished: list[str] = []
         self.skipped: set[str] = set()
-        if len(steps) > 1:
+        if len(handlers) > 1:
             self.shared = Shared()
             self.finished = finished_handlers(self.received.headers)
 
     @property
-    def kept(self) -> list[str]:
-        """The finished handlers that a copy need not begin with again: none, once they left data for the others,
-        which does not travel.
-        """
+    def finished_for_copy(self) -> list[str]:
+        """The finished handlers that a copy does not run again: none once they shared data, which is not sent along."""
         return [] if self.shared else self.finished
 
-    def attempt_of(self, step: BoundHandler) -> int:
-        """Return which attempt of this handler it is, by what the message states."""
+    def attempt_of(self, handler: BoundHandler) -> int:
+        """Return the number of the attempt that the message states for this handler, 1 if it states none."""
         headers = self.received.headers
         stated = headers.get(ATTEMPT)
-        if stated is None or (len(self.steps) > 1 and headers.get(FAILED_HANDLER) != step.name):
+        if stated is None or (len(self.handlers) > 1 and headers.get(FAILED_HANDLER) != handler.name):
             return 1
         return int(stated) if stated.isascii() and stated.isdigit() and len(stated) < 6 else 1
 
-    def context(self, step: BoundHandler, attempt: int = 0) -> EventContext:
-        """Return the context of one attempt; 0 is the one that the message states."""
-        # Interceptors change what they are given; each attempt and the dead letter start from what was received.
+    def context(self, handler: BoundHandler, attempt: int = 0) -> EventContext:
+        """Return the context of one attempt; 0 takes the number that the message states."""
+        # Interceptors change the envelope; each attempt and the dead letter start from the received one.
         context = EventContext(
             self.received.fork(),
-            step.descriptor,
-            attempt or self.attempt_of(step),
+            handler.descriptor,
+            attempt or self.attempt_of(handler),
             self.delivery.redelivered,
-            step.handling,
+            handler.invocation,
             self.settle,
         )
         if self.shared is not None:
             context.shared = self.shared
-            context.guard = partial(check_requirements, step, self.steps, self.skipped)
+            context.guard = partial(check_requirements, handler, self.handlers, self.skipped)
         return context

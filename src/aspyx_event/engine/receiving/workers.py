@@ -1,4 +1,4 @@
-"""How many deliveries of one subscription are handled at once, and which of them must wait for each other."""
+"""`WorkerPool`: handles several deliveries of one subscription at once, those with the same ordering key in order."""
 
 from __future__ import annotations
 
@@ -13,87 +13,90 @@ from ...log_fields import log_fields
 from ...providers.base import Delivery
 
 logger = logging.getLogger("aspyx.event")
-#: Deliveries that a worker handles in one go, at most.
-_TURN = 32
-Handle = Callable[[Delivery], Awaitable[None]]
+#: Deliveries that a worker handles before it yields to the loop.
+_BATCH = 32
+#: Seconds before a worker that was cancelled by its handler is replaced.
+_RESTART_DELAY = 0.05
+HandleDelivery = Callable[[Delivery], Awaitable[None]]
 
 
 class WorkerPool:
     """Workers of one subscription. Runs on the manager's loop.
 
-    With one worker, deliveries are handled in the order they come. With several and a key, those of one key stay in
-    order: the next one waits until the one before is settled.
+    A single worker handles deliveries in the order of the queue. With several workers, the deliveries of one ordering
+    key form a lane: the next one waits until the one before is settled.
 
     Args:
         handle: Handles and settles one delivery; does not raise.
-        concurrency: Workers.
-        key_of: Gives the key of a delivery, None for one that waits for nobody.
-        name: Of the subscription, for worker tasks and log records.
+        concurrency: Number of workers.
+        key_of: Returns the ordering key of a delivery, None for one without a lane.
+        name: Name of the subscription, for worker tasks and log records.
     """
 
     def __init__(
         self,
-        handle: Handle,
+        handle: HandleDelivery,
         concurrency: int = 1,
         key_of: Callable[[Delivery], Hashable | None] | None = None,
         name: str = "",
     ) -> None:
         self._handle, self._key_of = handle, key_of if concurrency > 1 else None
         self._ready: deque[tuple[Hashable | None, Delivery, float]] = deque()
-        #: Keys under way, each with the deliveries that wait for it.
-        self._busy: dict[Hashable, deque[Delivery]] = {}
+        #: The lane of each ordering key being handled: the deliveries that wait for it.
+        self._lanes: dict[Hashable, deque[Delivery]] = {}
         self._idle: deque[asyncio.Future[None]] = deque()
         self._closing, self._name = False, name
         self.running = 0
         self._loop = asyncio.get_running_loop()
-        #: Workers and what each has in hand. In the order they began, so that what a stop gives back goes back in order.
+        #: The workers, each with the delivery that it handles. In the order of their start, so that a stop releases in
+        #: order.
         self._tasks: dict[asyncio.Task[None], Delivery | None] = {}
         for number in range(concurrency):
             self._start_worker(f"handle {name}-{number}")
 
     def put(self, delivery: Delivery) -> None:
-        """Take a delivery; a provider calls this as its `Consume`."""
+        """Queue a delivery; a provider calls this as its `Consume`."""
         if self._closing:
             delivery.release()
             return
         key = self._key_of(delivery) if self._key_of is not None else None
         if key is not None:
-            waiting = self._busy.get(key)
+            waiting = self._lanes.get(key)
             if waiting is not None:
                 waiting.append(delivery)
                 return
-            self._busy[key] = deque()
+            self._lanes[key] = deque()
         self._ready.append((key, delivery, monotonic()))
         if self._idle:
             self._wake()
 
     @property
-    def oldest(self) -> float:
-        """Seconds that the delivery which is next has waited for a worker; 0.0 where none waits."""
+    def longest_wait(self) -> float:
+        """Seconds that the next delivery has waited for a worker; 0.0 if none waits."""
         return monotonic() - self._ready[0][2] if self._ready else 0.0
 
     @property
     def waiting(self) -> int:
-        """Deliveries taken and not yet being handled."""
-        return len(self._ready) + sum(map(len, self._busy.values()))
+        """Deliveries queued and not yet being handled."""
+        return len(self._ready) + sum(map(len, self._lanes.values()))
 
-    def give_back(self) -> None:
-        """Release what is not being handled yet."""
+    def release_waiting(self) -> None:
+        """Release the deliveries that are not being handled yet."""
         waiting = [delivery for _, delivery, _ in self._ready]
-        waiting += [delivery for lane in self._busy.values() for delivery in lane]
+        waiting += [delivery for lane in self._lanes.values() for delivery in lane]
         self._ready.clear()
-        for lane in self._busy.values():
+        for lane in self._lanes.values():
             lane.clear()
         for delivery in waiting:
             delivery.release()
 
     async def close(self, grace: float) -> None:
-        """Give back what waits, let running handlers finish for *grace* seconds, then cancel them.
+        """Release waiting deliveries, let running handlers finish for *grace* seconds, then cancel them.
 
-        A cancelled handler's delivery is released, so that it comes again.
+        The delivery of a cancelled handler is released, so that it is delivered again.
         """
         self._closing = True
-        self.give_back()
+        self.release_waiting()
         while self._idle:
             self._wake()
         if self._tasks:
@@ -101,7 +104,7 @@ class WorkerPool:
             for task, delivery in list(self._tasks.items()):
                 if task in late:
                     logger.warning(
-                        "%s did not end within %.1f s: cancelled, its event comes again",
+                        "%s did not end within %.1f s: cancelled, its event is delivered again",
                         task.get_name(),
                         grace,
                         extra=None if delivery is None else log_fields(delivery.received, self._name),
@@ -125,9 +128,9 @@ class WorkerPool:
     def _worker_ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.pop(task, None)
         if not self._closing and task.cancelled():
-            # A handler that cancels its own task must not leave the subscription deaf. Later, because at the end of a
-            # loop every task is cancelled: the loop is closed before the timer is due.
-            self._loop.call_later(0.05, self._start_worker, task.get_name())
+            # A handler that cancels its own task must not stop its subscription from consuming. Not at once, because
+            # at the end of a loop every task is cancelled: the loop is closed before the timer is due.
+            self._loop.call_later(_RESTART_DELAY, self._start_worker, task.get_name())
 
     def _wake(self) -> None:
         while self._idle:
@@ -138,13 +141,13 @@ class WorkerPool:
 
     async def _work(self) -> None:
         ready, tasks = self._ready, self._tasks
-        myself = cast("asyncio.Task[None]", asyncio.current_task())
+        this_task = cast("asyncio.Task[None]", asyncio.current_task())
         handled = 0
         while not self._closing:
             handled += 1
-            if not handled % _TURN:  # handlers that never wait would keep the loop from everything else
+            if not handled % _BATCH:  # handlers that never wait would block the loop
                 await asyncio.sleep(0)
-                continue  # it may be closed now
+                continue  # the pool may be closed now
             if not ready:
                 idle = self._loop.create_future()
                 self._idle.append(idle)
@@ -152,25 +155,26 @@ class WorkerPool:
                 continue
             key, delivery, _ = ready.popleft()
             self.running += 1
-            tasks[myself] = delivery
+            tasks[this_task] = delivery
             try:
                 await self._handle(delivery)
-            except Exception:  # a worker that ends would leave its subscription deaf
+            except Exception:  # a worker that ends would stop its subscription from consuming
                 logger.exception(
-                    "a delivery was neither handled nor settled; it comes again", extra=log_fields(delivery.envelope)
+                    "a delivery was neither handled nor settled; it is delivered again",
+                    extra=log_fields(delivery.envelope),
                 )
                 delivery.release()
             finally:
                 self.running -= 1
-                tasks[myself] = None
+                tasks[this_task] = None
                 if key is not None:
-                    self._next_of(key)
+                    self._queue_next(key)
 
-    def _next_of(self, key: Hashable) -> None:
-        lane = self._busy[key]
+    def _queue_next(self, key: Hashable) -> None:
+        lane = self._lanes[key]
         if lane:
-            # To the end of the line, so that one busy key does not keep a worker from the others.
+            # Behind the other keys, so that one busy key does not occupy a worker.
             self._ready.append((key, lane.popleft(), monotonic()))
             self._wake()
         else:
-            del self._busy[key]
+            del self._lanes[key]

@@ -24,10 +24,13 @@ from ..event_reader import EventReader
 from ..failure.poison import InFlightJournal
 from ..failure.reporter import FailureReporter
 from ..receiving.consumer import QueueConsumer
-from ..receiving.decoding import Decoder, Invocation
+from ..receiving.decoding import Decoder
+from ..receiving.delays import StoppableDelay
 from ..receiving.dispatch import Dispatcher
+from ..receiving.failed import FailureHandler
+from ..receiving.handler_function import HandlerFunction, event_annotation
 from ..receiving.handlers import BoundHandler
-from ..receiving.invocation import HandlerFunction, event_annotation
+from ..receiving.invocation import Invocation
 from .chains import HandlerChains
 from .discovery import DeclaredHandler
 from .entry_points import load_handlers
@@ -100,16 +103,23 @@ class Binder:
         for event in (event for route in descriptor.routes for event in route.events):
             check_field(event.type, options.order_by, f"{label}: order_by")
             shared.reader.prepare(event)
-        handler = HandlerFunction(function, label)
+        handler_function = HandlerFunction(function, label)
         condition = Filter.of(_when(options), wants_of(descriptor.type))
-        call = handler.compile(inline=options.inline, threads=shared.threads)
+        call = handler_function.compile(inline=options.inline, threads=shared.threads)
         invocation = Invocation(self._decoder(descriptor), condition, call)
         retry = options.retry or shared.retry
-        bound_handler = BoundHandler(
-            descriptor, handler, condition, invocation, shared.chain, retry, shared.publish_results, shared.observer
+        handler = BoundHandler(
+            descriptor,
+            handler_function,
+            condition,
+            invocation,
+            shared.chain,
+            retry,
+            shared.publish_results,
+            shared.observer,
         )
-        subscription = Subscription(bound_handler, shared.control, shared.remove)
-        bound_handler.given_up = error_hook(subscription)
+        subscription = Subscription(handler, shared.control, shared.remove)
+        handler.on_give_up = error_hook(subscription)
         self._chains.join(subscription)
         return subscription
 
@@ -165,18 +175,10 @@ class Binder:
     def _make_consumer(self, descriptor: EventListenerDescriptor) -> QueueConsumer:
         shared, options = self._shared, descriptor.options
         bindings = bindings_of(descriptor, shared.provider, shared.retry)
-        dispatcher = Dispatcher(
-            shared.provider,
-            shared.provider.clock,
-            shared.reporter,
-            bindings,
-            shared.limits,
-            shared.journal if any(binding.durable for binding in bindings) else None,
-            shared.observer,
-            policy=options.ack,
-            concurrency=options.concurrency,
-            rest=options.cooldown,
-        )
+        delays = StoppableDelay(shared.provider.clock)
+        failures = FailureHandler(shared.provider, shared.reporter, shared.observer, delays, options.ack)
+        journal = shared.journal if any(binding.durable for binding in bindings) else None
+        dispatcher = Dispatcher(bindings, options, shared.limits, failures, delays, journal, shared.observer)
         return QueueConsumer(
             bindings,
             dispatcher,

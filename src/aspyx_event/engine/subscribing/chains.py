@@ -72,7 +72,7 @@ class HandlerChains:
             self._subscriptions.claim(consumer, subscription)
         for member in order:
             member.consumer = consumer
-        consumer.dispatcher.steps = tuple(member.step for member in order)
+        consumer.dispatcher.handlers = tuple(member.handler for member in order)
         self._subscriptions.add(subscription)
         if subscription.descriptor.requires or subscription.descriptor.required_by:
             self._with_requirements[subscription.id] = subscription
@@ -82,9 +82,9 @@ class HandlerChains:
         self._subscriptions.remove(subscription)
         self._with_requirements.pop(subscription.id, None)
         consumer = subscription.consumer
-        remaining = tuple(handler for handler in consumer.dispatcher.steps if handler is not subscription.step)
+        remaining = tuple(handler for handler in consumer.dispatcher.handlers if handler is not subscription.handler)
         if remaining:
-            consumer.dispatcher.steps = remaining
+            consumer.dispatcher.handlers = remaining
             return None
         self._subscriptions.unclaim(consumer)
         return consumer

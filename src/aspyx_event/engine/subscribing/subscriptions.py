@@ -55,11 +55,11 @@ class Subscription:
     """
 
     def __init__(
-        self, step: BoundHandler, control: Control, remove: Callable[[Subscription], Coroutine[Any, Any, bool]]
+        self, handler: BoundHandler, control: Control, remove: Callable[[Subscription], Coroutine[Any, Any, bool]]
     ) -> None:
         self.id = str(uuid4())
-        self.descriptor: EventListenerDescriptor = step.descriptor
-        self.step, self._control, self._remove = step, control, remove
+        self.descriptor: EventListenerDescriptor = handler.descriptor
+        self.handler, self._control, self._remove = handler, control, remove
         #: Consumes its queues, which it shares with the handlers bound to it.
         self.consumer: QueueConsumer
         #: The attachment under way, of a subscription made at run time.
@@ -91,7 +91,7 @@ class Subscription:
     @property
     def letter_name(self) -> str:
         """The name under which its dead letters are kept."""
-        return letter_name(self.descriptor, alone=len(self.consumer.dispatcher.steps) == 1)
+        return letter_name(self.descriptor, alone=len(self.consumer.dispatcher.handlers) == 1)
 
     @property
     def letter_queues(self) -> dict[str, Binding]:
@@ -100,7 +100,7 @@ class Subscription:
 
     @property
     def stats(self) -> SubscriptionStats:
-        return self.step.stats
+        return self.handler.stats
 
     @property
     def attached(self) -> bool:

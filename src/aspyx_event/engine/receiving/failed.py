@@ -1,0 +1,217 @@
+"""What follows a failed attempt: a retry, a dead letter or a drop. The dispatcher settles the delivery accordingly."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from enum import Enum
+
+from ...context import EventContext
+from ...envelope import CE_PREFIX, TRACE_HEADERS, Envelope
+from ...exceptions import CodecError, HeaderError, LimitExceededError, ProviderError, RequirementError
+from ...log_fields import log_fields
+from ...observer import Observer, Settlement
+from ...policies import AckPolicy, RetryMode
+from ...providers.base import Outgoing, Provider
+from ..failure.reporter import FailureReporter
+from ..failure.republish import FAILED_HANDLER, dead_letter, letter_name, retry_copy, with_finished
+from .delays import StoppableDelay
+from .handlers import BoundHandler
+from .observed import report_dropped, report_settling
+from .progress import DeliveryProgress
+
+logger = logging.getLogger("aspyx.event")
+#: Seconds before a copy that the provider refused is published again: at first, and at most.
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 30.0
+#: Characters of a header value that the shortened headers of a dead letter may have.
+_SHORT_VALUE = 1_000
+
+
+class Decision(Enum):
+    """What the dispatcher does with a delivery after a failed attempt."""
+
+    #: Run the next attempt now: its delay is over.
+    RETRY = "retry"
+    #: Acknowledge it: a copy is stored, or the event is dropped.
+    ACK = "ack"
+    #: Release it: a stop came first.
+    RELEASE = "release"
+    #: Leave it as it is: it is settled already.
+    LEAVE = "leave"
+
+
+class FailureHandler:
+    """Decides what follows a failed attempt, and stores the copies that this needs. Runs on the manager's loop.
+
+    Args:
+        provider: Stores the copies: delayed retries and dead letters.
+        reporter: Gets the error of the last attempt.
+        observer: Notified of retries and of copies that were refused.
+        delays: Waits between attempts; a stop ends them.
+        policy: When a delivery is acknowledged.
+    """
+
+    def __init__(
+        self,
+        provider: Provider,
+        reporter: FailureReporter,
+        observer: Observer | None,
+        delays: StoppableDelay,
+        policy: AckPolicy,
+    ) -> None:
+        self._provider, self._reporter, self._observer = provider, reporter, observer
+        self._delays, self._policy = delays, policy
+
+    async def handle(
+        self, handler: BoundHandler, progress: DeliveryProgress, context: EventContext, error: Exception
+    ) -> Decision:
+        """Wait for the next attempt, store a copy for it, or give up, as the handler's `Retry` says."""
+        handler.stats.note(context.event_id)
+        # Drawn once, because it is random: observers are told the delay that is waited.
+        delay = self._delay_after(handler, context.attempt, error)
+        await self._report(handler, context, error, delay)
+        if context.settled:
+            return Decision.LEAVE
+        if delay is None:
+            return await self.give_up(handler, progress, error, context.attempt)
+        if handler.retry.mode is RetryMode.DELAYED:
+            report_settling(progress.delivery, Settlement.RETRY, handler.descriptor)
+            return await self._store(handler, progress, self._next_attempt(handler, progress, context.attempt, delay))
+        return Decision.RELEASE if await self._delays.wait(delay) else Decision.RETRY
+
+    async def refuse(self, progress: DeliveryProgress, exceeded: str) -> Decision:
+        """Give up a delivery that exceeds a limit, without an attempt.
+
+        Args:
+            progress: The delivery.
+            exceeded: The limit, in words.
+        """
+        handler, delivery = progress.handlers[0], progress.delivery
+        error = LimitExceededError(f"event {handler.descriptor.event.name!r}: too large: {exceeded}")
+        context = EventContext(
+            progress.received, handler.descriptor, progress.attempt_of(handler), delivery.redelivered
+        )
+        await self._report(handler, context, error, None)
+        return await self.give_up(handler, progress, error, context.attempt)
+
+    async def give_up(
+        self, handler: BoundHandler, progress: DeliveryProgress, error: Exception, attempts: int
+    ) -> Decision:
+        """Store the event as a dead letter, or drop it, as the policies of the handler say."""
+        dead_letter_wanted = handler.retry.dead_letter and self._policy is not AckPolicy.BEFORE
+        if dead_letter_wanted:
+            handler.stats.dead_letters += 1
+        else:
+            handler.stats.dropped += 1
+        if handler.on_give_up is not None:
+            await handler.on_give_up(error)
+        if self._policy is AckPolicy.BEFORE:
+            report_dropped(progress.delivery, handler.descriptor)
+            return Decision.LEAVE
+        if not dead_letter_wanted:
+            report_settling(progress.delivery, Settlement.DROPPED, handler.descriptor)
+            return Decision.ACK
+        report_settling(progress.delivery, Settlement.DEAD_LETTER, handler.descriptor)
+        for headers in _letter_headers(progress):
+            letter = _letter(handler, progress, error, attempts, headers)
+            try:
+                return await self._store(handler, progress, letter)
+            except HeaderError as refusal:  # of another sender, too large for this protocol together with the cause
+                logger.warning(
+                    "dead letter of event %r loses headers: %s",
+                    handler.descriptor.event.name,
+                    refusal,
+                    extra=log_fields(progress.received, handler.name),
+                )
+        return Decision.LEAVE
+
+    def _delay_after(self, handler: BoundHandler, attempt: int, error: Exception) -> float | None:
+        """Return the seconds until the next attempt; None if there is none."""
+        if self._policy is AckPolicy.BEFORE or isinstance(error, (CodecError, RequirementError)):
+            return None
+        return handler.retry.next_delay(attempt, error)
+
+    async def _report(
+        self, handler: BoundHandler, context: EventContext, error: Exception, delay: float | None
+    ) -> None:
+        """Count a failed attempt; report the error of the last one, log the others."""
+        handler.stats.failures += 1
+        if delay is None:
+            await self._reporter.report(error, f"listener {handler.name!r}", context)
+            return
+        if self._observer is not None and not context.settled:
+            self._observer.retrying(context, error, delay)
+        logger.warning(
+            "listener %r failed on event %r (id %s), attempt %d of %d: %s: %s",
+            handler.name,
+            handler.descriptor.event.name,
+            context.event_id,
+            context.attempt,
+            handler.retry.attempts,
+            type(error).__name__,
+            error,
+            extra=log_fields(context.envelope, handler.name),
+        )
+
+    def _next_attempt(self, handler: BoundHandler, progress: DeliveryProgress, attempt: int, delay: float) -> Outgoing:
+        received = progress.received
+        if len(progress.handlers) > 1:
+            headers = {**with_finished(received.headers, progress.finished_for_copy), FAILED_HANDLER: handler.name}
+            received = Envelope(received.body, headers)
+        return retry_copy(received, progress.binding, attempt + 1, delay, self._provider.clock.time())
+
+    async def _store(self, handler: BoundHandler, progress: DeliveryProgress, copy: Outgoing) -> Decision:
+        """Publish *copy*, again and again until the provider takes it or a stop comes.
+
+        A crash before the acknowledgement publishes the copy once more, with the same `dedup_id`.
+
+        Raises:
+            HeaderError: this protocol cannot carry its headers.
+        """
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                await self._provider.publish(copy)
+            except ProviderError as refusal:
+                logger.error(
+                    "a copy of event %r for %s was not stored: %s",
+                    handler.descriptor.event.name,
+                    copy.address,
+                    refusal,
+                    extra=log_fields(progress.received, handler.name),
+                )
+                if self._observer is not None:
+                    self._observer.not_stored(progress.received, handler.descriptor, refusal)
+            else:
+                return Decision.ACK
+            if await self._delays.wait(pause):
+                return Decision.RELEASE
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+
+def _letter(
+    handler: BoundHandler, progress: DeliveryProgress, error: Exception, attempts: int, headers: dict[str, str]
+) -> Outgoing:
+    return dead_letter(
+        progress.received.body,
+        headers,
+        error,
+        event_name=progress.binding.address,
+        subscription=letter_name(handler.descriptor, alone=len(progress.handlers) == 1),
+        queue=progress.binding.queue or "",
+        attempts=attempts,
+        event_id=progress.received.id,
+    )
+
+
+def _letter_headers(progress: DeliveryProgress) -> Iterator[dict[str, str]]:
+    """Yield the headers of a dead letter: all of them, then the few that identify the event, should all be too many."""
+    headers = progress.received.headers
+    if progress.finished:
+        headers = with_finished(headers, progress.finished_for_copy)
+    yield headers
+    yield {
+        name: value
+        for name, value in headers.items()
+        if (name.startswith(CE_PREFIX) or name in TRACE_HEADERS) and len(value) < _SHORT_VALUE
+    }
