@@ -9,6 +9,7 @@ from types import TracebackType
 from urllib.parse import unquote
 
 from ..asgi import Message, Receive, Send
+from ..deadlines import within
 
 #: An ASGI application.
 App = Callable[[Message, Receive, Send], Awaitable[None]]
@@ -53,10 +54,10 @@ class ProbeServer:
                 writer.write(message["body"])
 
         try:
-            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), _SECONDS)
+            head = await within(reader.readuntil(b"\r\n\r\n"), _SECONDS)
             method, path, _ = head.split(b"\r\n", 1)[0].decode("ascii").split(" ", 2)
             scope = {"type": "http", "method": method, "path": unquote(path.partition("?")[0])}
-            await asyncio.wait_for(self._app(scope, receive, send), _SECONDS)
+            await within(self._app(scope, receive, send), _SECONDS)
         except (
             asyncio.TimeoutError,
             asyncio.IncompleteReadError,

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ..deadlines import within
 from ..exceptions import DeclarationError, EventStoreError, MissingDriverError, StoreUnavailableError
 from .sqlite import connect as connect_sqlite
 
@@ -101,7 +102,7 @@ class SqlDatabase:
             await self._check_file()
             # The drivers limit the time of each step. A server that does not answer costs several steps, and asyncpg
             # needs two more seconds to close its old connection; cancelling it there would leave the connection open.
-            return await asyncio.wait_for(self._transaction(engine, work, exclusive), 2 * self._timeout + 4)
+            return await within(self._transaction(engine, work, exclusive), 2 * self._timeout + 4)
         except EventStoreError:
             raise
         except Exception as error:

@@ -17,6 +17,7 @@ from ..asgi import Message, Receive, Send, answer
 from ..cloudevents.event import CloudEvent
 from ..cloudevents.formats import is_batch
 from ..cloudevents.http import from_http, from_http_batch
+from ..deadlines import within
 from ..engine.sending.receipt import Receipt
 from ..exceptions import (
     CodecError,
@@ -234,7 +235,7 @@ class Endpoint:
             receipts = [
                 manager.send_event(event, headers=headers, require_route=limits.require_route) for event in events
             ]
-            await asyncio.wait_for(_all(receipts), limits.timeout)
+            await within(_all(receipts), limits.timeout)
         except asyncio.TimeoutError:
             logger.warning("no confirmation within %g s for what was posted", limits.timeout)
             raise Refusal(503, "the broker has not confirmed in time; send it again", away) from None

@@ -13,6 +13,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
+from ..deadlines import within
 from ..exceptions import EventException
 from .base import AddressKind, Binding
 
@@ -97,7 +98,7 @@ class BrokerLimits:
             if self._unreadable:
                 return
             try:
-                settings = json.loads(await asyncio.wait_for(self._read(binding.address), self._timeout))
+                settings = json.loads(await within(self._read(binding.address), self._timeout))
                 warnings = list(conflicts(binding, settings))
             except (EventException, asyncio.TimeoutError, ValueError, TypeError, AttributeError) as error:
                 self._unreadable = True

@@ -9,6 +9,7 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Any, Generic, Protocol, TypeVar
 
+from ..deadlines import within
 from ..exceptions import AuthenticationError, ConnectError, ConnectionLostError, ProviderError
 from .settings import ConnectionSettings
 
@@ -105,7 +106,7 @@ class Supervisor(Generic[C]):
             ConnectError: none within *timeout* seconds.
         """
         try:
-            await asyncio.wait_for(self._is_up.wait(), timeout)
+            await within(self._is_up.wait(), timeout)
         except asyncio.TimeoutError:
             raise ConnectError(f"{self.settings.where}: not connected for {timeout:g} s ({self.error})") from None
         if self.wire is None:
@@ -115,7 +116,7 @@ class Supervisor(Generic[C]):
     async def _attempt(self) -> C:
         endpoint = self._endpoints[0]
         try:
-            return await asyncio.wait_for(self._connect(endpoint), endpoint.connect_timeout)
+            return await within(self._connect(endpoint), endpoint.connect_timeout)
         except (OSError, asyncio.TimeoutError) as error:
             self._endpoints.append(self._endpoints.pop(0))
             raise endpoint.connect_error(error) from error

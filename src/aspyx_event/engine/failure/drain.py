@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from uuid import uuid4
 
+from ...deadlines import within
 from ...envelope import FRAMEWORK_PREFIX, Envelope, SendOptions
 from ...providers.base import AddressKind, Binding, Delivery, Outgoing, Provider
 
@@ -81,7 +82,7 @@ class _DeliveryBuffer:
 async def _until_marker(marker: str, deliveries: _DeliveryBuffer, label: str) -> AsyncIterator[Delivery]:
     while True:
         try:
-            delivery = await asyncio.wait_for(deliveries.get(), _IDLE_TIMEOUT)
+            delivery = await within(deliveries.get(), _IDLE_TIMEOUT)
         except asyncio.TimeoutError:
             logger.warning("%s: not read to the end; repeat to go on", label)
             return

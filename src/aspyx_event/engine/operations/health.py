@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 from uuid import uuid4
 
+from ...deadlines import within
 from ...envelope import Envelope, SendOptions
 from ...exceptions import EventException
 from ...names import FRAMEWORK_ADDRESS_PREFIX
@@ -125,7 +126,7 @@ async def _ping(provider: Provider, timeout: float) -> float:
     began = loop.time()
     # No queue is bound to the address, so the broker confirms the message and drops it.
     ping = Outgoing(address=_PING, envelope=Envelope(), dedup_id=str(uuid4()), options=SendOptions(ttl=1.0))
-    await asyncio.wait_for(provider.publish(ping), timeout)
+    await within(provider.publish(ping), timeout)
     return loop.time() - began
 
 

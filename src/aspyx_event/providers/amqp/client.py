@@ -6,6 +6,7 @@ import asyncio
 import uuid
 from typing import Any
 
+from ...deadlines import within
 from ...exceptions import ConfirmTimeoutError, ConnectError, ConnectionLostError, NoRouteError
 from ..artemis import selector, volatile_link_name
 from ..base import AddressKind, Binding, Consume, Consumer
@@ -111,7 +112,7 @@ class Client:
     async def _flush(self, timeout: float) -> None:
         self._flushed.clear()
         try:
-            await asyncio.wait_for(self._flushed.wait(), timeout)
+            await within(self._flushed.wait(), timeout)
         except asyncio.TimeoutError:
             logger.warning(
                 "%d messages are unconfirmed by the %s %g s after stop()",
@@ -145,7 +146,7 @@ class Client:
         self._turns[address] = turn
         try:
             try:
-                if not await asyncio.wait_for(self._management.has_route(address), limit):
+                if not await within(self._management.has_route(address), limit):
                     raise NoRouteError(
                         f"event {address!r}: no listener's queue is bound to it at the {self.settings.where}"
                     )
@@ -156,7 +157,7 @@ class Client:
                 turn.set_result(None)
                 if self._turns.get(address) is turn:
                     del self._turns[address]
-            await asyncio.wait_for(confirmed, end - self._loop.time())
+            await within(confirmed, end - self._loop.time())
         except asyncio.TimeoutError as error:
             if isinstance(error, ConfirmTimeoutError):
                 raise
@@ -205,7 +206,7 @@ class Client:
             receiver.attach(self._supervisor.wire)
         limit = self.settings.confirm_timeout
         try:
-            await asyncio.wait_for(receiver.ready, limit)
+            await within(receiver.ready, limit)
         except asyncio.TimeoutError:
             await receiver.close()
             raise ConnectError(

@@ -15,6 +15,7 @@ from typing import Any
 
 from stomp.utils import Frame, convert_frame
 
+from ...deadlines import within
 from ...exceptions import ConnectError, ConnectionLostError, ProviderError
 from ..settings import ConnectionSettings
 from .errors import RefusedError, broker_error, error_reason
@@ -154,9 +155,7 @@ class ManagementClient:
         if self._wire is not None and self._wire.usable:
             return self._wire
         try:
-            wire = await asyncio.wait_for(
-                open_wire(self._current(), self._vhost, self._receive), self._current().connect_timeout
-            )
+            wire = await within(open_wire(self._current(), self._vhost, self._receive), self._current().connect_timeout)
         except (OSError, asyncio.TimeoutError, ConnectError) as error:
             raise ConnectionLostError(str(self._current().connect_error(error))) from error
         headers = {

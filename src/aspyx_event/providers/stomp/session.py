@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from ...deadlines import within
 from ...exceptions import ConfirmTimeoutError, ConnectError, ConnectionLostError, EventException
 from ..artemis import destination
 from ..base import Binding, Consume, Outgoing
@@ -163,7 +164,7 @@ class StompSession:
             await self.client.send(message)
 
         try:
-            await asyncio.wait_for(publish(), self._settings.confirm_timeout)
+            await within(publish(), self._settings.confirm_timeout)
         except ConfirmTimeoutError:
             raise
         except asyncio.TimeoutError:

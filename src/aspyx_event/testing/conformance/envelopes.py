@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from ...deadlines import within
 from ...envelope import CE_ID, CE_KEY, CE_SOURCE, CE_SPECVERSION, CE_TIME, CE_TYPE, CONTENT_TYPE, Envelope
 from ...events import EventDescriptor
 from ...exceptions import NoRouteError, UnsupportedError
@@ -186,7 +187,7 @@ class EnvelopeContract(ConformanceBase):
     async def test_send_event_that_requires_a_route(self, rig: Rig) -> None:
         manager, order = await rig.manager(), rig.event()
         with pytest.raises(NoRouteError):
-            await asyncio.wait_for(_awaited(manager.send_event(order(1), require_route=True)), rig.patience)
+            await within(_awaited(manager.send_event(order(1), require_route=True)), rig.patience)
 
     @contract()
     async def test_what_is_not_claimed_is_refused(self, rig: Rig) -> None:

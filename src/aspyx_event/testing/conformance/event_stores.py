@@ -13,6 +13,7 @@ import pytest
 
 from ...database.base import EventStore
 from ...database.stored_event import EventStatus, StoredEvent
+from ...deadlines import within
 from ...exceptions import DeclarationError, DuplicateStoredEventError, UnknownStoredEventError
 
 NOON = datetime(2025, 3, 30, 12, 0, 0, 123456, tzinfo=timezone.utc)
@@ -23,7 +24,7 @@ def store_contract(scenario: Callable[[Any], Awaitable[None]]) -> Callable[[Any]
 
     @wraps(scenario)
     def test(self: Any) -> None:
-        asyncio.run(asyncio.wait_for(scenario(self), self.limit))
+        asyncio.run(within(scenario(self), self.limit))
 
     return test
 

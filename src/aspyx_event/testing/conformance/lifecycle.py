@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from ...deadlines import within
 from ...exceptions import ProviderError
 from .rig import Rig
 from .suite import ConformanceBase, contract
@@ -64,22 +65,22 @@ class LifecycleContract(ConformanceBase):
         provider = self.make_provider("one")
         before = provider.publish(rig.outgoing())
         with pytest.raises(ProviderError):
-            await asyncio.wait_for(before, rig.patience)
+            await within(before, rig.patience)
         await provider.start()
         await provider.stop()
         after = provider.publish(rig.outgoing())
         with pytest.raises(ProviderError):
-            await asyncio.wait_for(after, rig.patience)
+            await within(after, rig.patience)
 
     @contract()
     async def test_subscribing_fails_typed_when_the_provider_does_not_run(self, rig: Rig) -> None:
         provider = self.make_provider("one")
         with pytest.raises(ProviderError):
-            await asyncio.wait_for(provider.subscribe(rig.binding(), rig.inbox()), rig.patience)
+            await within(provider.subscribe(rig.binding(), rig.inbox()), rig.patience)
         await provider.start()
         await provider.stop()
         with pytest.raises(ProviderError):
-            await asyncio.wait_for(provider.subscribe(rig.binding(), rig.inbox()), rig.patience)
+            await within(provider.subscribe(rig.binding(), rig.inbox()), rig.patience)
 
     @contract()
     async def test_providers_of_one_process_reach_each_other(self, rig: Rig) -> None:
@@ -108,7 +109,7 @@ class LifecycleContract(ConformanceBase):
         for address, inbox in zip(addresses, inboxes, strict=True):
             await provider.subscribe(rig.binding(address, address[-6:]), inbox)
         futures = [provider.publish(rig.outgoing(addresses[number % 4], b"%d" % number)) for number in range(1000)]
-        await asyncio.wait_for(asyncio.gather(*futures), rig.patience)
+        await within(asyncio.gather(*futures), rig.patience)
         for start, inbox in enumerate(inboxes):
             await inbox.until(250)
             assert inbox.bodies == [b"%d" % number for number in range(start, 1000, 4)]
@@ -119,7 +120,7 @@ class LifecycleContract(ConformanceBase):
         await receiver.subscribe(rig.binding(), inbox)
         futures = [provider.publish(rig.outgoing(body=b"%d" % number)) for number in range(100)]
         await provider.stop()
-        await asyncio.wait_for(asyncio.gather(*futures), rig.patience)
+        await within(asyncio.gather(*futures), rig.patience)
         await inbox.until(100)
 
     @contract()

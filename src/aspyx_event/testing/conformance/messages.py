@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from ...deadlines import within
 from ...exceptions import NoRouteError
 from ...providers.base import Delivery
 from .rig import Rig
@@ -172,7 +173,7 @@ class MessageContract(ConformanceBase):
     async def test_require_route_refuses_what_nobody_would_take(self, rig: Rig) -> None:
         provider, inbox = await rig.provider(), rig.inbox()
         with pytest.raises(NoRouteError):
-            await asyncio.wait_for(provider.publish(rig.outgoing(require_route=True)), rig.patience)
+            await within(provider.publish(rig.outgoing(require_route=True)), rig.patience)
         await provider.subscribe(rig.binding(), inbox)
         await rig.publish(provider, [b"somebody takes it"], require_route=True)
         await inbox.until(1)
@@ -184,7 +185,7 @@ class MessageContract(ConformanceBase):
         await provider.subscribe(rig.binding(), inbox)
         bodies = [b"%d" % number for number in range(200)]
         futures = [provider.publish(rig.outgoing(body=body, require_route=True)) for body in bodies]
-        await asyncio.wait_for(asyncio.gather(*futures), rig.patience)
+        await within(asyncio.gather(*futures), rig.patience)
         await inbox.until(200)
         assert inbox.bodies == bodies
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 
+from ...deadlines import within
 from ...providers.base import Delivery
 from .rig import Rig
 from .suite import ConformanceBase, contract
@@ -89,7 +90,7 @@ class OptionContract(ConformanceBase):
             for number in range(15)
             for key in keys
         ]
-        await asyncio.wait_for(asyncio.gather(*futures), rig.patience)
+        await within(asyncio.gather(*futures), rig.patience)
         items = await log.until(15 * len(keys))
         for key in keys:
             assert [number for found, number, _, _ in items if found == key] == list(range(15))

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field, make_dataclass
 from typing import Any
 
 from ...context import EventContext
+from ...deadlines import within
 from ...events import event
 from ...manager import EventManager
 from ...providers.base import Provider
@@ -141,7 +142,7 @@ class LoopProcess(Process):
         self._worker = Worker(provider, plan, report, name)
 
     async def start(self, patience: float) -> None:
-        await asyncio.wait_for(self._worker.start(), patience)
+        await within(self._worker.start(), patience)
 
     async def stop(self) -> None:
         await self._worker.stop()
@@ -170,7 +171,7 @@ class RemoteProcess(Process):
         )
         self._reader = asyncio.create_task(self._read(self._process), name=f"reports of process {self._name}")
         await self._tell(self._orders)
-        await asyncio.wait_for(self._ready, patience)
+        await within(self._ready, patience)
 
     async def stop(self) -> None:
         await self._tell("stop")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
+from ...deadlines import within
 from ...exceptions import QueueClashError
 from ...providers.base import AddressKind
 from .rig import Rig
@@ -69,7 +68,7 @@ class QueueContract(ConformanceBase):
         provider, inbox = await rig.provider(), rig.inbox()
         await provider.subscribe(rig.binding(), inbox)
         with pytest.raises(QueueClashError):
-            await asyncio.wait_for(provider.subscribe(rig.binding(rig.address("other")), rig.inbox()), rig.patience)
+            await within(provider.subscribe(rig.binding(rig.address("other")), rig.inbox()), rig.patience)
         await rig.publish(provider, [b"1"])
         await inbox.until(1)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields, make_dataclass
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from ...context import EventContext
+from ...deadlines import within
 from ...engine.failure.republish import dead_letter_address
 from ...envelope import Envelope, SendOptions
 from ...events import event
@@ -60,7 +61,7 @@ class Log(Generic[T]):
         while not condition(self.items):
             self._changed.clear()
             try:
-                await asyncio.wait_for(self._changed.wait(), max(0.0, end - self._loop.time()))
+                await within(self._changed.wait(), max(0.0, end - self._loop.time()))
             except asyncio.TimeoutError:
                 raise AssertionError(f"not within {self._patience:g} s: {what}; there are {self.items}") from None
         return list(self.items)
@@ -241,7 +242,7 @@ class Rig:
     async def publish(self, provider: Provider, bodies: Iterable[bytes], address: str = "", **fields: Any) -> None:
         """Publish *bodies* in order and wait for their confirmations."""
         futures = [provider.publish(self.outgoing(address, body, **fields)) for body in bodies]
-        await asyncio.wait_for(asyncio.gather(*futures), self.patience)
+        await within(asyncio.gather(*futures), self.patience)
 
     async def dead_letters(self, event_class: type, listener: str, provider: Provider | None = None) -> Inbox:
         """Return an inbox at the dead letters of a listener."""

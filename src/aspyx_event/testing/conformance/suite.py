@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar
 
+from ...deadlines import within
 from ...providers.base import Provider
 from .processes import Recipe
 from .rig import Rig
@@ -80,7 +81,7 @@ async def _run(suite: ConformanceBase, scenario: Scenario, names: list[str]) -> 
     rig = Rig(suite)
     names.append(rig.name)
     try:
-        await asyncio.wait_for(scenario(suite, rig), suite.limit)
+        await within(scenario(suite, rig), suite.limit)
     finally:
-        await asyncio.wait_for(rig.close(), suite.limit)
+        await within(rig.close(), suite.limit)
     assert not accidents, f"the loop had to report: {accidents}"
