@@ -66,7 +66,7 @@ class EventManager(PublishedNames):
         source: CloudEvents source of what is sent; "" takes the provider's server name.
         stop_timeout: Seconds that running handlers have to finish when the manager stops.
         observers: Told of everything that happens to events, such as `observability.OpenTelemetry()`.
-        store: The memory of events; None has none. Opened and closed with the manager.
+        store: The event store; None stores nothing. Opened and closed with the manager.
         persist: Store each event before it is sent; costs a transaction, which events sent at once share.
         configuration: Further switches, and what is not given here; None has the defaults.
 

@@ -3,6 +3,11 @@
 from .base import EventStore as EventStore
 from .base import FoundEvents as FoundEvents
 from .base import InboxStore as InboxStore
+from .errors import DuplicateStoredEventError as DuplicateStoredEventError
+from .errors import EventStoreError as EventStoreError
+from .errors import StoreRefusedError as StoreRefusedError
+from .errors import StoreUnavailableError as StoreUnavailableError
+from .errors import UnknownStoredEventError as UnknownStoredEventError
 from .memory import MemoryEventStore as MemoryEventStore
 from .memory import MemoryInboxStore as MemoryInboxStore
 from .query import EventQuery as EventQuery
