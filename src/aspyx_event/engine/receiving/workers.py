@@ -84,6 +84,9 @@ class WorkerPool:
         """Release the deliveries that are not being handled yet."""
         waiting = [delivery for _, delivery, _ in self._ready]
         waiting += [delivery for lane in self._lanes.values() for delivery in lane]
+        for key, _, _ in self._ready:
+            # No worker has begun with this lane, so no worker will end it.
+            self._lanes.pop(key, None)
         self._ready.clear()
         for lane in self._lanes.values():
             lane.clear()
