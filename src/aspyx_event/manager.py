@@ -18,7 +18,7 @@ from .configuration import EventConfiguration
 from .context import current_context
 from .database.base import EventStore
 from .engine.engine import Engine
-from .engine.failure.reporter import ExceptionHandling, FailureReporter
+from .engine.failure.reporter import ExceptionManager, FailureReporter
 from .engine.operations.statistics import ManagerStats
 from .engine.runner import EngineRunner
 from .engine.runtime.loop import EventLoopRunner, running_loop
@@ -77,7 +77,7 @@ class EventManager(PublishedNames):
     def __init__(
         self,
         provider: Provider,
-        exception_manager: ExceptionHandling | None = None,
+        exception_manager: ExceptionManager | None = None,
         *,
         codec: Codec | None = None,
         retry: Retry | None = None,

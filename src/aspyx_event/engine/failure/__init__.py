@@ -1,1 +1,1 @@
-"""What follows a failure: republished copies, poison messages, error reports."""
+"""What follows a failure: republished copies, poison messages, error reports. And drains of queues."""

@@ -1,4 +1,4 @@
-"""Where an error goes that nobody else takes: to the exception manager, or once to the log."""
+"""`FailureReporter`: passes an error to the application's exception manager, or logs it once."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ logger = logging.getLogger("aspyx.event")
 _OWN_FRAMES = (str(Path(__file__).parents[1]), concurrent.futures.__path__[0])
 
 
-class ExceptionHandling(Protocol):
-    """The part of `aspyx.exception.ExceptionManager` that is used."""
+class ExceptionManager(Protocol):
+    """The methods of `aspyx.exception.ExceptionManager` that are used."""
 
     def get_handlers(self, clazz: type, /) -> Any: ...
 
@@ -25,37 +25,37 @@ class ExceptionHandling(Protocol):
 
 
 class FailureReporter:
-    """Reports errors on the manager's loop. An error has one report.
+    """Reports errors that nothing else handles, each once. Runs on the manager's loop.
 
     Args:
-        exception_manager: Gets every error for which it has a handler; the others are logged.
+        exception_manager: Gets the errors for which it has a handler; the others are logged.
     """
 
-    def __init__(self, exception_manager: ExceptionHandling | None = None) -> None:
+    def __init__(self, exception_manager: ExceptionManager | None = None) -> None:
         self._exception_manager = exception_manager
 
-    def knows(self, error: BaseException) -> bool:
-        """True if the exception manager has a handler for the error's class or one of its bases."""
+    def has_handler(self, error: BaseException) -> bool:
+        """True if the exception manager has a handler for the class of *error* or one of its bases."""
         return self._exception_manager is not None and self._exception_manager.get_handlers(type(error)) is not None
 
     async def report(
-        self, error: BaseException, what: str, context: EventContext | None = None, event_id: str = ""
+        self, error: BaseException, subject: str, context: EventContext | None = None, event_id: str = ""
     ) -> None:
-        """Hand *error* to the most specific handler of the exception manager, or log it with its traceback.
+        """Pass *error* to the most specific handler of the exception manager, or log it with its traceback.
 
-        While the handler runs, `current_context()` is *context*, and the error carries a note naming event and
+        While the handler runs, `current_context()` is *context*, and the error carries a note that names event and
         listener.
 
         Args:
-            error: What happened.
-            what: What failed, as the subject of a sentence: "listener 'billing'".
-            context: The delivery that failed, if it was one.
-            event_id: Of the event whose send failed, if it was that.
+            error: The error.
+            subject: The subject of the sentence that is logged: "listener 'billing'".
+            context: The failed delivery; None if it was none.
+            event_id: Id of the event whose send failed; "" if it was none.
         """
-        text = _describe(what, context)
+        text = _describe(subject, context)
         extra = {"event_id": event_id} if context is None else log_fields(context.envelope, context.listener.name)
-        error.__traceback__ = users_part(error.__traceback__)
-        if self._exception_manager is None or not self.knows(error):
+        error.__traceback__ = user_frames(error.__traceback__)
+        if self._exception_manager is None or not self.has_handler(error):
             logger.error("%s: %s: %s", text, type(error).__name__, error, exc_info=error, extra=extra)
             return
         _add_note(error, text)
@@ -64,33 +64,33 @@ class FailureReporter:
             answer = self._exception_manager.handle(error)
             if inspect.isawaitable(answer):
                 await answer
-        except Exception:  # a handler may only observe; its own error must not fail the delivery a second time
+        except Exception:  # its own error must not fail the delivery a second time
             logger.exception("%s: an exception handler for %s failed itself", text, type(error).__name__, extra=extra)
         finally:
             _current.reset(token)
 
 
-def users_part(trace: TracebackType | None) -> TracebackType | None:
-    """Return a traceback without the leading frames of this package and of the thread pool: where the user's code
-    begins. All of it, if it never leaves this package.
+def user_frames(trace: TracebackType | None) -> TracebackType | None:
+    """Return a traceback from the first frame of the application on, without the leading frames of this package and of
+    the thread pool. The whole traceback if no frame is the application's.
     """
-    part = trace
-    while part is not None and part.tb_frame.f_code.co_filename.startswith(_OWN_FRAMES):
-        part = part.tb_next
-    return part or trace
+    frames = trace
+    while frames is not None and frames.tb_frame.f_code.co_filename.startswith(_OWN_FRAMES):
+        frames = frames.tb_next
+    return frames or trace
 
 
-def _describe(what: str, context: EventContext | None) -> str:
+def _describe(subject: str, context: EventContext | None) -> str:
     if context is None:
-        return f"{what} failed"
+        return f"{subject} failed"
     return (
-        f"{what} failed on event {context.listener.event.name!r} "
+        f"{subject} failed on event {context.listener.event.name!r} "
         f"(id {context.event_id or 'unknown'}, attempt {context.attempt})"
     )
 
 
 def _add_note(error: BaseException, text: str) -> None:
-    # add_note() is there from Python 3.11 on; the attribute it fills can be filled before.
+    # `add_note` exists since Python 3.11; the attribute that it fills works before.
     notes = getattr(error, "__notes__", [])
     if text not in notes:
         error.__notes__ = [*notes, text]  # type: ignore[attr-defined,unused-ignore]

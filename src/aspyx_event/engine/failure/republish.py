@@ -1,7 +1,7 @@
-"""Copies of a delivery that go back to a queue: the next attempt of a delayed retry, a dead letter, a replay.
+"""Messages that are published again: the next attempt of a delayed retry, a dead letter, a replay.
 
-A copy is published first and the delivery acknowledged then, so a crash between the two leaves both: the copy made
-again has the same `dedup_id`, by which a broker that can tell drops it.
+The copy is published before the delivery is acknowledged. After a crash between the two, a second copy has the same
+`dedup_id`, so a broker with duplicate detection drops it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ...envelope import ATTEMPT, CE_EXPIRY, CE_KEY, CE_SOURCE, FRAMEWORK_PREFIX,
 from ...listener_descriptors import EventListenerDescriptor
 from ...names import DEAD_LETTER_PREFIX, literal
 from ...providers.base import AddressKind, Binding, Outgoing
-from .reporter import users_part
+from .reporter import user_frames
 
 LETTER_ID = FRAMEWORK_PREFIX + "dead-letter-id"
 CAUSE_TYPE = FRAMEWORK_PREFIX + "cause-type"
@@ -28,13 +28,13 @@ FAILED_AT = FRAMEWORK_PREFIX + "failed-at"
 ORIGINAL_ADDRESS = FRAMEWORK_PREFIX + "original-address"
 ORIGINAL_QUEUE = FRAMEWORK_PREFIX + "original-queue"
 SUBSCRIPTION = FRAMEWORK_PREFIX + "subscription"
-#: Handlers of a chain that are done with the event: a further attempt begins behind them.
+#: Handlers of a chain that have handled the event: the next attempt skips them.
 FINISHED = FRAMEWORK_PREFIX + "finished"
-#: The handler of a chain that the attempts of a copy are counted for.
+#: The handler of a chain whose attempts the copy counts.
 FAILED_HANDLER = FRAMEWORK_PREFIX + "failed-handler"
 REPLAY_OF = FRAMEWORK_PREFIX + "replay-of"
 
-#: What a dead letter says about its failure; a replay takes it off again.
+#: Headers that describe the failure of a dead letter; a replay removes them.
 LETTER_HEADERS = frozenset(
     {
         LETTER_ID,
@@ -58,26 +58,26 @@ def dead_letter_address(event_name: str, subscription: str) -> str:
 
 
 def letter_name(listener: EventListenerDescriptor, *, alone: bool) -> str:
-    """Return the name under which the dead letters of a listener are kept.
+    """Return the name of a listener in the address of its dead letters.
 
     Args:
         listener: Its descriptor.
-        alone: No other handler takes the events of its queue after it.
+        alone: The listener shares its queue with no other handler.
     """
     return (listener.group or listener.name) if alone else listener.name
 
 
 def finished_handlers(headers: Mapping[str, str]) -> list[str]:
-    """Return the names of the handlers that are done with an event."""
+    """Return the names of the handlers that have handled an event."""
     stated = headers.get(FINISHED)
     return [unquote(name) for name in stated.split(",")] if stated else []
 
 
 def with_finished(headers: dict[str, str], finished: Iterable[str]) -> dict[str, str]:
-    """Return *headers* that say which handlers are done with the event."""
+    """Return *headers* with the names of the handlers that have handled the event."""
     names = ",".join(quote(name, safe="") for name in finished)
-    kept = {name: value for name, value in headers.items() if name != FINISHED}
-    return {**kept, FINISHED: names} if names else kept
+    others = {name: value for name, value in headers.items() if name != FINISHED}
+    return {**others, FINISHED: names} if names else others
 
 
 def dead_letter(
@@ -91,23 +91,23 @@ def dead_letter(
     attempts: int,
     event_id: str,
 ) -> Outgoing:
-    """Return the dead letter of a failed delivery: original headers and bytes, and why it failed.
+    """Return the dead letter of a failed delivery: the original headers and bytes, and the cause of the failure.
 
     Args:
-        body: As it was received.
-        headers: As they were received.
-        error: What the last attempt raised.
+        body: The received body.
+        headers: The received headers.
+        error: The exception of the last attempt.
         event_name: Event and address of the subscription.
         subscription: Name of the listener or group.
-        queue: The queue it was received from; "" for one that has no name.
-        attempts: How often it was tried.
+        queue: The queue it was received from; "" for a queue without a name.
+        attempts: Number of attempts.
         event_id: Id of the event, part of the id by which the broker drops a second copy. "" keeps every copy.
     """
-    text = "".join(traceback.format_exception(type(error), error, users_part(error.__traceback__)))
+    text = "".join(traceback.format_exception(type(error), error, user_frames(error.__traceback__)))
     address = dead_letter_address(event_name, subscription)
-    # A replayed event that fails again is another letter.
+    # An event that fails again after a replay is another letter.
     identity = _identity(address, event_id, headers, body)
-    notes = {
+    cause = {
         LETTER_ID: blake2b(identity.encode(), digest_size=10).hexdigest(),
         CAUSE_TYPE: f"{type(error).__module__}.{type(error).__qualname__}",
         CAUSE_MESSAGE: str(error)[:_MESSAGE_LIMIT],
@@ -118,10 +118,10 @@ def dead_letter(
         ORIGINAL_QUEUE: queue,
         SUBSCRIPTION: subscription,
     }
-    kept = {name: value for name, value in headers.items() if name not in (ATTEMPT, FAILED_HANDLER)}
+    original = {name: value for name, value in headers.items() if name not in (ATTEMPT, FAILED_HANDLER)}
     return Outgoing(
         address=address,
-        envelope=Envelope(body, {**kept, **notes}),
+        envelope=Envelope(body, {**original, **cause}),
         dedup_id=identity,
         kind=AddressKind.QUEUE,
         durable=True,
@@ -129,7 +129,7 @@ def dead_letter(
 
 
 def retry_copy(received: Envelope, binding: Binding, attempt: int, delay: float, now: float) -> Outgoing:
-    """Return the copy of a delivery that comes to the same queue, and no other, in *delay* seconds from *now* on."""
+    """Return the copy of a delivery that reaches the same queue, and no other, *delay* seconds after *now*."""
     headers = {**received.headers, ATTEMPT: str(attempt)}
     queue = f"{binding.address}::{binding.queue}|{headers.get(FAILED_HANDLER, '')}|{attempt}"
     return Outgoing(
@@ -152,42 +152,41 @@ def replay_copy(
     failed_at: str = "",
     wait_handled: bool = False,
 ) -> Outgoing:
-    """Return the event of a dead letter, or of a store, for one queue: original headers and bytes, and what it replays.
+    """Return the event of a dead letter, or of an event store, for one queue: the original headers and bytes.
 
     Args:
-        body: As it was sent.
-        headers: As they were received or stored.
+        body: The body as it was sent.
+        headers: The headers as they were received or stored.
         letter_id: Id of the dead letter, or of the stored event.
         binding: The queue.
-        run: Id of the replay, where the event may have been handled before and is to be handled again.
-        failed_at: When it became this dead letter: a broker that can tell drops the copy that is made again because
-            the letter was not removed in time. "" makes every copy another one.
-        wait_handled: As in `SendOptions`.
+        run: Id of the replay, if the event may have been handled before and is to be handled again. "" for a dead letter.
+        failed_at: Time of the failure: if the letter was not removed in time and is replayed again, a broker with
+            duplicate detection drops the second copy. "" makes every copy unique.
     """
-    kept = {name: value for name, value in headers.items() if name not in LETTER_HEADERS}
+    original = {name: value for name, value in headers.items() if name not in LETTER_HEADERS}
     if run:
-        # It is wanted now, whenever it was to be of no use any more.
-        kept.pop(CE_EXPIRY, None)
-        kept[REPLAY_RUN] = run
+        # The replay was requested now, so the expiry of the original send does not count.
+        original.pop(CE_EXPIRY, None)
+        original[REPLAY_RUN] = run
     return Outgoing(
         address=binding.address,
-        envelope=Envelope(body, {**kept, REPLAY_OF: letter_id}),
+        envelope=Envelope(body, {**original, REPLAY_OF: letter_id}),
         dedup_id=f"replay|{letter_id}|{failed_at or uuid4()}",
         only=binding,
         durable=True,
-        options=SendOptions(key=kept.get(CE_KEY) or None, wait_handled=wait_handled),
+        options=SendOptions(key=original.get(CE_KEY) or None, wait_handled=wait_handled),
     )
 
 
-def _identity(place: str, event_id: str, headers: Mapping[str, str], body: bytes) -> str:
-    # The same for a copy that a crash makes twice; the digest tells foreign events of one id apart, which is unique
-    # within its source only.
+def _identity(destination: str, event_id: str, headers: Mapping[str, str], body: bytes) -> str:
+    # The same for both copies around a crash. The digest distinguishes events of other senders with the same id, because
+    # an id is unique only within its source.
     digest = blake2b(headers.get(CE_SOURCE, "").encode("utf-8", "replace") + b"\0" + body, digest_size=8).hexdigest()
-    return f"{place}|{event_id or uuid4()}|{headers.get(REPLAY_OF, '')}|{digest}"
+    return f"{destination}|{event_id or uuid4()}|{headers.get(REPLAY_OF, '')}|{digest}"
 
 
 def time_left(headers: Mapping[str, str], now: float) -> float | None:
-    """Return the seconds from *now* on until the event expires, at least a moment; None if it never does."""
+    """Return the seconds after *now* until the event expires, at least 0.001; None if it does not expire."""
     stated = headers.get(CE_EXPIRY)
     if not stated:
         return None
@@ -195,4 +194,4 @@ def time_left(headers: Mapping[str, str], now: float) -> float | None:
         end = datetime.fromisoformat(stated.replace("Z", "+00:00"))
         return max((end - datetime.fromtimestamp(now, timezone.utc)).total_seconds(), 0.001)
     except (ValueError, TypeError):
-        return None  # a foreign sender's own idea of a time
+        return None  # another sender's format of a time

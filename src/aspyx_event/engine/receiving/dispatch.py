@@ -68,7 +68,7 @@ class Dispatcher:
         return observed_consume(consume, self.handlers[0].descriptor, self._observer)
 
     def dispatch(self, delivery: Delivery) -> Awaitable[None]:
-        """Return what handles one delivery, and settles it when it is done, dead, or to be handed back."""
+        """Return the coroutine that handles one delivery and settles it."""
         if self._plain and not self._suspects:
             return self._handle(delivery, self._bindings[0])
         return self._dispatch(delivery)

@@ -67,7 +67,7 @@ class FailureHandler:
     ) -> Decision:
         """Wait for the next attempt, store a copy for it, or give up, as the handler's `Retry` says."""
         handler.stats.note(context.event_id)
-        # Drawn once, because it is random: observers are told the delay that is waited.
+        # Drawn once, because it is random: observers must get the delay that is waited.
         delay = self._delay_after(handler, context.attempt, error)
         await self._report(handler, context, error, delay)
         if context.settled:

@@ -27,7 +27,7 @@ class ObservedDelivery(Delivery):
         self.redelivered = delivery.redelivered
         self._delivery, self._listener, self._observer = delivery, listener, observer
         self._arrived = time.time_ns()
-        #: The observer was told of another settlement than a plain `ack`; `_finish` ends it.
+        #: A settlement other than a plain `ack` was reported; `_finish` ends it.
         self._announced = False
         self._taken = self._settled = False
         self._finish: Finish | None = None
@@ -87,7 +87,7 @@ def observed_consume(consume: Consume, listener: EventListenerDescriptor, observ
     return lambda delivery: consume(ObservedDelivery(delivery, listener, observer))
 
 
-# The port has no methods for observers, which are the engine's own business; these three know who is observed.
+# The provider port knows nothing of observers, so `Delivery` has no methods for them. These functions hide the difference.
 def report_taken(delivery: Delivery) -> None:
     """Report that a worker takes *delivery*, if it is observed."""
     if isinstance(delivery, ObservedDelivery):
