@@ -7,7 +7,10 @@ from graphlib import CycleError, TopologicalSorter
 # From the ground up. A room is a folder ("engine/sending/") or a file; the longest name that fits decides. Files that lie
 # directly in the package and have no line of their own are what applications declare.
 FLOORS = (
-    ("what travels", "exceptions names clock envelope policies shared canonical log_fields asgi free_form deadlines"),
+    (
+        "what travels",
+        "exceptions names clock deadlines futures envelope policies shared canonical log_fields asgi free_form",
+    ),
     ("schemas", "schemas/"),
     ("events", "events standard_events senders"),
     ("bytes", "codecs/"),

@@ -391,13 +391,14 @@ async def test_what_is_sent_again_travels_as_it_was_to_travel():
         provider.error = None
         assert await manager.store.send_unpublished(older_than=0) == 2
     first, foreign, again, foreign_again = provider.messages
-    for field in ("address", "dedup_id", "durable", "key", "priority"):
+    for field in ("address", "dedup_id", "durable"):
         assert getattr(again, field) == getattr(first, field), field
         assert getattr(foreign_again, field) == getattr(foreign, field), field
+    assert foreign_again.options == foreign.options
     assert (again.envelope.body, again.envelope.headers) == (first.envelope.body, first.envelope.headers)
-    assert (again.key, again.priority, again.durable) == ("k", 9, True)
-    assert 50 < again.delay <= 60
-    assert 290 < again.ttl <= 300
+    assert (again.options.key, again.options.priority, again.durable) == ("k", 9, True)
+    assert 50 < again.options.delay <= 60
+    assert 290 < again.options.ttl <= 300
 
 
 class Hanging(MemoryEventStore):

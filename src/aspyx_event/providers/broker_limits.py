@@ -15,6 +15,7 @@ from typing import Any
 
 from ..deadlines import within
 from ..exceptions import EventException
+from ..futures import TaskSet
 from .base import AddressKind, Binding
 
 logger = logging.getLogger("aspyx.event.broker_limits")
@@ -72,7 +73,7 @@ class BrokerLimits:
     def __init__(self, read: Callable[[str], Awaitable[str]], timeout: float) -> None:
         self._read, self._timeout = read, timeout
         self._checked: set[str] = set()
-        self._checks: set[asyncio.Task[None]] = set()
+        self._checks = TaskSet()
         self._lock = asyncio.Lock()
         self._unreadable = False
 
@@ -82,16 +83,12 @@ class BrokerLimits:
             if binding.address in self._checked:
                 return
             self._checked.add(binding.address)
-            task = asyncio.get_running_loop().create_task(self._check(binding), name=f"limits of {binding.address}")
-            self._checks.add(task)
-            task.add_done_callback(self._checks.discard)
+            self._checks.spawn(self._check(binding), name=f"limits of {binding.address}")
 
     async def close(self) -> None:
         """Cancel the checks that are still running."""
-        tasks = list(self._checks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        self._checks.cancel()
+        await asyncio.gather(*self._checks, return_exceptions=True)
 
     async def _check(self, binding: Binding) -> None:
         async with self._lock:  # one request at a time: a start with many listeners must not flood the management

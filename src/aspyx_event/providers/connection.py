@@ -11,6 +11,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from ..deadlines import within
 from ..exceptions import AuthenticationError, ConnectError, ConnectionLostError, ProviderError
+from ..futures import TaskSet
 from .settings import ConnectionSettings
 
 logger = logging.getLogger("aspyx.event.connection")
@@ -54,7 +55,7 @@ class Supervisor(Generic[C]):
         self.reconnect_exhausted = False
         #: The first one is the broker in use, or the next to try.
         self._endpoints = settings.endpoints()
-        self._hook_tasks: set[asyncio.Future[Any]] = set()
+        self._hook_tasks = TaskSet()
         #: The text of the last error reported to `on_error`.
         self._reported = ""
         self._is_up = asyncio.Event()
@@ -145,14 +146,7 @@ class Supervisor(Generic[C]):
             logger.exception("a connection hook failed")
             return
         if inspect.isawaitable(result):
-            task = asyncio.ensure_future(result)
-            self._hook_tasks.add(task)
-            task.add_done_callback(self._hook_done)
-
-    def _hook_done(self, task: asyncio.Future[Any]) -> None:
-        self._hook_tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            logger.error("a connection hook failed", exc_info=task.exception())
+            self._hook_tasks.spawn(_finish_hook(result))
 
     async def _supervise(self, wire: C) -> None:
         while True:
@@ -191,3 +185,10 @@ class Supervisor(Generic[C]):
                     )
                     return None
                 pause = min(pause * 2, longest)
+
+
+async def _finish_hook(result: Awaitable[Any]) -> None:
+    try:
+        await result
+    except Exception:
+        logger.exception("a connection hook failed")

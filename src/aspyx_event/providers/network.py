@@ -10,6 +10,7 @@ from typing import ClassVar, Generic, Protocol, TypedDict, TypeVar
 from typing_extensions import Unpack
 
 from ..exceptions import ConnectError, ConnectionLostError
+from ..futures import failed
 from ..policies import QueueNaming
 from .base import Binding, Capabilities, Consume, Consumer, Outgoing, Provider, ServerDescription
 from .content_mode import ContentMode, sends_structured
@@ -142,9 +143,7 @@ class NetworkProvider(Provider, Generic[ClientT]):
         return await self._client.subscribe(binding, consume)
 
     def _publish_not_started(self, message: Outgoing) -> asyncio.Future[None]:
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        future.set_exception(ConnectionLostError(f"publish to {message.address!r}: {self._not_started}"))
-        return future
+        return failed(ConnectionLostError(f"publish to {message.address!r}: {self._not_started}"))
 
     @property
     def _not_started(self) -> str:

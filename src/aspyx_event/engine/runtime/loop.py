@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from ...exceptions import StateError
+from ...futures import TaskSet
 from .operations import Completed, Operation
 
 T = TypeVar("T")
@@ -37,7 +38,7 @@ class EventLoopRunner:
         #: Tasks on a loop of its own that other threads wait for; the loop ends after them.
         self._awaited: set[asyncio.Task[Any]] = set()
         self._report = report
-        self._reporting: set[asyncio.Task[None]] = set()
+        self._reporting = TaskSet()
 
     @property
     def owns_loop(self) -> bool:
@@ -110,10 +111,7 @@ class EventLoopRunner:
             error: The error.
             event_id: The id of the event, if the operation was its send.
         """
-        work = self._report(error, "an operation nobody awaited", event_id=event_id)
-        task = asyncio.get_running_loop().create_task(work)
-        self._reporting.add(task)
-        task.add_done_callback(self._reporting.discard)
+        self._reporting.spawn(self._report(error, "an operation nobody awaited", event_id=event_id))
 
     async def _track(self, work: Work[T]) -> T:
         task = asyncio.current_task()

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from ...events import EventDescriptor
+from ...futures import outcome
 from ...observer import Finish, Observer
 from ...providers.base import Outgoing, Provider
 
@@ -34,4 +35,4 @@ def watched(publish: Callable[[], asyncio.Future[None]], finish: Finish | None) 
 
 
 def _sent(finish: Finish, sent: asyncio.Future[Any]) -> None:
-    finish(asyncio.CancelledError() if sent.cancelled() else sent.exception())
+    finish(outcome(sent))

@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine, Generator
 from contextvars import copy_context
 from typing import Any
 
+from ...futures import outcome, settle
 from ...pipeline import in_context
 
 #: Sends an envelope as its event's descriptor says.
@@ -109,7 +110,7 @@ class PendingSend:
 
     def _task_ended(self, task: asyncio.Future[None]) -> None:
         self._departures.departed(self)  # one that was cancelled before it began never said so itself
-        self._end(asyncio.CancelledError() if task.cancelled() else task.exception())
+        self._end(outcome(task))
 
     def _end(self, error: BaseException | None) -> None:
         self._done, self._error = True, error
@@ -118,13 +119,9 @@ class PendingSend:
             self._tell(self._future)
 
     def _tell(self, future: asyncio.Future[None]) -> None:
-        if self._error is None:
-            future.set_result(None)
-        elif isinstance(self._error, (asyncio.CancelledError, GeneratorExit)):
-            future.cancel()
-        else:
-            future.set_exception(self._error)
-            future.exception()  # whoever awaited the send was told
+        settle(future, asyncio.CancelledError() if isinstance(self._error, GeneratorExit) else self._error)
+        if not future.cancelled():
+            future.exception()  # marks it as retrieved: the task that ran the send has raised it
 
 
 class PendingSends:

@@ -26,6 +26,7 @@ from ...exceptions import (
     StoreRefusedError,
     StoreUnavailableError,
 )
+from ...futures import outcome, settle
 from .publisher import Publisher
 
 logger = logging.getLogger("aspyx.event.store")
@@ -50,14 +51,7 @@ class _Entry:
         self.error: BaseException | None = None
 
     def settle(self, error: BaseException | None) -> None:
-        if self.done.done():
-            return
-        if isinstance(error, asyncio.CancelledError):
-            self.done.cancel()
-        elif error is not None:
-            self.done.set_exception(error)
-        else:
-            self.done.set_result(None)
+        settle(self.done, error)
 
 
 class EventRecorder:
@@ -213,7 +207,7 @@ class EventRecorder:
             future.add_done_callback(partial(self._confirmed, entry))
 
     def _confirmed(self, entry: _Entry, future: asyncio.Future[None]) -> None:
-        self._ended(entry, asyncio.CancelledError() if future.cancelled() else future.exception())
+        self._ended(entry, outcome(future))
 
     def _ended(self, entry: _Entry, error: BaseException | None) -> None:
         entry.error = error

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from contextvars import Context, copy_context
-from functools import partial
 
 from ...envelope import Envelope
 from ...events import EventDescriptor
+from ...futures import relay, settle
 from ...observer import Observer
 from ...pipeline import Chain
 from .pending import PendingSend, PendingSends
@@ -37,32 +37,14 @@ class SendsBeforeStart:
             try:
                 sent = context.run(self._sending.send, envelope, descriptor)
             except Exception as error:  # noqa: BLE001  it belongs to this event, the others go their way
-                done.set_exception(error)
+                settle(done, error)
             else:
-                asyncio.ensure_future(sent).add_done_callback(partial(_pass_on, done))
+                relay(asyncio.ensure_future(sent), done)
 
     def fail(self, error: BaseException) -> None:
         """Let what waits fail, because the start did."""
         while self._waiting:
-            done = self._waiting.popleft()[-1]
-            if done.done():
-                continue
-            if isinstance(error, asyncio.CancelledError):
-                done.cancel()
-            else:
-                done.set_exception(error)
-
-
-def _pass_on(done: asyncio.Future[None], sent: asyncio.Future[None]) -> None:
-    error = None if sent.cancelled() else sent.exception()
-    if done.done():
-        return
-    if sent.cancelled():
-        done.cancel()
-    elif error is not None:
-        done.set_exception(error)
-    else:
-        done.set_result(None)
+            settle(self._waiting.popleft()[-1], error)
 
 
 class Sending:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from ...futures import TaskSet
 from ...providers.base import ConnectionHooks, Provider
 from .subscriptions import Subscription, SubscriptionRegistry
 
@@ -40,7 +41,7 @@ class HookNotifier:
     def __init__(self, provider: Provider, subscriptions: SubscriptionRegistry) -> None:
         self._provider, self._subscriptions = provider, subscriptions
         self._own = ConnectionHooks()
-        self._waiting: set[asyncio.Task[None]] = set()
+        self._waiting = TaskSet()
 
     def install(self) -> None:
         """Replace the provider's hooks, before the provider starts. Idempotent."""
@@ -52,8 +53,7 @@ class HookNotifier:
 
     def stop(self) -> None:
         """Stop waiting for queues to be attached again."""
-        for task in self._waiting:
-            task.cancel()
+        self._waiting.cancel()
 
     async def attached(self, subscription: Subscription) -> None:
         """Call the hook of a subscription whose queue was attached."""
@@ -64,9 +64,7 @@ class HookNotifier:
         await notify(self._own.on_connect)
         for subscription, hooks in self._hooked():
             if hooks.on_connect is not None and subscription.consumer.in_use:
-                task = asyncio.get_running_loop().create_task(self._when_attached(subscription))
-                self._waiting.add(task)
-                task.add_done_callback(self._waiting.discard)
+                self._waiting.spawn(self._when_attached(subscription))
 
     async def _when_attached(self, subscription: Subscription) -> None:
         while not subscription.attached:

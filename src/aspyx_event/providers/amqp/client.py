@@ -8,6 +8,7 @@ from typing import Any
 
 from ...deadlines import within
 from ...exceptions import ConfirmTimeoutError, ConnectError, ConnectionLostError, NoRouteError
+from ...futures import TaskSet, failed
 from ..artemis import selector, volatile_link_name
 from ..base import AddressKind, Binding, Consume, Consumer
 from ..broker_limits import BrokerLimits
@@ -49,7 +50,7 @@ class Client:
         self._management = Management(self._send_request, self._attach_replies)
         self._limits = BrokerLimits(self._management.address_settings, settings.connect_timeout)
         #: Publishing of messages with `require_route`.
-        self._routed: set[asyncio.Task[None]] = set()
+        self._routed = TaskSet()
         #: By address: done when the latest message with `require_route` was sent or refused.
         self._turns: dict[str, asyncio.Future[None]] = {}
         #: Links that wait to be attached again.
@@ -89,8 +90,7 @@ class Client:
             await self._flush(min(_FLUSH_TIMEOUT, self.settings.confirm_timeout))
         self._stopped = True
         await self._limits.close()
-        for task in list(self._routed):
-            task.cancel()
+        self._routed.cancel()
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
@@ -126,17 +126,14 @@ class Client:
     ) -> asyncio.Future[None]:
         """Send *data*, an encoded message; see `Provider.publish`."""
         if self._stopped:
-            return self._failed(ConnectionLostError(f"{self.settings.where}: the provider is stopped"))
+            return failed(ConnectionLostError(f"{self.settings.where}: the provider is stopped"))
         refusal = self._buffer.try_add(address, len(data))
         if refusal is not None:
-            return self._failed(refusal)
+            return failed(refusal)
         if not require_route or kind is AddressKind.QUEUE:  # a queue needs no route
             sender = self._senders.get(address) if kind is _TOPIC else None
             return (sender or self._sender(address, kind)).send(data)
-        task = self._loop.create_task(self._publish_routed(address, kind, data))
-        self._routed.add(task)
-        task.add_done_callback(self._routed.discard)
-        return asyncio.shield(task)
+        return asyncio.shield(self._routed.spawn(self._publish_routed(address, kind, data)))
 
     async def _publish_routed(self, address: str, kind: AddressKind, data: bytes) -> None:
         limit = self.settings.confirm_timeout
@@ -287,8 +284,3 @@ class Client:
             wire.abort(ConnectionLostError(f"{settings.where}: no answer in time"))
             raise
         return wire
-
-    def _failed(self, error: Exception) -> asyncio.Future[None]:
-        future: asyncio.Future[None] = self._loop.create_future()
-        future.set_exception(error)
-        return future

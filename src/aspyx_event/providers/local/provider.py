@@ -8,6 +8,7 @@ from typing import ClassVar
 from ...clock import Clock
 from ...envelope import Envelope
 from ...exceptions import ConnectError, ConnectionLostError, DeclarationError, NoRouteError
+from ...futures import failed
 from ...policies import QueueNaming
 from ..base import Binding, Capabilities, Consume, Consumer, Outgoing, Provider
 from .broker import LocalBroker
@@ -80,7 +81,7 @@ class LocalProvider(Provider):
 
     def publish(self, message: Outgoing) -> asyncio.Future[None]:
         if not self._running:
-            return _failed(ConnectionLostError(f"publish to {message.address!r}: the local provider is not started"))
+            return failed(ConnectionLostError(f"publish to {message.address!r}: the local provider is not started"))
         envelope, body = message.envelope, message.envelope.encoded_body
         if body is None and self.passes_objects:
             envelope = envelope.fork()
@@ -91,7 +92,7 @@ class LocalProvider(Provider):
         try:
             self.broker.publish(message, envelope, handled)
         except NoRouteError as error:
-            return _failed(error)
+            return failed(error)
         return self._accepted if handled is None else handled
 
     async def subscribe(self, binding: Binding, consume: Consume) -> Consumer:
@@ -103,9 +104,3 @@ class LocalProvider(Provider):
 
     def _remove(self, consumer: LocalConsumer) -> None:
         self._consumers.pop(consumer, None)
-
-
-def _failed(error: Exception) -> asyncio.Future[None]:
-    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    future.set_exception(error)
-    return future

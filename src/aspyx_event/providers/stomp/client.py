@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable
 
 from ...exceptions import ConfirmTimeoutError, ConnectionLostError, EventException
+from ...futures import failed
 from ..artemis import destination
 from ..base import Outgoing
 from ..buffer import SendBuffer
@@ -158,22 +159,19 @@ class StompClient:
 
     def send(self, message: Outgoing) -> asyncio.Future[None]:
         """Send a message now, or as soon as there is a connection, and again until it is confirmed."""
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[None] = loop.create_future()
         address = message.address if message.only is None else destination(message)
         if self._watcher is None:
-            future.set_exception(ConnectionLostError(f"publish to {address!r}: the provider is not started"))
-            return future
+            return failed(ConnectionLostError(f"publish to {address!r}: the provider is not started"))
         receipt = self.next_id()
         try:
             data = send_frame(message, receipt)
         except EventException as error:
-            future.set_exception(error)
-            return future
+            return failed(error)
         refusal = self._buffer.try_add(address, len(data))
         if refusal is not None:
-            future.set_exception(refusal)
-            return future
+            return failed(refusal)
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
         deadline = loop.time() + self.settings.confirm_timeout
         self._unconfirmed[receipt] = _UnconfirmedMessage(address, data, future, deadline)
         if (wire := self.wire) is not None:

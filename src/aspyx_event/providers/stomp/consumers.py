@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from ...exceptions import ConnectionLostError, ProviderError
+from ...futures import TaskSet
 from ..base import AddressKind, Binding, Consume, Consumer, Delivery
 from ..content_mode import received_envelope
 from .frames import acknowledgement
@@ -118,7 +119,7 @@ class StompConsumer(Consumer):
         self._paused = self._closed = self._delivering = self._verified = False
         self._release_timer: asyncio.TimerHandle | None = None
         self._sequence = 0
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = TaskSet()
         #: Called once when it is closed.
         self.on_close: Callable[[StompConsumer], None] | None = None
 
@@ -315,7 +316,4 @@ class StompConsumer(Consumer):
                 await self._unsubscribe(attachment)
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.get_running_loop().create_task(coroutine, name=self._operation)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
+        return self._tasks.spawn(coroutine, name=self._operation)

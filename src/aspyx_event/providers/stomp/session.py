@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from ...deadlines import within
 from ...exceptions import ConfirmTimeoutError, ConnectError, ConnectionLostError, EventException
+from ...futures import TaskSet, settle
 from ..artemis import destination
 from ..base import Binding, Consume, Outgoing
 from ..broker_limits import BrokerLimits
@@ -77,7 +78,7 @@ class StompSession:
         self._attach_task: asyncio.Task[None] | None = None
         self._stopping = False
         #: Publishes that first check whether the message has a route.
-        self._routed_publishes: set[asyncio.Task[None]] = set()
+        self._routed_publishes = TaskSet()
 
     @property
     def connected(self) -> bool:
@@ -115,8 +116,7 @@ class StompSession:
         # Detach before the connection is closed: otherwise messages that wait here unhandled would count as delivered.
         for consumer in list(self._consumers):
             await consumer.close()
-        for task in self._routed_publishes:
-            task.cancel()
+        self._routed_publishes.cancel()
         await self._limits.close()
         await self._management.close()
         await self.client.stop()
@@ -146,9 +146,7 @@ class StompSession:
 
     def publish_if_routed(self, message: Outgoing) -> asyncio.Future[None]:
         """As `StompClient.send`, after checking that a queue is bound to the address."""
-        task = asyncio.get_running_loop().create_task(self._publish_if_routed(message))
-        self._routed_publishes.add(task)
-        task.add_done_callback(self._routed_publishes.discard)
+        task = self._routed_publishes.spawn(self._publish_if_routed(message))
         # Cancelling the caller's future does not take the message back.
         return _outcome(task, f"publish to {destination(message)!r}")
 
@@ -217,18 +215,8 @@ def _outcome(task: asyncio.Task[None], operation: str) -> asyncio.Future[None]:
     future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def done(task: asyncio.Task[None]) -> None:
-        if task.cancelled():
-            error: BaseException | None = ConnectionLostError(
-                f"{operation}: the provider was stopped before it was sent"
-            )
-        else:
-            error = task.exception()
-        if future.done():
-            return
-        if error is None:
-            future.set_result(None)
-        else:
-            future.set_exception(error)
+        stopped = ConnectionLostError(f"{operation}: the provider was stopped before it was sent")
+        settle(future, stopped if task.cancelled() else task.exception())
 
     task.add_done_callback(done)
     return future
