@@ -8,7 +8,7 @@ import ast
 #: is told to load.
 IMPORTING = {
     "aspyx_event",
-    "aspyx_event.cli.loading",
+    "aspyx_event.cli.loader",
     "aspyx_event.configuration",
     "aspyx_event.schemas.examples",
     "aspyx_event.providers.stomp.provider",

@@ -145,7 +145,7 @@ def on_a_terminal(shop, answer, *arguments):
 def test_on_a_terminal_purge_asks_and_replay_shows_progress(failing):
     code, text = on_a_terminal(failing, b"n\n", "dlq", "purge", SHOP, "--all")
     assert code == 1
-    assert "Delete 3 dead letters for good?" in text
+    assert "Delete 3 dead letters permanently?" in text
     assert len(letters(failing)) == 3
     code, text = on_a_terminal(failing, b"", "dlq", "replay", SHOP, "--all")
     assert code == 0
@@ -201,5 +201,5 @@ def test_what_is_asked_for_wrongly_is_a_usage_error_or_one_line(failing):
         assert failing.call("dlq", *wrong).returncode == 2
     ended = failing.call("dlq", "replay", SHOP, "--all", "--subscription", "nobody")
     assert ended.returncode == 1
-    assert "no subscription is called 'nobody'" in ended.stderr
+    assert "there is no subscription 'nobody'" in ended.stderr
     assert len(ended.stderr.splitlines()) == 1

@@ -41,7 +41,7 @@ def test_nobody_there_is_one_line_and_1(shop):
             ended = shop.call("health", address)
             assert (ended.returncode, ended.stdout) == (1, "")
             (line,) = ended.stderr.splitlines()
-            assert line.startswith("error: no answer from 127.0.0.1")
+            assert line.startswith("error: no response from 127.0.0.1")
             assert "s3cr3t" not in line
 
 

@@ -51,7 +51,7 @@ def test_a_sync_handler_that_never_returns_does_not_keep_the_process(shop):
     soon(lambda: shop.journal("shipping"))
     running.signal()
     assert running.wait() == 0
-    assert "ended without waiting" in running.text
+    assert "exiting without waiting" in running.text
 
 
 @pytest.mark.broker
@@ -91,8 +91,8 @@ def test_what_does_not_finish_in_time_comes_again(networked):
     [
         ("nowhere:Module", "there is no module 'nowhere'"),
         ("shop.nowhere:Module", "there is no module 'shop.nowhere'"),
-        ("shop.main:Shop", "there is no 'Shop'; it has ShopModule"),
-        ("shop.main:NoModule", "not marked with @module() is 'NoModule'"),
+        ("shop.main:Shop", "there is no 'Shop'; module classes there: ShopModule"),
+        ("shop.main:NoModule", "'NoModule' has no @module()"),
         ("broken.main:Module", "cannot import broken.main: ZeroDivisionError"),
         ("bare.main:Bare", "Bare has no EventManager"),
         ("needy.main:Needy", "DIRegistrationException"),

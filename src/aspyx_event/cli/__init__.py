@@ -1,4 +1,4 @@
-"""The command ``aspyx-event``: run a module, look after its dead letters and contracts, ask a process how it does."""
+"""The command ``aspyx-event``: runs a module, manages its dead letters and contracts, checks the health of a process."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 
 
 def main() -> None:
-    """Run the command line; ends the process."""
+    """Run the command line and exit the process."""
     try:
         from .app import app
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""``aspyx-event contract``: record the events of a module, and check today's code against what was recorded."""
+"""``aspyx-event contract``: records the events of a module, and checks today's code against the recorded contracts."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from aspyx.di import Environment
 from rich.text import Text
 
 from ..contracts.check import Compatibility, ContractFinding, ContractReport, Contracts, FindingKind
-from .loading import check_target, load, manager_of
+from .loader import check_target, load, manager_of
 from .output import console, errors_in_one_line, note, printable
 
 contract_app = typer.Typer(
-    help="Record what events promise, and find out who would break. Connects to no broker.",
+    help="Record event contracts and detect breaking changes. Does not connect to a broker.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
 
-Directory = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the contracts, kept with the sources.")]
+Directory = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the contracts, under version control.")]
 Target = Annotated[str, typer.Argument(metavar="MODULE:CLASS", callback=check_target, help="shop.main:ShopModule")]
-AsJson = Annotated[bool, typer.Option("--json", help="For machines.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Errors with their traceback.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")]
 
 
 @contract_app.command()
@@ -31,12 +31,12 @@ def snapshot(
     directory: Directory,
     target: Target,
     force: Annotated[
-        bool, typer.Option("--force", help="Record also what breaks the recorded schema of the same version.")
+        bool, typer.Option("--force", help="Also record schemas that break the recorded schema of the same version.")
     ] = False,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Write schema and example payload of every event and its version; what is there of older versions stays."""
+    """Record the schema and an example payload of each event. Older versions are kept."""
     with errors_in_one_line(debug=debug):
         contracts = _contracts(target)
         written = contracts.snapshot(directory, force=force)
@@ -56,13 +56,13 @@ def check(
     compatibility: Annotated[
         Compatibility,
         typer.Option(
-            help="Who must go on reading when a version's schema changes: today's code, that of before, both."
+            help="Which code must read events when the schema of a version changes: today's (backward), older (forward), both."
         ),
     ] = Compatibility.FULL,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Decode every recorded payload with today's code and compare the schemas; ends with 1 if somebody would break."""
+    """Decode all recorded payloads with today's code and compare the schemas; exits with 1 on a breaking change."""
     with errors_in_one_line(debug=debug):
         report = _contracts(target).check(directory, compatibility=compatibility)
     if as_json:
@@ -81,8 +81,8 @@ _STYLES = {FindingKind.BREAKING: "bold red", FindingKind.COMPATIBLE: "green", Fi
 
 def _show(report: ContractReport) -> None:
     out = console()
-    for one in report.findings:
-        out.print(_line(one), soft_wrap=True)
+    for finding in report.findings:
+        out.print(_line(finding), soft_wrap=True)
     payloads = f"{report.payloads} payload{'' if report.payloads == 1 else 's'} decoded"
     if report.ok:
         summary = Text("compatible", "bold green")
@@ -93,15 +93,15 @@ def _show(report: ContractReport) -> None:
     out.print(summary.append(f"  {events}, {payloads}", "not bold dim"), soft_wrap=True)
 
 
-def _line(one: ContractFinding) -> Text:
-    line = Text(f"{one.kind.value:<11}", _STYLES[one.kind])
-    line.append(f"{printable(one.event)} v{one.version}", "bold default")
-    if one.field:
-        line.append(f"  {printable(one.field)}", "not bold cyan")
-    line.append(f": {printable(one.reason)}", "not bold default")
-    if one.file:
-        line.append(f"  ({printable(one.file)})", "not bold dim")
-    if one.kind is FindingKind.BREAKING:
-        breaks = f"breaks {', '.join(one.listeners)}" if one.listeners else "nobody listens here"
+def _line(finding: ContractFinding) -> Text:
+    line = Text(f"{finding.kind.value:<11}", _STYLES[finding.kind])
+    line.append(f"{printable(finding.event)} v{finding.version}", "bold default")
+    if finding.field:
+        line.append(f"  {printable(finding.field)}", "not bold cyan")
+    line.append(f": {printable(finding.reason)}", "not bold default")
+    if finding.file:
+        line.append(f"  ({printable(finding.file)})", "not bold dim")
+    if finding.kind is FindingKind.BREAKING:
+        breaks = f"breaks {', '.join(finding.listeners)}" if finding.listeners else "no listener in this application"
         line.append(f"\n{'':<11}{printable(breaks)}", "not bold default")
     return line

@@ -1,4 +1,4 @@
-"""``aspyx-event dlq``: list, inspect, replay and purge the dead letters of a module's listeners."""
+"""``aspyx-event dlq``: lists, inspects, replays and purges the dead letters of a module's listeners."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from ..exceptions import UnknownDeadLetterError
 from ..manager import EventManager
-from .letter_selection import Selection
-from .letter_view import as_json, in_full, table_of
-from .loading import check_target, load, manager_of
+from .dead_letter_selection import Selection
+from .dead_letter_view import as_json, details_of, table_of
+from .loader import check_target, load, manager_of
 from .output import LogLevel, console, errors_in_one_line, note, set_up_logs, show
 
 T = TypeVar("T")
-#: Letters that are counted before something is done to all of them.
-_COUNTED = 10_000
+#: Letters that are counted before an operation on all of them.
+_COUNT_LIMIT = 10_000
 
 dead_letter_app = typer.Typer(
-    help="Events that listeners could not handle. Looking at them attaches no listener.",
+    help="Events that listeners could not handle. No command here attaches a listener.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
 
 Target = Annotated[str, typer.Argument(metavar="MODULE:CLASS", callback=check_target, help="shop.main:ShopModule")]
-LetterId = Annotated[str, typer.Argument(metavar="ID", help="As `dlq list` shows it.")]
-MaybeId = Annotated[Optional[str], typer.Argument(metavar="[ID]", help="One letter, as `dlq list` shows it.")]  # noqa: UP045
-All = Annotated[bool, typer.Option("--all", help="All letters that the other options leave.")]
+LetterId = Annotated[str, typer.Argument(metavar="ID", help="Id from `dlq list`.")]
+MaybeId = Annotated[Optional[str], typer.Argument(metavar="[ID]", help="Id of one letter, from `dlq list`.")]  # noqa: UP045
+All = Annotated[bool, typer.Option("--all", help="All letters that match the other options.")]
 Subscription = Annotated[
-    Optional[str],  # noqa: UP045 - evaluated at run time, on Python 3.10 too
-    typer.Option(metavar="NAME", help="Those of one listener or group; EVENT.NAME where a name serves several."),
+    Optional[str],  # noqa: UP045 - evaluated at run time, also on Python 3.10
+    typer.Option(metavar="NAME", help="Only letters of this listener or group; EVENT.NAME if several have the name."),
 ]
 CauseText = Annotated[
     Optional[str],  # noqa: UP045
-    typer.Option("--cause", metavar="TEXT", help="Those whose cause has this text in its type or message."),
+    typer.Option("--cause", metavar="TEXT", help="Only letters whose cause has this text in its type or message."),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="For machines.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Errors with their traceback.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")]
 Level = Annotated[Optional[LogLevel], typer.Option(help="Default: warning.")]  # noqa: UP045
 
 
@@ -50,7 +50,7 @@ Level = Annotated[Optional[LogLevel], typer.Option(help="Default: warning.")]  #
 def list_letters(
     target: Target,
     subscription: Subscription = None,
-    limit: Annotated[int, typer.Option(min=1, max=100_000, help="Letters at most.")] = 100,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="Maximum number of letters.")] = 100,
     as_json_: AsJson = False,
     log_level: Level = None,
     debug: Debug = False,
@@ -70,19 +70,19 @@ def list_letters(
             return
         show(table_of(letters))
         if len(letters) == limit:
-            note(f"the first {limit}; --limit shows more", "dim")
+            note(f"showing the first {limit}; raise --limit to see more", "dim")
 
 
 @dead_letter_app.command()
 def inspect(
     target: Target,
     letter_id: LetterId,
-    body_limit: Annotated[int, typer.Option(min=0, help="Characters of the body to show, 0 for all.")] = 2_000,
+    body_limit: Annotated[int, typer.Option(min=0, help="Characters of the body to show; 0 shows all.")] = 2_000,
     as_json_: AsJson = False,
     log_level: Level = None,
     debug: Debug = False,
 ) -> None:
-    """Show one dead letter: its cause with the traceback, headers and body."""
+    """Show one dead letter: cause with traceback, headers and body."""
 
     async def work(manager: EventManager) -> Any:
         return await manager.dead_letters.inspect(letter_id)
@@ -92,7 +92,7 @@ def inspect(
         if as_json_:
             typer.echo(json.dumps(as_json(letter, full=True), indent=2))
         else:
-            show(in_full(letter, body_limit))
+            show(details_of(letter, body_limit))
 
 
 @dead_letter_app.command()
@@ -102,12 +102,15 @@ def replay(
     all_: All = False,
     subscription: Subscription = None,
     cause: CauseText = None,
-    rate: Annotated[Optional[float], typer.Option(min=0.001, metavar="N", help="Letters a second at most.")] = None,  # noqa: UP045
+    rate: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(min=0.001, metavar="N", help="Maximum number of letters per second."),
+    ] = None,
     as_json_: AsJson = False,
     log_level: Level = None,
     debug: Debug = False,
 ) -> None:
-    """Send dead letters back to the subscription they failed in, and to no other."""
+    """Send dead letters back to the subscription that failed, and only to that one."""
     _check_choice(letter_id, all_, subscription, cause)
 
     async def work(manager: EventManager) -> int:
@@ -115,17 +118,17 @@ def replay(
             return await manager.dead_letters.replay(letter_id)
         selection = Selection(manager, subscription, cause, to_replay=True)
         with _progress("replaying") as progress:
-            total = len(await selection.ids(_COUNTED)) if not progress.disable else 0
-            task = progress.add_task("replaying", total=total if total < _COUNTED else None)
+            total = len(await selection.ids(_COUNT_LIMIT)) if not progress.disable else 0
+            task = progress.add_task("replaying", total=total if total < _COUNT_LIMIT else None)
             done = await manager.dead_letters.replay_all(
                 selection.accepts, rate=rate, progress=lambda number: progress.update(task, completed=number)
             )
-        for said in selection.left_out():
-            note(said, "yellow")
+        for line in selection.skipped():
+            note(line, "yellow")
         return done
 
     with errors_in_one_line(debug=debug):
-        _tell(_with_manager(target, log_level, work), "replayed", as_json_)
+        _report(_with_manager(target, log_level, work), "replayed", as_json_)
 
 
 @dead_letter_app.command()
@@ -135,18 +138,20 @@ def purge(
     all_: All = False,
     subscription: Subscription = None,
     cause: CauseText = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     as_json_: AsJson = False,
     log_level: Level = None,
     debug: Debug = False,
 ) -> None:
-    """Delete dead letters, for good."""
+    """Delete dead letters permanently."""
     _check_choice(letter_id, all_, subscription, cause)
     if not yes and not sys.stdin.isatty():
-        raise typer.BadParameter("nobody is here to be asked: give it to delete without", param_hint="--yes")
+        raise typer.BadParameter(
+            "required without a terminal, because nobody can be asked to confirm", param_hint="--yes"
+        )
 
     async def find(manager: EventManager) -> list[str]:
-        return await Selection(manager, subscription, cause, letter_id=letter_id).ids(_COUNTED)
+        return await Selection(manager, subscription, cause, letter_id=letter_id).ids(_COUNT_LIMIT)
 
     async def work(manager: EventManager) -> int:
         selection = Selection(
@@ -159,24 +164,24 @@ def purge(
             )
 
     with errors_in_one_line(debug=debug):
-        # Only what was shown is deleted: more may arrive while somebody thinks.
+        # Only the counted letters are deleted; more may arrive before the answer.
         among = None if yes else _with_manager(target, log_level, find)
         if among:
-            typer.confirm(f"Delete {_count(len(among))} for good?", abort=True, err=True)
+            typer.confirm(f"Delete {_count(len(among))} permanently?", abort=True, err=True)
         done = 0 if among is not None and not among else _with_manager(target, log_level, work)
         if letter_id is not None and not done:
             raise UnknownDeadLetterError(f"no dead letter {letter_id!r} in the subscriptions of this module")
-        _tell(done, "deleted", as_json_)
+        _report(done, "deleted", as_json_)
 
 
 def _with_manager(target: str, log_level: LogLevel | None, work: Callable[[EventManager], Awaitable[T]]) -> T:
-    """Do *work* with the manager of a module, connected and without its listeners attached."""
-    found = load(target)
+    """Do *work* with the manager of a module. It is connected, but its listeners are not attached."""
+    module_class = load(target)
     set_up_logs(log_level, LogLevel.WARNING)
-    manager = manager_of(Environment(found))
+    manager = manager_of(Environment(module_class))
     if not manager.provider.capabilities.remote:
         note(
-            f"the {manager.provider.name} provider keeps dead letters in its own process: from here there are none",
+            f"the {manager.provider.name} provider keeps dead letters in its own process; they cannot be seen from here",
             "yellow",
         )
 
@@ -190,20 +195,20 @@ def _with_manager(target: str, log_level: LogLevel | None, work: Callable[[Event
     return asyncio.run(connected())
 
 
-def _check_choice(letter_id: str | None, everything: bool, subscription: str | None, cause: str | None) -> None:
-    if (letter_id is None) is not everything:
-        raise typer.BadParameter("give an ID or --all, one of them", param_hint="ID")
+def _check_choice(letter_id: str | None, all_: bool, subscription: str | None, cause: str | None) -> None:
+    if (letter_id is None) is not all_:
+        raise typer.BadParameter("give either an ID or --all", param_hint="ID")
     if letter_id is not None and (subscription is not None or cause is not None):
-        raise typer.BadParameter("--subscription and --cause go with --all", param_hint="ID")
+        raise typer.BadParameter("--subscription and --cause require --all", param_hint="ID")
 
 
-def _progress(what: str) -> Progress:
+def _progress(label: str) -> Progress:
     out = console(stderr=True)
-    columns = (SpinnerColumn(), TextColumn(what), BarColumn(), MofNCompleteColumn())
+    columns = (SpinnerColumn(), TextColumn(label), BarColumn(), MofNCompleteColumn())
     return Progress(*columns, console=out, transient=True, disable=not out.is_terminal)
 
 
-def _tell(number: int, verb: str, as_json_: bool) -> None:
+def _report(number: int, verb: str, as_json_: bool) -> None:
     typer.echo(json.dumps({verb: number}) if as_json_ else f"{verb} {_count(number)}")
 
 

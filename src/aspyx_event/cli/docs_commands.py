@@ -1,4 +1,4 @@
-"""``aspyx-event docs``: what a module sends and receives, as an AsyncAPI document and as a page."""
+"""``aspyx-event docs``: documents the events of a module, as an AsyncAPI document and as an HTML page."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from aspyx.di import Environment
 
 from ..asyncapi.app import DocumentApp, as_json, as_yaml
 from ..asyncapi.page import page_of
-from .loading import check_target, load, manager_of
+from .http_server import HttpServer
+from .loader import check_target, load, manager_of
 from .output import CliError, errors_in_one_line, note
-from .probes import ProbeServer
 
 docs_app = typer.Typer(
-    help="What a module sends and receives: AsyncAPI 3.0 and a page that shows it. Connects to no broker.",
+    help="Document the events that a module sends and receives: AsyncAPI 3.0 and HTML. Does not connect to a broker.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
 
 
 class Format(str, Enum):
-    """What a document is written in."""
+    """Format of a document."""
 
     JSON = "json"
     YAML = "yaml"
@@ -33,21 +33,21 @@ class Format(str, Enum):
 
 Target = Annotated[str, typer.Argument(metavar="MODULE:CLASS", callback=check_target, help="shop.main:ShopModule")]
 Output = Annotated[
-    Optional[Path],  # noqa: UP045 - evaluated at run time, on Python 3.10 too
+    Optional[Path],  # noqa: UP045 - evaluated at run time, also on Python 3.10
     typer.Option("--output", "-o", metavar="FILE", help="Default: standard output."),
 ]
-Title = Annotated[str, typer.Option(help="Name of the application; default: of its module class.")]
+Title = Annotated[str, typer.Option(help="Name of the application. Default: the name of its module class.")]
 Version = Annotated[str, typer.Option("--app-version", metavar="VERSION", help="Version of the application.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Errors with their traceback.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")]
 
 
 @docs_app.command()
 def asyncapi(
     target: Target,
     output: Output = None,
-    form: Annotated[
+    format_: Annotated[
         Optional[Format],  # noqa: UP045
-        typer.Option("--format", "-f", help="Default: json, or what the file's name says."),
+        typer.Option("--format", "-f", help="Default: from the file name, or json."),
     ] = None,
     title: Title = "",
     version: Version = "1.0.0",
@@ -55,17 +55,17 @@ def asyncapi(
 ) -> None:
     """Write the AsyncAPI 3.0 document."""
     with errors_in_one_line(debug=debug):
-        if form is None:
-            form = Format.YAML if output is not None and output.suffix in (".yaml", ".yml") else Format.JSON
+        if format_ is None:
+            format_ = Format.YAML if output is not None and output.suffix in (".yaml", ".yml") else Format.JSON
         document = _document(target, title, version)
-        _write(as_yaml(document) if form is Format.YAML else as_json(document), output)
+        _write(as_yaml(document) if format_ is Format.YAML else as_json(document), output)
 
 
 @docs_app.command()
 def html(
     target: Target, output: Output = None, title: Title = "", version: Version = "1.0.0", debug: Debug = False
 ) -> None:
-    """Write the page, one file that needs no network."""
+    """Write the HTML page: one file that needs no network."""
     with errors_in_one_line(debug=debug):
         _write(page_of(_document(target, title, version)), output)
 
@@ -73,25 +73,25 @@ def html(
 @docs_app.command()
 def serve(
     target: Target,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free port.")] = 8000,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 picks a free port.")] = 8000,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     title: Title = "",
     version: Version = "1.0.0",
     debug: Debug = False,
 ) -> None:
-    """Show the page at an address of this machine until Ctrl-C; the document is at /asyncapi.json and /asyncapi.yaml."""
+    """Serve the HTML page until Ctrl-C. The document is at /asyncapi.json and /asyncapi.yaml."""
     with errors_in_one_line(debug=debug):
         asyncio.run(_serve(DocumentApp(_document(target, title, version)), host, port))
 
 
 async def _serve(app: DocumentApp, host: str, port: int) -> None:
-    asked = asyncio.Event()
+    stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, asked.set)
-    async with ProbeServer(app, host, port) as server:
-        shown = f"[{host}]" if ":" in host else host
-        note(f"http://{shown}:{server.port}/  Ctrl-C ends it")
-        await asked.wait()
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with HttpServer(app, host, port) as server:
+        url_host = f"[{host}]" if ":" in host else host
+        note(f"http://{url_host}:{server.port}/  Ctrl-C stops it")
+        await stop.wait()
 
 
 def _document(target: str, title: str, version: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What the command line writes: one-line errors, logs, and text that no message can use to play with the terminal."""
+"""Output of the command line: one-line errors, logs, and text without control characters for the terminal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rich.text import Text
 
 from ..exceptions import EventException
 
-#: Columns where no terminal tells how wide it is: wide enough for a line of `grep`.
+#: Columns if there is no terminal, wide enough to find everything in one line with `grep`.
 _WIDE = 200
 _LINE_LIMIT = 2_000
 _USER_INFO = re.compile(r"(?<=://)[^/@\s]+@")
@@ -23,7 +23,7 @@ _FAILED_IMPORT = "failed to import module"
 
 
 class CliError(Exception):
-    """What the user of the command line has to know, in one line."""
+    """An error for the user of the command line, in one line."""
 
 
 class LogLevel(str, Enum):
@@ -36,15 +36,15 @@ class LogLevel(str, Enum):
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Return a console that writes what it is given, as wide as the terminal."""
-    made = Console(stderr=stderr, highlight=False, markup=False, emoji=False)
-    if not made.is_terminal:
-        made.width = _WIDE
-    return made
+    """Return a console as wide as the terminal that writes text unchanged: no markup, emoji or highlighting."""
+    plain = Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+    if not plain.is_terminal:
+        plain.width = _WIDE
+    return plain
 
 
 def show(content: RenderableType) -> None:
-    """Write the output proper; where it is no terminal without the spaces that fill lines."""
+    """Write to stdout; without trailing spaces if it is not a terminal."""
     out = console()
     if out.is_terminal:
         out.print(content)
@@ -55,27 +55,29 @@ def show(content: RenderableType) -> None:
 
 
 def note(text: str, style: str = "") -> None:
-    """Write a line beside the output proper."""
+    """Write a line to stderr."""
     console(stderr=True).print(Text(text, style), soft_wrap=True)
 
 
 def printable(text: str, *, keep: str = "") -> str:
-    """Return *text* with everything a terminal would obey, except the characters *keep*, written out."""
-    return "".join(one if one.isprintable() or one in keep else ascii(one)[1:-1] for one in text)
+    """Return *text* with control characters escaped, except those in *keep*."""
+    return "".join(
+        character if character.isprintable() or character in keep else ascii(character)[1:-1] for character in text
+    )
 
 
 def one_line(error: BaseException) -> str:
-    """Return what an error says, in one line and without the user part of addresses."""
-    said = printable(_USER_INFO.sub("", " ".join(str(error).split())))
-    if isinstance(error, (EventException, CliError)) and said:
-        return said[:_LINE_LIMIT]
+    """Return the message of an error in one line, without the user part of URLs."""
+    message = printable(_USER_INFO.sub("", " ".join(str(error).split())))
+    if isinstance(error, (EventException, CliError)) and message:
+        return message[:_LINE_LIMIT]
     name = type(error).__name__
-    return f"{name}: {said}"[:_LINE_LIMIT] if said else name
+    return f"{name}: {message}"[:_LINE_LIMIT] if message else name
 
 
 @contextmanager
 def errors_in_one_line(*, debug: bool) -> Iterator[None]:
-    """Turn errors into a line and exit code 1; with *debug* they keep their traceback."""
+    """Turn an exception into one line on stderr and exit code 1; with *debug*, let it pass with its traceback."""
     try:
         yield
     except (typer.Exit, typer.Abort, typer.BadParameter, BrokenPipeError):
@@ -89,7 +91,7 @@ def errors_in_one_line(*, debug: bool) -> Iterator[None]:
 
 
 def set_up_logs(level: LogLevel | None, default: LogLevel) -> None:
-    """Send logs to stderr. An application that has set up its own keeps them; a *level* that is asked for wins."""
+    """Send logs to stderr. An application's own logging setup is kept, but *level* overrides its level."""
     root = logging.root
     if not root.handlers:
         handler = logging.StreamHandler()
@@ -99,16 +101,16 @@ def set_up_logs(level: LogLevel | None, default: LogLevel) -> None:
     elif level is not None:
         root.setLevel(logging.getLevelName(level.value.upper()))
     container: logging.Logger = Environment.logger
-    # The container tells at INFO only that a module is missing, and with it its listeners.
+    # The container logs only at INFO that a module, and so its listeners, could not be imported.
     container.setLevel(min(logging.INFO, root.level))
     container.addFilter(_ContainerFilter(root.level if root.level < logging.INFO else max(root.level, logging.WARNING)))
 
 
 class _ContainerFilter(logging.Filter):
-    """Makes a warning of a module that could not be imported.
+    """Raises records about a module that could not be imported to warnings.
 
     Args:
-        level: What is below it is not written otherwise.
+        level: Records below it are dropped.
     """
 
     def __init__(self, level: int) -> None:

@@ -1,4 +1,4 @@
-"""Dead letters as tables, in full, and as JSON. What is in them is foreign: nothing of it reaches a terminal raw."""
+"""Shows dead letters as a table, in detail, and as JSON. Their content is untrusted and is escaped for the terminal."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _CAUSE_LIMIT = 200
 
 
 def as_json(letter: DeadLetter, *, full: bool = False) -> dict[str, Any]:
-    """Return a letter as JSON-ready values; *full* adds headers, body and traceback.
+    """Return a letter as values that JSON can express; *full* adds headers, body and traceback.
 
-    A body that is no UTF-8 is given as ``body_base64`` instead of ``body``.
+    A body that is not UTF-8 is returned as ``body_base64`` instead of ``body``.
     """
     values: dict[str, Any] = {
         "id": letter.id,
@@ -44,7 +44,7 @@ def as_json(letter: DeadLetter, *, full: bool = False) -> dict[str, Any]:
 
 
 def table_of(letters: Iterable[DeadLetter]) -> Table:
-    """Return one row for each letter. Ids are never cut: they are what the other commands take."""
+    """Return a table with a row for each letter. Ids are never shortened, because the other commands need them."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("id", no_wrap=True, overflow="fold", style="cyan")
     table.add_column("event", overflow="fold")
@@ -64,8 +64,8 @@ def table_of(letters: Iterable[DeadLetter]) -> Table:
     return table
 
 
-def in_full(letter: DeadLetter, limit: int) -> RenderableType:
-    """Return everything about a letter; of the body *limit* characters, 0 for all."""
+def details_of(letter: DeadLetter, limit: int) -> RenderableType:
+    """Return all details of a letter, with *limit* characters of its body; 0 shows all."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="bold", no_wrap=True)
     grid.add_column(overflow="fold")
@@ -75,7 +75,7 @@ def in_full(letter: DeadLetter, limit: int) -> RenderableType:
         ("event", letter.address),
         ("event id", letter.event_id),
         ("subscription", letter.subscription),
-        ("queue", letter.queue or "(none of its own name)"),
+        ("queue", letter.queue or "(no named queue)"),
         ("cause", _cause(letter)),
         ("attempts", str(letter.attempts or "unknown")),
         ("failed at", failed),
@@ -104,22 +104,22 @@ def _body(body: bytes, limit: int) -> Text:
     if not body:
         return Text("(empty)", "dim")
     try:
-        # A cut may fall into a character; it must not make the whole unreadable.
-        text, left = body.decode(), ""
+        # Decoded before it is shortened: a cut inside a character must not make the whole body unreadable.
+        text, rest = body.decode(), ""
         if limit and len(text) > limit:
-            text, left = text[:limit], f"\n… {len(text) - limit:,} more characters; --body-limit 0 shows all"
+            text, rest = text[:limit], f"\n… {len(text) - limit:,} more characters; --body-limit 0 shows all"
         shown = Text(printable(text, keep="\n\t"), overflow="fold")
     except UnicodeDecodeError:
         part = body[: limit or None]
-        left = f"\n… {len(body) - len(part):,} more bytes; --body-limit 0 shows all" if len(part) < len(body) else ""
-        shown = Text("no UTF-8 text; as Python writes bytes:\n", "dim").append(repr(part), "not dim")
-    return shown.append(left, "dim")
+        rest = f"\n… {len(body) - len(part):,} more bytes; --body-limit 0 shows all" if len(part) < len(body) else ""
+        shown = Text("not UTF-8 text; as Python bytes:\n", "dim").append(repr(part), "not dim")
+    return shown.append(rest, "dim")
 
 
 def _cause(letter: DeadLetter) -> str:
     if not letter.cause.type:
         return letter.cause.message or "unknown"
-    # What every exception is said to be, and the module that every reader knows, tell nothing.
+    # The module of built-in exceptions adds nothing for the reader.
     kind = letter.cause.type.removeprefix("builtins.")
     return f"{kind}: {letter.cause.message}" if letter.cause.message else kind
 

@@ -1,4 +1,4 @@
-"""A server for probes and for the page of contracts: HTTP/1.1, one request for each connection."""
+"""A small HTTP/1.1 server for health probes and the documentation page: one request per connection."""
 
 from __future__ import annotations
 
@@ -14,23 +14,29 @@ from ..deadlines import within
 #: An ASGI application.
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 logger = logging.getLogger("aspyx.event")
-_SECONDS, _HEAD_LIMIT = 10.0, 16 * 1024
+#: Seconds to read a request, and to answer it.
+_TIMEOUT = 10.0
+#: Bytes of a request line with its headers.
+_HEAD_LIMIT = 16 * 1024
 _REASONS = {200: "OK", 404: "Not Found", 405: "Method Not Allowed", 503: "Service Unavailable"}
 
 
-class ProbeServer:
-    """Serves an ASGI application for the time of an ``async with``.
+class HttpServer:
+    """Serves an ASGI application inside an ``async with`` block.
 
     Args:
-        app: What answers.
+        app: The application.
         host: Address to listen on.
-        port: Port to listen on; 0 takes a free one.
+        port: Port to listen on; 0 picks a free port.
+
+    Attributes:
+        port: The port, also if a free one was picked.
     """
 
     def __init__(self, app: App, host: str, port: int) -> None:
         self._app, self._host, self.port = app, host, port
 
-    async def __aenter__(self) -> ProbeServer:
+    async def __aenter__(self) -> HttpServer:
         self._server = await asyncio.start_server(self._serve, self._host, self.port, limit=_HEAD_LIMIT)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
@@ -54,10 +60,10 @@ class ProbeServer:
                 writer.write(message["body"])
 
         try:
-            head = await within(reader.readuntil(b"\r\n\r\n"), _SECONDS)
+            head = await within(reader.readuntil(b"\r\n\r\n"), _TIMEOUT)
             method, path, _ = head.split(b"\r\n", 1)[0].decode("ascii").split(" ", 2)
             scope = {"type": "http", "method": method, "path": unquote(path.partition("?")[0])}
-            await within(self._app(scope, receive, send), _SECONDS)
+            await within(self._app(scope, receive, send), _TIMEOUT)
         except (
             asyncio.TimeoutError,
             asyncio.IncompleteReadError,
@@ -65,6 +71,6 @@ class ProbeServer:
             ValueError,
             OSError,
         ) as error:
-            logger.debug("no answer to a probe: %r", error)
+            logger.debug("request failed: %r", error)
         finally:
             writer.close()

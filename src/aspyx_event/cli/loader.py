@@ -1,4 +1,4 @@
-"""From ``package.module:Class`` to an environment and its event manager."""
+"""Loads the module class that ``package.module:Class`` names, and finds the event manager of its environment."""
 
 from __future__ import annotations
 
@@ -18,49 +18,49 @@ _TARGET = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 
 
 def check_target(text: str) -> str:
-    """Return *text* if it has the form of a target; the callback of an argument.
+    """Return *text* if it has the form of a target. Callback of an argument.
 
     Raises:
-        typer.BadParameter: it has not.
+        typer.BadParameter: *text* has another form.
     """
     if not _TARGET.fullmatch(text):
-        raise typer.BadParameter(f"{text!r} is not like shop.main:ShopModule (module, colon, class)")
+        raise typer.BadParameter(f"{text!r} does not have the form shop.main:ShopModule (module, colon, class)")
     return text
 
 
 def load(target: str) -> type:
-    """Import the module class that *target* names; the working directory is searched first.
+    """Import the module class that *target* names. The working directory is searched first.
 
     Raises:
-        CliError: there is no such module or class, it is none of the container's modules, or importing it fails.
+        CliError: the module or the class does not exist, the class has no @module(), or the import fails.
     """
-    here = os.getcwd()  # noqa: PTH109 - as sys.path wants it
-    if here not in sys.path:
-        sys.path.insert(0, here)
+    directory = os.getcwd()  # noqa: PTH109 - sys.path holds strings
+    if directory not in sys.path:
+        sys.path.insert(0, directory)
     name, _, attribute = target.partition(":")
     try:
         imported = importlib.import_module(name)
     except ModuleNotFoundError as error:
         missing = error.name or ""
         if name == missing or name.startswith(f"{missing}."):
-            raise CliError(f"there is no module {missing!r}, neither in {here} nor installed") from error
+            raise CliError(f"there is no module {missing!r}, neither in {directory} nor installed") from error
         raise CliError(f"cannot import {name}: {one_line(error)}") from error
     except Exception as error:
         raise CliError(f"cannot import {name}: {one_line(error)}") from error
-    found = getattr(imported, attribute, None)
-    if isinstance(found, type) and _is_module(found):
-        return found
-    own = [key for key, value in vars(imported).items() if _is_module(value) and value.__module__ == name]
-    known = f"it has {', '.join(sorted(own))}" if own else "it has no such class"
-    what = "there is no" if found is None else "not marked with @module() is"
-    raise CliError(f"{name}: {what} {attribute!r}; {known}")
+    target_class = getattr(imported, attribute, None)
+    if isinstance(target_class, type) and _is_module(target_class):
+        return target_class
+    modules = [key for key, value in vars(imported).items() if _is_module(value) and value.__module__ == name]
+    known = f"module classes there: {', '.join(sorted(modules)) or 'none'}"
+    problem = f"there is no {attribute!r}" if target_class is None else f"{attribute!r} has no @module()"
+    raise CliError(f"{name}: {problem}; {known}")
 
 
 def manager_of(environment: Environment) -> EventManager:
     """Return the event manager of an environment.
 
     Raises:
-        CliError: it has none.
+        CliError: the environment has no event manager.
     """
     if not environment.is_registered_type(EventManager):
         name = environment.type.__name__
