@@ -1,4 +1,4 @@
-"""The little of ASGI that applications without a framework need: its types, an answer in one piece, a life without work."""
+"""Helpers for ASGI applications without a framework: types, a response in one piece, a lifespan without work."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 
-async def answer(
+async def send_response(
     send: Send, status: int, headers: Iterable[tuple[str, str]] = (), body: bytes = b"", *, head: bool = False
 ) -> None:
     """Send a response.
@@ -18,9 +18,9 @@ async def answer(
     Args:
         send: Of the ASGI server.
         status: HTTP status code.
-        headers: Without Content-Length, which is that of the body.
-        body: The whole of it.
-        head: The request was a HEAD: the body stays here.
+        headers: Content-Length is added.
+        body: The whole body.
+        head: The request was a HEAD: the body is not sent.
     """
     pairs = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
     pairs.append((b"content-length", b"%d" % len(body)))
@@ -28,8 +28,8 @@ async def answer(
     await send({"type": "http.response.body", "body": b"" if head else body})
 
 
-async def live(receive: Receive, send: Send) -> None:
-    """Answer the lifespan of a server for an application that has nothing to start and nothing to stop."""
+async def answer_lifespan(receive: Receive, send: Send) -> None:
+    """Answer the lifespan messages of a server for an application that has nothing to start or stop."""
     while True:
         message = await receive()
         await send({"type": f"{message['type']}.complete"})

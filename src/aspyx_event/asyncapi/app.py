@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from ..asgi import Receive, Send, answer, live
+from ..asgi import Receive, Send, answer_lifespan, send_response
 from .page import page_of
 
 
@@ -28,7 +28,7 @@ class DocumentApp:
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await live(receive, send)
+            await answer_lifespan(receive, send)
             return
         if scope["type"] != "http":
             raise RuntimeError(f"DocumentApp answers HTTP, not {scope['type']!r}")
@@ -39,7 +39,7 @@ class DocumentApp:
         if scope["method"] not in ("GET", "HEAD"):
             status, body = 405, b"only GET and HEAD are allowed\n"
             headers = [("content-type", "text/plain; charset=utf-8"), ("allow", "GET, HEAD")]
-        await answer(send, status, headers, body, head=scope["method"] == "HEAD")
+        await send_response(send, status, headers, body, head=scope["method"] == "HEAD")
 
 
 def as_json(document: Mapping[str, Any]) -> str:

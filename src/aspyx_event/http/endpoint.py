@@ -1,4 +1,4 @@
-"""Events by HTTP: an ASGI application that takes CloudEvents and sends them on.
+"""Receives CloudEvents over HTTP and sends them: an ASGI application.
 
 Sources: HTTP Protocol Binding for CloudEvents v1.0.2; HTTP 1.1 Web Hooks for Event Delivery, version 1.0.1 (statuses,
 validation handshake); RFC 9457 (problem documents).
@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any, Protocol
 
-from ..asgi import Message, Receive, Send, answer
+from ..asgi import Message, Receive, Send, send_response
 from ..cloudevents.event import CloudEvent
 from ..cloudevents.formats import is_batch
 from ..cloudevents.http import from_http, from_http_batch
@@ -31,7 +31,7 @@ from ..exceptions import (
     UnknownFormatError,
 )
 from ..providers.base import Provider
-from .messages import ClientGoneError, Interceptor, Post, Refusal, headers_of, read_body, refuse
+from .messages import ClientDisconnectedError, Interceptor, Post, Refusal, headers_of, read_body, refuse
 
 logger = logging.getLogger("aspyx.event.http")
 
@@ -70,28 +70,29 @@ def cloudevents_endpoint(
     webhook_origins: Iterable[str] = (),
     webhook_rate: int | None = None,
 ) -> Endpoint:
-    """Return an ASGI application that takes CloudEvents by POST, in binary, structured and batch mode, and sends them.
+    """Return an ASGI application that receives CloudEvents by POST in binary, structured and batch mode and sends them.
 
     It works with every ASGI server and framework: ``Route("/events", cloudevents_endpoint(manager))`` in Starlette and
-    FastAPI. Served on its own it starts and stops the manager; inside an application that is the application's
-    business, see `lifespan_of`.
+    FastAPI. Served on its own, it starts and stops the manager; inside another application, the application does that,
+    see `lifespan_of`.
 
-    The answer is 202 when the provider has confirmed all events of the request; what is refused leaves nothing behind,
-    and the answer is a problem document that names what is wrong. An event that is posted again, because no answer
-    came or a 503, is recognised by its source and id where the broker can tell.
+    The response is 202 once the provider has confirmed all events of the request. If a request is refused, none of its
+    events is sent, and the response is a problem document that names the reason. If a client posts an event again,
+    after a 503 or without a response, the broker recognises the duplicate by source and id, where it can.
 
     Args:
         manager: An `EventManager`.
-        interceptors: Look at each post first, and raise `Refusal` for what is not to enter.
-        types: Types of the events that may enter, ``*`` stands for any characters; None lets all in.
-        max_body: Bytes of a body; more is a 413.
-        max_batch: Events of a batch; more is a 413.
-        timeout: Seconds for the provider to confirm; then the answer is 503, and the event may have been sent or not.
-        retry_after: Seconds that a client is asked to wait after a 503.
-        require_route: Answer 503 where no queue would take an event, instead of letting it vanish.
-        forward: Names of HTTP headers that travel with the events as headers.
-        webhook_origins: Senders that are told in the validation handshake that they may send; ``*`` is all.
-        webhook_rate: Requests a minute that they are granted; None is no limit.
+        interceptors: Check each post first, and raise `Refusal` to reject it.
+        types: Accepted event types, with ``*`` for any characters; None accepts all.
+        max_body: Maximum size of a body in bytes; a larger body is a 413.
+        max_batch: Maximum number of events in a batch; a larger batch is a 413.
+        timeout: Seconds to wait for the provider's confirmation. After that the response is 503, and it is unknown
+            whether the event was sent.
+        retry_after: Seconds that a client should wait after a 503.
+        require_route: Respond with 503 if no queue would receive an event, instead of losing it.
+        forward: Names of HTTP headers to copy into the headers of the events.
+        webhook_origins: Senders that the validation handshake permits; ``*`` permits all.
+        webhook_rate: Requests per minute that the handshake grants; None sets no limit.
 
     Raises:
         DeclarationError: a number is out of its range.
@@ -103,7 +104,7 @@ def cloudevents_endpoint(
         or retry_after < 0
         or (webhook_rate is not None and webhook_rate < 1)
     ):
-        raise DeclarationError("cloudevents_endpoint: sizes, times and rates are numbers > 0")
+        raise DeclarationError("cloudevents_endpoint: sizes, times and rates must be numbers > 0")
     return Endpoint(
         manager,
         tuple(interceptors),
@@ -123,30 +124,30 @@ class _Limits:
 
 
 class Handshake:
-    """Answers to validation requests: whether a system may send its events here, and how many.
+    """Answers validation requests: whether a sender may post events here, and at what rate.
 
-    A callback URL is not called: an answer at once is all that is given, and nobody can make this server call others.
+    Answers immediately and ignores callback URLs, so that nobody can make this server send requests elsewhere.
     """
 
     def __init__(self, origins: frozenset[str], rate: int | None) -> None:
         self._origins, self._rate = origins, rate
 
     def headers(self, post: Post) -> list[tuple[str, str]]:
-        """Return the headers of the answer.
+        """Return the headers of the response.
 
         Raises:
-            Refusal: the origin may not send.
+            Refusal: the origin is not permitted.
         """
         allow = ("allow", "OPTIONS, POST")
         origin = post.header("webhook-request-origin")
         if not origin:
             return [allow]
-        if "*" not in self._origins and origin.lower() not in {one.lower() for one in self._origins}:
-            raise Refusal(403, "this origin has no permission to send events here", [allow])
-        wanted = post.header("webhook-request-rate")
+        if "*" not in self._origins and origin.lower() not in {permitted.lower() for permitted in self._origins}:
+            raise Refusal(403, "this origin is not permitted to send events here", [allow])
+        requested = post.header("webhook-request-rate")
         rate = "*" if self._rate is None else str(self._rate)
-        if wanted.isascii() and wanted.isdigit() and 0 < int(wanted[:9]) < (self._rate or 10**9):
-            rate = str(int(wanted[:9]))
+        if requested.isascii() and requested.isdigit() and 0 < int(requested[:9]) < (self._rate or 10**9):
+            rate = str(int(requested[:9]))
         return [
             allow,
             ("webhook-allowed-origin", "*" if "*" in self._origins else origin),
@@ -155,7 +156,7 @@ class Handshake:
 
 
 class Endpoint:
-    """What `cloudevents_endpoint` returns."""
+    """The ASGI application that `cloudevents_endpoint` returns."""
 
     def __init__(
         self,
@@ -170,50 +171,50 @@ class Endpoint:
         self._limits, self._forward, self._handshake = limits, forward, handshake
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Serve one request, or the lifespan of a server; see the ASGI specification."""
+        """Serve one request or the lifespan of a server, as the ASGI specification describes."""
         if scope["type"] == "lifespan":
-            await self._live(receive, send)
+            await self._run_lifespan(receive, send)
         elif scope["type"] == "http":
             try:
                 await self._serve(scope, receive, send)
             except Refusal as refusal:
                 await refuse(send, refusal)
-            except ClientGoneError:
-                logger.info("a client went away before its request was whole")
+            except ClientDisconnectedError:
+                logger.info("a client disconnected before its request was complete")
 
     async def _serve(self, scope: Message, receive: Receive, send: Send) -> None:
         headers, method = headers_of(scope), scope["method"]
         if method == "OPTIONS":
-            await answer(send, 200, self._handshake.headers(Post(headers, b"")))
+            await send_response(send, 200, self._handshake.headers(Post(headers, b"")))
             return
         if method != "POST":
-            raise Refusal(405, "events are posted", (("allow", "OPTIONS, POST"),))
-        declared = next((value for name, value in headers if name == "content-length"), "")
-        body = await read_body(receive, declared, self._limits.max_body)
+            raise Refusal(405, "use POST to send events", (("allow", "OPTIONS, POST"),))
+        content_length = next((value for name, value in headers if name == "content-length"), "")
+        body = await read_body(receive, content_length, self._limits.max_body)
         post = Post(headers, body, scope.get("query_string", b"").decode("latin-1"))
         for interceptor in self._interceptors:
-            checked = interceptor(post)
-            if inspect.isawaitable(checked):
-                await checked
+            result = interceptor(post)
+            if inspect.isawaitable(result):
+                await result
         await self._send(self._read(post), self._forwarded(post))
         # HTTP 1.1 Web Hooks, section 3.2.
-        await answer(send, 202, (("cache-control", "private"),) if post.parameter("access_token") else ())
+        await send_response(send, 202, (("cache-control", "private"),) if post.parameter("access_token") else ())
 
     def _read(self, post: Post) -> list[CloudEvent]:
-        """Return the events of a request, all of them sound."""
+        """Return the events of a request; all of them are valid."""
         try:
             if is_batch(post.header("content-type")):
                 events = from_http_batch(post.headers, post.body, raw=True)
                 if len(events) > self._limits.max_batch:
                     raise Refusal(
-                        413, f"a batch has up to {self._limits.max_batch:,} events", limit=self._limits.max_batch
+                        413, f"a batch may have at most {self._limits.max_batch:,} events", limit=self._limits.max_batch
                     )
             else:
                 events = [from_http(post.headers, post.body, raw=True)]
             for event in events:
-                if self._types is not None and not any(fnmatchcase(event.type, one) for one in self._types):
-                    raise Refusal(403, f"events of the type {event.type[:80]!r} have no entry here", attribute="type")
-                if len(events) > 1:  # a single one is checked when it is sent
+                if not self._accepts(event.type):
+                    raise Refusal(403, f"events of type {event.type[:80]!r} are not accepted here", attribute="type")
+                if len(events) > 1:  # a single event is checked when it is sent
                     self._manager.events.check(event)
         except UnknownFormatError as error:
             raise Refusal(415, str(error)) from error
@@ -222,34 +223,37 @@ class Endpoint:
         return events
 
     async def _send(self, events: list[CloudEvent], headers: dict[str, str]) -> None:
-        """Send the events and wait for the provider.
+        """Send the events and wait for the provider's confirmation.
 
         Raises:
-            Refusal: they cannot be sent, or not now.
+            Refusal: the events cannot be sent, or cannot be sent now.
         """
         manager, limits = self._manager, self._limits
-        away = (("retry-after", str(limits.retry_after)),)
+        retry_after = (("retry-after", str(limits.retry_after)),)
         if manager.running and not manager.provider.connected:
-            raise Refusal(503, "the broker is away; nothing was sent", away)
+            raise Refusal(503, "the broker is not connected; nothing was sent", retry_after)
         try:
             receipts = [
                 manager.send_event(event, headers=headers, require_route=limits.require_route) for event in events
             ]
-            await within(_all(receipts), limits.timeout)
+            await within(_confirmed(receipts), limits.timeout)
         except asyncio.TimeoutError:
-            logger.warning("no confirmation within %g s for what was posted", limits.timeout)
-            raise Refusal(503, "the broker has not confirmed in time; send it again", away) from None
+            logger.warning("no confirmation within %g s for a posted event", limits.timeout)
+            raise Refusal(503, "the broker did not confirm in time; send it again", retry_after) from None
         except (CodecError, DeclarationError, HeaderError) as error:
             raise _refusal(error) from error
         except (ProviderError, StateError) as error:
-            logger.warning("what was posted could not be sent: %s", error)
-            # What a broker says is none of a stranger's business.
-            raise Refusal(503, "the broker did not take it; send it again", away) from error
+            logger.warning("a posted event could not be sent: %s", error)
+            # Broker messages are not disclosed to clients.
+            raise Refusal(503, "the broker did not accept the event; send it again", retry_after) from error
+
+    def _accepts(self, event_type: str) -> bool:
+        return self._types is None or any(fnmatchcase(event_type, pattern) for pattern in self._types)
 
     def _forwarded(self, post: Post) -> dict[str, str]:
         return {name: value for name in self._forward if (value := post.header(name))}
 
-    async def _live(self, receive: Receive, send: Send) -> None:
+    async def _run_lifespan(self, receive: Receive, send: Send) -> None:
         while True:
             message = await receive()
             try:
@@ -262,8 +266,8 @@ class Endpoint:
                 return
 
 
-async def _all(receipts: list[Receipt]) -> None:
-    """Wait for all receipts; raise the first error when all are done, so that none is left behind."""
+async def _confirmed(receipts: list[Receipt]) -> None:
+    """Wait for all receipts, and raise the first error only after all of them are done."""
     if len(receipts) == 1:
         await receipts[0]
         return

@@ -1,4 +1,4 @@
-"""Probes over HTTP: an ASGI application for Kubernetes and its like; mount it, or serve it on a port of its own."""
+"""Health probes over HTTP, for Kubernetes and similar platforms: an ASGI application to mount or to serve on its own port."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from ..asgi import Message, Receive, Send, answer, live
+from ..asgi import Message, Receive, Send, answer_lifespan, send_response
 from ..engine.operations.health import Health
 from ..engine.runtime.operations import Operation
 
@@ -14,7 +14,7 @@ Check = Callable[[], Operation[Health]]
 
 
 class HealthApp:
-    """Answers ``GET .../livez`` and ``GET .../readyz`` with 200 or 503 and the findings as JSON.
+    """Answers ``GET .../livez`` and ``GET .../readyz`` with 200 or 503 and the health as JSON.
 
     Works with every ASGI server and framework: ``Mount("/health", HealthApp(manager.health))`` in Starlette,
     ``app.mount("/health", HealthApp(manager.health))`` in FastAPI.
@@ -27,20 +27,20 @@ class HealthApp:
         self._check = check
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Serve one request, or the lifespan of a server; see the ASGI specification."""
+        """Serve one request or the lifespan of a server, as the ASGI specification describes."""
         if scope["type"] == "lifespan":
-            await live(receive, send)
+            await answer_lifespan(receive, send)
         elif scope["type"] == "http":
             status, content = await self._answer(scope["method"], scope["path"])
             headers = (("content-type", "application/json"),)
-            await answer(send, status, headers, json.dumps(content).encode(), head=scope["method"] == "HEAD")
+            await send_response(send, status, headers, json.dumps(content).encode(), head=scope["method"] == "HEAD")
 
     async def _answer(self, method: str, path: str) -> tuple[int, dict[str, Any]]:
         probe = path.rstrip("/").rpartition("/")[2]
         if probe not in ("livez", "readyz"):
-            return 404, {"error": "only /livez and /readyz are here"}
+            return 404, {"error": "only /livez and /readyz exist here"}
         if method not in ("GET", "HEAD"):
             return 405, {"error": "use GET"}
         health = await self._check()
-        good = health.live if probe == "livez" else health.live and health.ready
-        return 200 if good else 503, health.as_dict()
+        healthy = health.live if probe == "livez" else health.live and health.ready
+        return 200 if healthy else 503, health.as_dict()

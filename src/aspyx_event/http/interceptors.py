@@ -1,4 +1,4 @@
-"""Who may post: a shared secret, or a signature of the body."""
+"""Authentication of posts: a shared secret, or a signature of the body."""
 
 from __future__ import annotations
 
@@ -11,50 +11,50 @@ from .messages import Post, Refusal
 
 
 class SharedSecret:
-    """Lets those in who know a secret: ``Authorization: Bearer <secret>``, or ``access_token=<secret>`` in the query.
+    """Accepts posts with a secret: ``Authorization: Bearer <secret>``, or ``access_token=<secret>`` in the query.
 
-    Source: HTTP 1.1 Web Hooks for Event Delivery, version 1.0.1, section 3. A query ends up in logs; prefer the header.
+    Source: HTTP 1.1 Web Hooks for Event Delivery, version 1.0.1, section 3. Queries end up in logs, so prefer the header.
 
     Args:
-        *secrets: More than one while they are changed.
+        *secrets: Accepted secrets; several during a rotation.
 
     Raises:
-        DeclarationError: there is none, or an empty one.
+        DeclarationError: there is no secret, or one is empty.
     """
 
     def __init__(self, *secrets: str) -> None:
         if not secrets or not all(secrets):
-            raise DeclarationError("SharedSecret(...): give at least one secret, and none that is empty")
+            raise DeclarationError("SharedSecret(...): give at least one secret; secrets must not be empty")
         self._secrets = [secret.encode() for secret in secrets]
 
     def __call__(self, post: Post) -> None:
         """Raise `Refusal` for a post without the secret."""
         scheme, _, token = post.header("authorization").partition(" ")
-        given = token.strip() if scheme.lower() == "bearer" else post.parameter("access_token")
-        # All of them are compared, so that the time says nothing.
-        if not any([hmac.compare_digest(given.encode("utf-8", "replace"), secret) for secret in self._secrets]):  # noqa: C419
+        presented = token.strip() if scheme.lower() == "bearer" else post.parameter("access_token")
+        # Compares with all secrets, so that the time reveals nothing.
+        if not any([hmac.compare_digest(presented.encode("utf-8", "replace"), secret) for secret in self._secrets]):  # noqa: C419
             detail = "the secret is missing or wrong: Authorization: Bearer <secret>"
             raise Refusal(401, detail, (("www-authenticate", "Bearer"),))
 
 
 class Signature:
-    """Lets bodies in that are signed: a header has ``sha256=`` and the HMAC-SHA256 of the body in hexadecimal.
+    """Accepts posts with a signed body: a header holds ``sha256=`` and the HMAC-SHA256 of the body in hexadecimal.
 
-    A signature covers the body alone. In binary mode the attributes are headers, which anybody on the way could
-    change, so such posts are refused unless `binary` is set.
+    The signature covers only the body. In binary mode the attributes are headers and could be changed on the way,
+    so such posts are refused unless `binary` is set.
 
     Args:
-        *secrets: More than one while they are changed; the first one signs.
-        header: The header with the signature.
-        binary: Take posts in binary mode too.
+        *secrets: Accepted secrets; several during a rotation. The first one signs.
+        header: Name of the header with the signature.
+        binary: Also accept posts in binary mode.
 
     Raises:
-        DeclarationError: there is no secret, or an empty one.
+        DeclarationError: there is no secret, or one is empty.
     """
 
     def __init__(self, *secrets: str, header: str = "X-Signature-256", binary: bool = False) -> None:
         if not secrets or not all(secrets):
-            raise DeclarationError("Signature(...): give at least one secret, and none that is empty")
+            raise DeclarationError("Signature(...): give at least one secret; secrets must not be empty")
         self._secrets = [secret.encode() for secret in secrets]
         self.header, self._binary = header, binary
 
@@ -63,9 +63,9 @@ class Signature:
         return _sign(self._secrets[0], body)
 
     def __call__(self, post: Post) -> None:
-        """Raise `Refusal` for a post without a good signature."""
-        given = post.header(self.header).encode("utf-8", "replace")
-        if not any([hmac.compare_digest(given, _sign(secret, post.body).encode()) for secret in self._secrets]):  # noqa: C419
+        """Raise `Refusal` for a post without a valid signature."""
+        presented = post.header(self.header).encode("utf-8", "replace")
+        if not any([hmac.compare_digest(presented, _sign(secret, post.body).encode()) for secret in self._secrets]):  # noqa: C419
             raise Refusal(401, f"the signature of the body in the header {self.header} is missing or wrong")
         if not self._binary and not is_structured(post.header("content-type")):
             raise Refusal(403, "headers are not signed: send the event in structured mode")

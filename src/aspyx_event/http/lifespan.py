@@ -1,4 +1,4 @@
-"""The life of a manager inside a web application."""
+"""Starts and stops managers with a web application."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ class Startable(Protocol):
 
 
 def lifespan_of(*parts: Startable) -> Callable[[Any], AbstractAsyncContextManager[None]]:
-    """Return a lifespan for Starlette and FastAPI: the parts start before the first request and stop after the last.
+    """Return a lifespan for Starlette and FastAPI: *parts* start before the first request and stop after the last.
 
-    ``FastAPI(lifespan=lifespan_of(environment))``. What started before a part that fails is stopped.
+    ``FastAPI(lifespan=lifespan_of(environment))``. If a part fails to start, the parts before it are stopped.
 
     Args:
-        *parts: Environments or managers, in the order in which they start; they stop in the other one.
+        *parts: Environments or managers, in the order in which they start; they stop in reverse order.
     """
 
     @asynccontextmanager

@@ -1,4 +1,4 @@
-"""What comes in by HTTP and what is answered: posts, refusals, problem documents."""
+"""HTTP requests and responses of the endpoint: posts, refusals, problem documents."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl
 
-from ..asgi import Message, Receive, Send, answer
+from ..asgi import Message, Receive, Send, send_response
 from ..exceptions import EventException
 
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """A request that brings events.
+    """A request that carries events.
 
     Attributes:
-        headers: Names in lower case, with their values, in the order they came.
-        body: The whole of it.
-        query: The part of the URL behind the question mark, as it came.
+        headers: Pairs of lower-case name and value, in the order of the request.
+        body: The whole body.
+        query: The raw query string of the URL.
     """
 
     headers: tuple[tuple[str, str], ...]
@@ -28,26 +28,26 @@ class Post:
     query: str = ""
 
     def header(self, name: str) -> str:
-        """Return the first header called *name*; "" where there is none."""
+        """Return the first header named *name*; "" if there is none."""
         lower = name.lower()
         return next((value for key, value in self.headers if key == lower), "")
 
     def parameter(self, name: str) -> str:
-        """Return the first parameter of the query called *name*; "" where there is none."""
+        """Return the first query parameter named *name*; "" if there is none."""
         return next((value for key, value in parse_qsl(self.query) if key == name), "")
 
 
-#: Looks at a post before its events are read, and raises `Refusal` for one that is not to enter. Sync or async.
+#: Checks a post before its events are read, and raises `Refusal` to reject it. Sync or async.
 Interceptor = Callable[[Post], "Awaitable[None] | None"]
 
 
 class Refusal(EventException):
-    """The answer to a request that is not done, as a problem document (RFC 9457).
+    """Rejects a request; the response is a problem document (RFC 9457).
 
     Args:
         status: HTTP status code.
-        detail: What is wrong, for the caller.
-        headers: Further headers of the answer.
+        detail: Explanation for the client.
+        headers: Further headers of the response.
         **members: Further members of the document.
     """
 
@@ -63,36 +63,37 @@ class Refusal(EventException):
         return {"type": "about:blank", "title": title, "status": self.status, "detail": self.detail, **self.members}
 
 
-class ClientGoneError(EventException):
-    """The client went away before its request was whole."""
+class ClientDisconnectedError(EventException):
+    """The client disconnected before its request was complete."""
 
 
 def headers_of(scope: Message) -> tuple[tuple[str, str], ...]:
-    """Return the headers of a request; ASGI has their names in lower case already."""
+    """Return the headers of a request. ASGI already has their names in lower case."""
     return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"])
 
 
-async def read_body(receive: Receive, declared: str, limit: int) -> bytes:
+async def read_body(receive: Receive, content_length: str, limit: int) -> bytes:
     """Return the body of a request.
 
     Args:
         receive: Of the ASGI server.
-        declared: Its header Content-Length; "" where there is none.
-        limit: Bytes it may have.
+        content_length: Header Content-Length; "" if there is none.
+        limit: Maximum size in bytes.
 
     Raises:
-        Refusal: it has more; 413.
-        ClientGoneError: it did not come whole.
+        Refusal: the body is larger (413).
+        ClientDisconnectedError: the client disconnected before the end of the body.
     """
     too_large = Refusal(413, f"the body has more than {limit:,} bytes", limit=limit)
-    if declared.isascii() and declared.isdigit() and len(declared) < 20 and int(declared) > limit:
+    is_number = content_length.isascii() and content_length.isdigit() and len(content_length) < 20
+    if is_number and int(content_length) > limit:
         raise too_large
     parts: list[bytes] = []
     size = 0
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise ClientGoneError
+            raise ClientDisconnectedError
         part = message.get("body", b"")
         size += len(part)
         if size > limit:
@@ -105,4 +106,4 @@ async def read_body(receive: Receive, declared: str, limit: int) -> bytes:
 async def refuse(send: Send, refusal: Refusal) -> None:
     """Send a problem document."""
     body = json.dumps(refusal.document).encode()
-    await answer(send, refusal.status, (("content-type", "application/problem+json"), *refusal.headers), body)
+    await send_response(send, refusal.status, (("content-type", "application/problem+json"), *refusal.headers), body)

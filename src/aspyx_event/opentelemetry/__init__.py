@@ -1,4 +1,4 @@
-"""Traces and metrics by OpenTelemetry, with the extra `otel`."""
+"""Traces and metrics with OpenTelemetry; needs the extra `otel`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the command ``opentelemetry-instrument`` loads: traces and metrics for every manager of a program unchanged."""
+"""Loaded by ``opentelemetry-instrument``: traces and metrics for all managers of an unmodified program."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Collection
 from functools import wraps
 from typing import Any
 
-from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]  # it has no types
+from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]  # has no types
 
 from ..manager import EventManager
 from .observer import OpenTelemetry
 
 
 class AspyxEventInstrumentor(BaseInstrumentor):  # type: ignore[misc]
-    """Gives `OpenTelemetry` to every `EventManager` that is made from now on and has none.
+    """Adds `OpenTelemetry` to every `EventManager` created from now on that does not have it.
 
     The keywords of `instrument` are those of `OpenTelemetry`.
     """

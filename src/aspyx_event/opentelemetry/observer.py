@@ -1,4 +1,4 @@
-"""`OpenTelemetry`: traces and metrics of a manager, by the OpenTelemetry API alone."""
+"""`OpenTelemetry`: traces and metrics of a manager. Uses only the OpenTelemetry API."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from opentelemetry import metrics, trace
 from ..exceptions import DeclarationError
 from ..observer import Observer, Observers, SubscriptionView
 from ..providers.base import Provider
-from .metrics import GaugesOfMeters, Instruments, Metering
+from .metrics import GaugeRegistry, Instruments, Metering
 from .propagation import Propagation
 from .semantics import common_attributes
 from .tracing import Tracing
@@ -22,26 +22,25 @@ from .tracing import Tracing
 #: Operations that get a span.
 SPANS = ("create", "send", "receive", "process", "settle")
 _SCOPE = "aspyx_event"
-_gauges = GaugesOfMeters()
+_gauges = GaugeRegistry()
 
 
 class OpenTelemetry(Observer):
-    """Traces and metrics: ``EventManager(provider, observers=[OpenTelemetry()])``. It may serve several managers.
+    """Traces and metrics: ``EventManager(provider, observers=[OpenTelemetry()])``. May be shared by several managers.
 
-    The application brings the SDK and the exporters; without an SDK it only passes on the trace context.
+    The application installs the SDK and the exporters. Without an SDK only the trace context is passed on.
 
     Args:
-        spans: Operations that get a span, of `SPANS`. Without "create" the span of sending is what a message is
-            traced back to. The trace context is carried also with none of them.
-        parent: The receiving side continues the trace of the sender. False gives each attempt a trace of its own that
-            links to the sender's: for events with very many listeners, or that wait for days.
-        metrics: Count and measure.
-        system: What the broker is, in the words of the conventions; None: "activemq", and "in_process" for the local
-            provider.
-        tracer_provider: None is the global one.
-        meter_provider: None is the global one.
-        propagator: How the context is written into headers; None is the global one: W3C trace context and baggage,
-            or what the environment variable ``OTEL_PROPAGATORS`` says.
+        spans: Operations that get a span, out of `SPANS`. Without "create", the send span is the creation context of a
+            message. The trace context is propagated even without any span.
+        parent: The receiving side continues the trace of the sender. False starts a new trace for each attempt, with a
+            link to the sender's trace: for events with very many listeners, or that wait for days.
+        metrics: Record metrics.
+        system: The broker, as the conventions name it; None: "activemq", or "in_process" for the local provider.
+        tracer_provider: None uses the global provider.
+        meter_provider: None uses the global provider.
+        propagator: Writes the context into headers. None uses the global propagator: W3C trace context and baggage,
+            or the propagators in the environment variable ``OTEL_PROPAGATORS``.
 
     Raises:
         DeclarationError: an operation is unknown.
@@ -61,7 +60,7 @@ class OpenTelemetry(Observer):
         self._spans = frozenset([spans] if isinstance(spans, str) else spans)
         unknown = self._spans.difference(SPANS)
         if unknown:
-            raise DeclarationError(f"OpenTelemetry(spans={sorted(unknown)}): known are {', '.join(SPANS)}")
+            raise DeclarationError(f"OpenTelemetry(spans={sorted(unknown)}): known spans are {', '.join(SPANS)}")
         self._parent, self._metrics, self._system = parent, metrics, system
         self._tracer_provider, self._meter_provider = tracer_provider, meter_provider
         self._propagation = Propagation(propagator)
@@ -70,18 +69,19 @@ class OpenTelemetry(Observer):
         common = common_attributes(provider, self._system)
         version = metadata.version("aspyx-event")
         tracer = trace.get_tracer(_SCOPE, version, self._tracer_provider)
-        told: list[Observer] = [
+        observers: list[Observer] = [
             Tracing(tracer, self._propagation, self._spans, parent=self._parent, common=common),
         ]
         if self._metrics:
-            told.append(self._metering(version, provider, subscriptions, common))
-        return Observers(told)
+            observers.append(self._metering(version, provider, subscriptions, common))
+        return Observers(observers)
 
     def _metering(
         self, version: str, provider: Provider, subscriptions: Iterable[SubscriptionView], common: dict[str, object]
     ) -> Metering:
-        given = self._meter_provider
-        meter = metrics.get_meter(_SCOPE, version, given)
-        # The global provider is a stand-in until the application sets it, so the module stands for it.
-        owner = metrics if given is None or given is metrics.get_meter_provider() else given
+        meter_provider = self._meter_provider
+        meter = metrics.get_meter(_SCOPE, version, meter_provider)
+        # The global provider is a proxy until the application sets it, so the module is used as the key for it.
+        is_global = meter_provider is None or meter_provider is metrics.get_meter_provider()
+        owner = metrics if is_global else meter_provider
         return Metering(Instruments(meter), _gauges.of(owner, meter), provider, subscriptions, common)

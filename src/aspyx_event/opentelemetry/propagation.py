@@ -1,8 +1,8 @@
 """Trace context in the headers of an envelope.
 
-It travels as ``traceparent`` and ``tracestate`` (W3C Trace Context), the names that instrumented clients of brokers
-read and write in any language. The attributes of the CloudEvents extension "distributed tracing", which others may have
-set instead, are read too.
+Written as ``traceparent`` and ``tracestate`` (W3C Trace Context), which instrumented broker clients in all languages read
+and write. The attributes of the CloudEvents extension "distributed tracing", which other senders may set instead, are
+read too.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ..envelope import CE_PREFIX
 
 
 class HeaderGetter(Getter[dict[str, str]]):
-    """Reads a field from headers under its own name, or under that of a CloudEvents attribute."""
+    """Reads a field from the header of the same name, or from the CloudEvents attribute of that name."""
 
     def get(self, carrier: dict[str, str], key: str) -> list[str] | None:
         value = carrier.get(key) or carrier.get(CE_PREFIX + key)
@@ -30,15 +30,15 @@ _GETTER = HeaderGetter()
 
 
 class Propagation:
-    """Writes and reads the context of the creation of a message.
+    """Writes and reads the creation context of a message.
 
     Args:
-        propagator: None is the global one, at each use: W3C trace context and baggage unless set otherwise.
+        propagator: None uses the propagator that is global at the time: by default W3C trace context and baggage.
     """
 
     def __init__(self, propagator: TextMapPropagator | None = None) -> None:
         self._propagator = propagator
-        #: The propagator used last, and the headers that carry what it reads.
+        #: The propagator used last, and the headers that it reads.
         self._fields: tuple[TextMapPropagator | None, frozenset[str]] = (None, frozenset())
 
     def write(self, headers: dict[str, str], context: Context) -> None:
@@ -46,18 +46,18 @@ class Propagation:
         (self._propagator or propagate.get_global_textmap()).inject(headers, context)
 
     def read(self, headers: dict[str, str]) -> Context:
-        """Return the context that headers carry; an empty one if they carry none."""
+        """Return the context in headers; an empty context if there is none."""
         propagator = self._propagator or propagate.get_global_textmap()
-        known, fields = self._fields
-        if known is not propagator:
+        last_propagator, fields = self._fields
+        if last_propagator is not propagator:
             fields = frozenset(name for field in propagator.fields for name in (field, CE_PREFIX + field))
             self._fields = (propagator, fields)
-        # From an empty context: a worker's own is that of whoever started the manager.
+        # Starts from an empty context: the current context of a worker is the one that started the manager.
         context = Context()
         return context if fields.isdisjoint(headers) else propagator.extract(headers, context, _GETTER)
 
 
 def span_context(context: Context) -> trace.SpanContext | None:
-    """Return the span context in *context*, None where there is none that is valid."""
-    found = trace.get_current_span(context).get_span_context()
-    return found if found.is_valid else None
+    """Return the span context in *context*; None if there is no valid one."""
+    current = trace.get_current_span(context).get_span_context()
+    return current if current.is_valid else None

@@ -1,7 +1,7 @@
-"""Names of the attributes and metrics that are told to OpenTelemetry, and what is common to all of them.
+"""Names of attributes and metrics, and attributes of managers, listeners and messages.
 
-The names under ``messaging``, ``server``, ``network`` and ``error`` are those of the OpenTelemetry semantic conventions,
-which are still in development for messaging; those under ``aspyx_event`` are this framework's own.
+Names under ``messaging``, ``server``, ``network`` and ``error`` come from the OpenTelemetry semantic conventions, which are
+still in development for messaging. Names under ``aspyx_event`` are specific to this framework.
 """
 
 from __future__ import annotations
@@ -46,64 +46,64 @@ _SYSTEMS = {"amqp": "activemq", "stomp": "activemq", "local": "in_process"}
 
 
 def common_attributes(provider: Provider, system: str | None) -> Attributes:
-    """Return what is the same in all that a manager tells.
+    """Return the attributes of all spans and measurements of a manager.
 
     Args:
-        provider: Of the manager.
-        system: The broker's product, as the conventions call it; None tells it from the provider.
+        provider: Provider of the manager.
+        system: The broker, as the conventions name it; None derives it from the provider.
     """
-    found: Attributes = {SYSTEM: system or _SYSTEMS.get(provider.name, provider.name)}
+    attributes: Attributes = {SYSTEM: system or _SYSTEMS.get(provider.name, provider.name)}
     servers = provider.servers
     if servers:
         host, _, port = servers[0].host.rpartition(":")
-        found[SERVER_ADDRESS] = host.strip("[]")
+        attributes[SERVER_ADDRESS] = host.strip("[]")
         if port.isdigit():
-            found[SERVER_PORT] = int(port)
-        found[PROTOCOL] = provider.name
+            attributes[SERVER_PORT] = int(port)
+        attributes[PROTOCOL] = provider.name
     if provider.server_name:
-        found[CLIENT_ID] = provider.server_name
-    return found
+        attributes[CLIENT_ID] = provider.server_name
+    return attributes
 
 
-def operation(name: str, kind: str | None = None) -> Attributes:
-    """Return what names an operation; its *kind* is one of those of the conventions, None if the name is."""
-    return {OPERATION: name, OPERATION_TYPE: kind or name}
+def operation(name: str, operation_type: str | None = None) -> Attributes:
+    """Return the attributes of an operation; *operation_type* is defined by the conventions, None uses *name*."""
+    return {OPERATION: name, OPERATION_TYPE: operation_type or name}
 
 
 def listener_attributes(listener: EventListenerDescriptor) -> Attributes:
-    """Return what names a subscription."""
-    found: Attributes = {DESTINATION: listener.event.name, SUBSCRIPTION: listener.name}
+    """Return the attributes of a subscription."""
+    attributes: Attributes = {DESTINATION: listener.event.name, SUBSCRIPTION: listener.name}
     if listener.group:
-        found[GROUP] = listener.group
-    return found
+        attributes[GROUP] = listener.group
+    return attributes
 
 
-def place_attributes(listener: EventListenerDescriptor, envelope: Envelope) -> Attributes:
-    """Return where a message came from: that of its listener, and the event where the listener names a pattern."""
-    found = listener_attributes(listener)
+def destination_attributes(listener: EventListenerDescriptor, envelope: Envelope) -> Attributes:
+    """Return the attributes of a subscription, with the event name as destination if the listener has a pattern."""
+    attributes = listener_attributes(listener)
     name = envelope.headers.get(CE_TYPE)
     if name and name != listener.event.name:
-        found[TEMPLATE], found[DESTINATION] = listener.event.name, name
-    return found
+        attributes[TEMPLATE], attributes[DESTINATION] = listener.event.name, name
+    return attributes
 
 
 def message_attributes(envelope: Envelope) -> Attributes:
-    """Return what names a message. Never headers or bodies: they may be confidential."""
+    """Return the attributes of a message. Headers and bodies are left out, because they may be confidential."""
     headers, event_id = envelope.headers, envelope.id
-    found: Attributes = {}
+    attributes: Attributes = {}
     if event_id:
-        found[MESSAGE_ID] = event_id
+        attributes[MESSAGE_ID] = event_id
     conversation = headers.get(CE_CORRELATION) or event_id
     if conversation:
-        found[CONVERSATION_ID] = conversation
+        attributes[CONVERSATION_ID] = conversation
     if CE_CAUSATION in headers:
-        found[CAUSATION_ID] = headers[CE_CAUSATION]
+        attributes[CAUSATION_ID] = headers[CE_CAUSATION]
     if envelope.encoded:
-        found[BODY_SIZE] = len(envelope.body)
-    return found
+        attributes[BODY_SIZE] = len(envelope.body)
+    return attributes
 
 
 def error_type(error: BaseException) -> str:
-    """Return the full name of an error's class; a builtin's without its module."""
+    """Return the full class name of an error; built-in classes without their module."""
     cls = type(error)
     return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"

@@ -1,4 +1,4 @@
-"""Spans of events, by the semantic conventions for messaging, and the trace context that travels with them."""
+"""Spans of events, following the semantic conventions for messaging, and propagation of the trace context."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from . import semantics
 from .propagation import Propagation, span_context
 from .semantics import Attributes
 
-#: The attempt at the delivery that this worker has in hand.
+#: Span of the current attempt, in the context of a worker.
 _attempt: ContextVar[SpanContext | None] = ContextVar("aspyx_event_attempt_span", default=None)
 
 
 class Tracing(Observer):
-    """Makes the spans of one manager.
+    """Creates the spans of one manager.
 
     Args:
-        tracer: Makes them.
-        propagation: Carries their context.
-        spans: Operations that get a span. The context travels on also where an operation gets none.
-        parent: The spans of the receiving side are children of the creation of their message, in one trace with it.
-            Without, an attempt begins a trace of its own. Both ways it links to the creation.
+        tracer: Creates the spans.
+        propagation: Propagates their context.
+        spans: Operations that get a span. The context is propagated even if an operation has no span.
+        parent: Spans of the receiving side are children of the creation span of their message, in the same trace. If
+            False, an attempt starts a new trace. In both cases it links to the creation span.
         common: Attributes of all spans.
     """
 
@@ -48,7 +48,7 @@ class Tracing(Observer):
 
     def created(self, envelope: Envelope, event: EventDescriptor) -> None:
         if span_context(self._propagation.read(envelope.headers)) is not None:
-            return  # the sender gave a creation context of its own, which is to stay
+            return  # the sender has set its own creation context, which is kept
         if "create" not in self._spans:
             return
         span = self._start("create", SpanKind.PRODUCER, event.name, envelope, None)
@@ -74,7 +74,7 @@ class Tracing(Observer):
         _attempt.set(None)
         if "receive" not in self._spans:
             return
-        # Made now, when the message is handed to the application, as the conventions ask; its length is the wait.
+        # Created when the message is handed to the application, as the conventions ask; its duration is the waiting time.
         context, links = self._origin(envelope)
         span = self._start("receive", SpanKind.CLIENT, listener, envelope, context, links, start_time=arrived)
         span.end(max(time.time_ns(), arrived))
@@ -83,9 +83,9 @@ class Tracing(Observer):
         origin, links = self._origin(context.envelope)
         if "process" not in self._spans:
             return partial(_detach, otel_context.attach(origin))
-        before = _attempt.get()
-        if before is not None:
-            links = [*links, Link(before)]
+        previous_attempt = _attempt.get()
+        if previous_attempt is not None:
+            links = [*links, Link(previous_attempt)]
         span = self._start("process", SpanKind.CONSUMER, context.listener, context.envelope, origin, links)
         if span.is_recording():
             span.set_attribute(semantics.ATTEMPT, context.attempt)
@@ -110,7 +110,7 @@ class Tracing(Observer):
         return partial(_end, span)
 
     def not_stored(self, envelope: Envelope, listener: EventListenerDescriptor, error: Exception) -> None:  # noqa: ARG002
-        # The span of the settlement is still open; its end tells whether it succeeded at last.
+        # The span of the settlement is still open; its end records whether it succeeded in the end.
         return
 
     def replaying(self, envelope: Envelope, listener: EventListenerDescriptor, letter_id: str) -> Finish | None:
@@ -118,13 +118,13 @@ class Tracing(Observer):
             return None
         creation = span_context(self._propagation.read(envelope.headers))
         links = [] if creation is None else [Link(creation)]
-        # In the trace of whoever replays, linked to that of the event, which the event keeps.
-        span = self._start("replay", SpanKind.CLIENT, listener, envelope, None, links, kind_of_operation="send")
+        # Belongs to the trace of the replaying caller, with a link to the trace of the event. The event keeps its trace.
+        span = self._start("replay", SpanKind.CLIENT, listener, envelope, None, links, operation_type="send")
         span.set_attribute(semantics.REPLAY_OF, letter_id)
         return partial(_end, span)
 
     def _origin(self, envelope: Envelope) -> tuple[Context, list[Link]]:
-        """Return the context in which a received message is worked on, and the link to its creation."""
+        """Return the parent context for the spans of a received message, and the link to its creation span."""
         context = self._propagation.read(envelope.headers)
         creation = span_context(context)
         if creation is None:
@@ -137,26 +137,26 @@ class Tracing(Observer):
         self,
         name: str,
         kind: SpanKind,
-        where: EventListenerDescriptor | str,
+        target: EventListenerDescriptor | str,
         envelope: Envelope,
         context: Context | None,
         links: Sequence[Link] = (),
         *,
-        kind_of_operation: str | None = None,
+        operation_type: str | None = None,
         start_time: int | None = None,
     ) -> Span:
-        if isinstance(where, str):
-            destination, place = where, {semantics.DESTINATION: where}
+        if isinstance(target, str):
+            destination, attributes = target, {semantics.DESTINATION: target}
         else:
-            destination, place = where.event.name, semantics.place_attributes(where, envelope)
+            destination, attributes = target.event.name, semantics.destination_attributes(target, envelope)
         return self._tracer.start_span(
             f"{name} {destination}",
             context,
             kind,
             {
                 **self._common,
-                **semantics.operation(name, kind_of_operation),
-                **place,
+                **semantics.operation(name, operation_type),
+                **attributes,
                 **semantics.message_attributes(envelope),
             },
             links,

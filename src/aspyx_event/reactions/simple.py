@@ -14,7 +14,7 @@ def stdout(stream: TextIO | None = None) -> Callable[[Any], None]:
     """Return a handler that prints each event.
 
     Args:
-        stream: Where to; None is standard output, the one at the time of the event.
+        stream: Output stream; None uses `sys.stdout` as it is at the time of the event.
     """
 
     def stdout(event: Any) -> None:
@@ -27,10 +27,10 @@ def log_event(logger: logging.Logger, level: int = logging.INFO) -> Callable[[An
     """Return a handler that logs each event.
 
     Raises:
-        DeclarationError: *logger* is no logger, or *level* no number.
+        DeclarationError: *logger* is not a logger, or *level* is not a number.
     """
     if not isinstance(logger, logging.Logger) or not isinstance(level, int):
-        raise DeclarationError(f"log_event({logger!r}, {level!r}): a logger, and one of its levels as a number")
+        raise DeclarationError(f"log_event({logger!r}, {level!r}): give a logger, and a level as a number")
 
     def log_event(event: Any) -> None:
         logger.log(level, "%s", event)
@@ -39,15 +39,15 @@ def log_event(logger: logging.Logger, level: int = logging.INFO) -> Callable[[An
 
 
 def call(target: Any, method: str, *arguments: Any, **keywords: Any) -> Callable[[Any], Any]:
-    """Return a handler that calls a method of an object, with the given arguments and without the event.
+    """Return a handler that calls a method of an object with fixed arguments, without the event.
 
-    The method is looked up at each event. It may be async; what it returns is no event and is dropped.
+    The method is looked up for each event. It may be async. Its result is dropped, not sent as an event.
 
     Raises:
         DeclarationError: *target* has no such method.
     """
     if not isinstance(method, str) or not callable(getattr(target, method, None)):
-        raise DeclarationError(f"call({target!r}, {method!r}): there is no method of this name")
+        raise DeclarationError(f"call({target!r}, {method!r}): there is no method with this name")
 
     async def call(_event: Any) -> None:
         result = getattr(target, method)(*arguments, **keywords)

@@ -1,4 +1,4 @@
-"""Events posted to a URL, as CloudEvents or as JSON of one's own. Needs httpx.
+"""Posts events to a URL, as CloudEvents or as custom JSON. Needs httpx.
 
 Source: HTTP 1.1 Web Hooks for Event Delivery, version 1.0.1 (methods, statuses, Retry-After).
 """
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("aspyx.event.webhook")
 
-#: Statuses below 500 after which the same request may succeed.
-_PASSING = frozenset({408, 425, 429})
-_MAX_ANSWER = 1024 * 1024
+#: Statuses below 500 after which the same request may succeed later.
+_TEMPORARY = frozenset({408, 425, 429})
+_MAX_RESPONSE = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class WebhookAnswer:
-    """What the receiver said.
+    """Response of the receiver.
 
     Attributes:
         status: HTTP status code.
-        payload: The JSON of its body; None where there is none.
+        payload: Its body, parsed as JSON; None if it is not JSON.
     """
 
     status: int
@@ -54,34 +54,35 @@ def webhook(
     signature: Signature | None = None,
     client: httpx.AsyncClient | None = None,
 ) -> Webhook:
-    """Return a handler that posts each event it gets.
+    """Return a handler that posts each event to a URL.
 
     ``manager.subscribe(OrderPlaced, webhook("https://example.org/orders"))``
 
-    An answer of 200 to 299 is success. Every other one fails the attempt of the delivery, with what the subscription's
-    own `Retry` says; redirects are not followed.
+    A response of 200 to 299 is a success. Any other response fails the attempt, and the `Retry` of the subscription
+    applies. Redirects are not followed.
 
     Args:
-        url: Where to.
-        payload: None posts the event as a CloudEvent, whatever its class. Anything else is posted as JSON in its place;
-            a function is given the event, and returns it.
-        params: Added to the URL's query.
+        url: URL to post to.
+        payload: None posts the event as a CloudEvent, whatever its class. Any other value is posted as JSON instead;
+            a function gets the event and returns the value.
+        params: Added to the query of the URL.
         headers: Added to the request, such as ``{"Authorization": "Bearer ..."}``.
-        mode: How a CloudEvent is posted: attributes as headers and the data as body, or all of it in the body.
+        mode: How a CloudEvent is posted: "binary" has the attributes in headers and the data in the body, "structured"
+            has everything in the body.
         timeout: Seconds for one post.
-        retry: Posts again within one delivery, for which the delivery waits, and for as long as a ``Retry-After``
-            asks, up to `max_delay`. None posts once.
-        signature: Signs the body in its header.
-        client: Used instead of one of its own; the caller closes it.
+        retry: Repeats the post within one delivery, which waits meanwhile; a ``Retry-After`` is respected up to
+            `max_delay`. None posts once.
+        signature: Signs the body, and adds its header.
+        client: Used instead of an own client; the caller closes it.
 
     Raises:
-        DeclarationError: an option is none.
+        DeclarationError: an option has an invalid value.
         MissingDriverError: httpx is not installed.
     """
     if not isinstance(url, str) or not url.lower().startswith(("http://", "https://")):
         raise DeclarationError(f"webhook({url!r}): give a URL, http:// or https://")
     if mode not in ("binary", "structured"):
-        raise DeclarationError(f'webhook(mode={mode!r}) is neither "binary" nor "structured"')
+        raise DeclarationError(f'webhook(mode={mode!r}) must be "binary" or "structured"')
     if timeout <= 0:
         raise DeclarationError(f"webhook(timeout={timeout!r}): seconds > 0")
     try:
@@ -93,7 +94,7 @@ def webhook(
     except httpx.InvalidURL:
         valid = False
     if not valid:
-        raise DeclarationError(f"webhook({url.partition('?')[0]!r}): this is no URL that can be posted to")
+        raise DeclarationError(f"webhook({url.partition('?')[0]!r}): this is not a URL that can be posted to")
     options = _Options(url, payload, dict(params or {}), dict(headers or {}), mode, timeout, retry, signature)
     return Webhook(options, client)
 
@@ -111,30 +112,30 @@ class _Options:
 
 
 class Webhook:
-    """What `webhook` returns: an async handler. It keeps connections open between posts, until `aclose`.
+    """The async handler that `webhook` returns. Keeps connections open between posts, until `aclose`.
 
     Attributes:
-        last_answer: What the receiver said last; None before the first answer.
+        last_answer: Last response of the receiver; None before the first response.
     """
 
     __name__ = "webhook"
 
     def __init__(self, options: _Options, client: httpx.AsyncClient | None) -> None:
-        self._options, self._given = options, client
+        self._options, self._user_client = options, client
         self._client: httpx.AsyncClient | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self.last_answer: WebhookAnswer | None = None
 
     def __repr__(self) -> str:
-        return f"<Webhook {self._options.url.partition('?')[0]!r}>"  # queries may have tokens
+        return f"<Webhook {self._options.url.partition('?')[0]!r}>"  # queries may contain tokens
 
     async def __call__(self, event: Any, context: EventContext) -> None:
         """Post *event*.
 
         Raises:
-            WebhookRefusedError: the receiver will not take it; trying again does not help.
-            WebhookError: the receiver could not be reached or did not take it now.
-            CodecError: it cannot be written, or is no CloudEvent.
+            WebhookRefusedError: the receiver rejected the event; retrying does not help.
+            WebhookError: the receiver could not be reached, or did not accept the event now.
+            CodecError: the event cannot be encoded, or is not a CloudEvent.
         """
         message = self._message(event, context)
         attempt = 1
@@ -149,14 +150,14 @@ class Webhook:
                 if retry is None or delay is None:
                     raise
                 delay = min(max(delay, error.retry_after or 0.0), retry.max_delay)
-                logger.info("%r: %s; trying again in %g s", self, error, delay)
+                logger.info("%r: %s; retrying in %g s", self, error, delay)
                 await asyncio.sleep(delay)
                 attempt += 1
             else:
                 return
 
     async def aclose(self) -> None:
-        """Close its connections. A later post opens new ones."""
+        """Close the connections. A later post opens new ones."""
         client, self._client = self._client, None
         if client is not None:
             await client.aclose()
@@ -164,26 +165,26 @@ class Webhook:
     def _message(self, event: Any, context: EventContext) -> HTTPMessage:
         options = self._options
         if options.payload is None:
-            binary = options.mode == "binary"  # where the data can stay in the bytes it came in
-            made = to_http(from_envelope(context.envelope, raw=binary), options.mode)
+            binary = options.mode == "binary"  # then the data can be passed on as received bytes
+            converted = to_http(from_envelope(context.envelope, raw=binary), options.mode)
         else:
             payload = options.payload(event) if callable(options.payload) else options.payload
             try:
                 body = json.dumps(payload, ensure_ascii=False, allow_nan=False).encode()
             except (TypeError, ValueError) as error:
                 raise EncodeError(f"{self!r}: the payload cannot be written as JSON: {error}") from error
-            made = HTTPMessage({"content-type": "application/json"}, body)
-        headers = {**made.headers, **options.headers}
+            converted = HTTPMessage({"content-type": "application/json"}, body)
+        headers = {**converted.headers, **options.headers}
         if options.signature is not None:
-            headers[options.signature.header] = options.signature.sign(made.body)
-        return HTTPMessage(headers, made.body)
+            headers[options.signature.header] = options.signature.sign(converted.body)
+        return HTTPMessage(headers, converted.body)
 
     async def _post(self, message: HTTPMessage) -> None:
         import httpx
 
         options = self._options
         try:
-            answer = await self._connected().post(
+            response = await self._connected_client().post(
                 options.url,
                 params=options.params or None,
                 headers=message.headers,
@@ -193,31 +194,31 @@ class Webhook:
             )
         except httpx.HTTPError as error:
             raise WebhookError(f"{self!r}: {type(error).__name__}: {error}") from error
-        self.last_answer = WebhookAnswer(answer.status_code, _payload(answer))
-        status = answer.status_code
+        self.last_answer = WebhookAnswer(response.status_code, _payload(response))
+        status = response.status_code
         if 200 <= status < 300:
             return
-        said = f"{self!r}: answered {status} {answer.reason_phrase}"
-        if status < 500 and status not in _PASSING:
-            raise WebhookRefusedError(said, status)
-        raise WebhookError(said, status, _seconds(answer.headers.get("retry-after", "")))
+        reason = f"{self!r}: answered {status} {response.reason_phrase}"
+        if status < 500 and status not in _TEMPORARY:
+            raise WebhookRefusedError(reason, status)
+        raise WebhookError(reason, status, _seconds(response.headers.get("retry-after", "")))
 
-    def _connected(self) -> httpx.AsyncClient:
+    def _connected_client(self) -> httpx.AsyncClient:
         import httpx
 
-        if self._given is not None:
-            return self._given
+        if self._user_client is not None:
+            return self._user_client
         loop = asyncio.get_running_loop()
-        if self._client is None or self._loop is not loop:  # connections belong to the loop they were opened on
+        if self._client is None or self._loop is not loop:  # connections belong to the loop that opened them
             self._client, self._loop = httpx.AsyncClient(), loop
         return self._client
 
 
-def _payload(answer: httpx.Response) -> Any:
-    if "json" not in answer.headers.get("content-type", "") or len(answer.content) > _MAX_ANSWER:
+def _payload(response: httpx.Response) -> Any:
+    if "json" not in response.headers.get("content-type", "") or len(response.content) > _MAX_RESPONSE:
         return None
     try:
-        return answer.json()
+        return response.json()
     except ValueError:
         return None
 
