@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
+from opentelemetry import trace
 from support_core import Recorder, eventually
 
 from aspyx_event import AbstractEnvelopePipeline, EventManager, LocalProvider, Retry, correlated, event
-from opentelemetry import trace
 
 
 def subscription_of(span):

@@ -6,13 +6,13 @@ import asyncio
 import threading
 
 import pytest
+from opentelemetry import baggage, context, propagate, trace
 from opentelemetry.trace import SpanKind
 from support_core import Recorder, eventually
 from support_observability import handled, links_of, parent_of
 
 from aspyx_event import AbstractEnvelopePipeline, DeclarationError, EventManager, LocalProvider, Retry
 from aspyx_event.observer import Observer
-from opentelemetry import baggage, context, propagate, trace
 
 PATIENCE = 30.0
 
