@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from importlib import metadata
 
+from opentelemetry import metrics, trace
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.propagators.textmap import TextMapPropagator
 from opentelemetry.trace import TracerProvider
-
-from opentelemetry import metrics, trace
 
 from ..exceptions import DeclarationError
 from ..observer import Observer, Observers, SubscriptionView

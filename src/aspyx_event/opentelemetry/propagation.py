@@ -7,10 +7,9 @@ read too.
 
 from __future__ import annotations
 
+from opentelemetry import propagate, trace
 from opentelemetry.context import Context
 from opentelemetry.propagators.textmap import Getter, TextMapPropagator
-
-from opentelemetry import propagate, trace
 
 from ..envelope import CE_PREFIX
 

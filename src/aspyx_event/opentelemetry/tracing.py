@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from contextvars import ContextVar, Token
 from functools import partial
 
-from opentelemetry.context import Context
-from opentelemetry.trace import Link, Span, SpanContext, SpanKind, Status, StatusCode, Tracer
-
 from opentelemetry import context as otel_context
 from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.trace import Link, Span, SpanContext, SpanKind, Status, StatusCode, Tracer
 
 from ..context import EventContext
 from ..engine.failure.republish import REPLAY_OF as REPLAY_HEADER
