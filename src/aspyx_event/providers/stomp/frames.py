@@ -285,4 +285,8 @@ def _head(data: bytes) -> tuple[str, dict[str, str]]:
             name, value = _unescaped(name), _unescaped(value)
         if name not in headers:  # STOMP 1.2, "Repeated Header Entries": the first entry counts
             headers[name] = value
+        elif name == "ack" and value == headers.get("message-id"):
+            # Artemis writes the properties of a message between its own `message-id` and its own `ack`, which are equal.
+            # An application property of this name would otherwise replace the id to acknowledge.
+            headers[name] = value
     return command, headers

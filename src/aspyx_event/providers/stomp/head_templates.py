@@ -109,9 +109,13 @@ class TemplateCache:
 
 
 def _has_plain_names(lines: tuple[str, ...], head: bytes) -> bool:
-    """Return whether a template can be built: all names are ASCII without escapes, and there is a content-length."""
+    """Return whether a template can be built: all names are ASCII without escapes, and there is a content-length.
+
+    A repeated `ack` is read by `frames`, because its first entry may be an application property.
+    """
     return (
         "content-length" in lines
+        and lines.count("ack") < 2
         and len(head) < _MAX_HEAD
         and all(name.isascii() and "\\" not in name for name in lines)
     )
