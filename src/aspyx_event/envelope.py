@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from .exceptions import DeclarationError, HeaderError
@@ -58,19 +59,12 @@ _RESERVED = frozenset(
 _RESERVED_PREFIXES = ("_amq", "__amq", "amq_", "jms", "x-opt-", _ESCAPE)
 
 
+@lru_cache(4096)  # header names are few; those of a hostile sender must not fill the memory
 def wire_name(name: str) -> str:
     """Return the name under which the user header *name* travels; `header_name` is the way back."""
-    known = _wire_names.get(name)
-    if known is None:
-        lower = name.lower()
-        reserved = lower in _RESERVED or lower.startswith(_RESERVED_PREFIXES)
-        known = _ESCAPE + name if reserved else name
-        if len(_wire_names) < 4096:  # header names are few; a hostile sender's must not fill the memory
-            _wire_names[name] = known
-    return known
-
-
-_wire_names: dict[str, str] = {}
+    lower = name.lower()
+    reserved = lower in _RESERVED or lower.startswith(_RESERVED_PREFIXES)
+    return _ESCAPE + name if reserved else name
 
 
 def header_name(wire: str) -> str | None:
