@@ -1,4 +1,4 @@
-"""What an AMQP error condition means to the caller: one table for connections, links and outcomes."""
+"""Maps AMQP error conditions of connections, links and outcomes to the errors of this package, in a table."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from ...exceptions import (
     QueueClashError,
     UnsupportedError,
 )
+from ..error_rules import ErrorRule, first_error
 
 
 class Stage(Enum):
-    """What was under way when the broker, or the driver, named a condition."""
+    """The operation that failed with a condition."""
 
     OPENING = "opening the connection"
     CONNECTION = "on the open connection"
@@ -31,7 +32,7 @@ class Stage(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """An AMQP error (core specification 2.8.14): a symbolic name such as ``amqp:not-found`` and free text."""
+    """An AMQP error (core specification 2.8.14): a symbolic name such as ``amqp:not-found``, and free text."""
 
     name: str = ""
     description: str = ""
@@ -41,21 +42,10 @@ class Condition:
 
 
 def read_condition(condition: Any) -> Condition:
-    """Return proton's condition object, or None, as ours."""
+    """Return proton's condition object, or None, as a `Condition`."""
     if condition is None:
         return Condition("", "no reason given")
     return Condition(condition.name or "", condition.description or "")
-
-
-@dataclass(frozen=True, slots=True)
-class _Rule:
-    stages: frozenset[Stage]
-    #: Condition name, "" for any.
-    name: str
-    #: Part of the description, "" for any. Artemis has stable codes (AMQ229032) where the condition says nothing.
-    text: str
-    error: type[EventException]
-    cure: str
 
 
 _OPENING = frozenset({Stage.OPENING})
@@ -67,25 +57,36 @@ _CLASH = (
     "queue names are unique per broker, and this one belongs to another address; give the listener another name=, "
     "or the provider queue_naming=QueueNaming.QUALIFIED"
 )
-_RIGHTS = "give the user the missing right (security-settings of the broker), or create address and queue beforehand"
+_PERMISSION = (
+    "grant the user the missing permission (security-settings of the broker), or create address and queue beforehand"
+)
+_NOT_CREATED = "it does not exist and the broker does not create it"
 _KIND = "the address exists with the other routing type; use another event name or queue name"
 
-# The first rule that fits wins. Conditions and codes as Artemis 2.44 sends them.
+# The first match wins. The text is the condition's name, if it has one, and its description. Artemis 2.44 has stable
+# codes (AMQ229032) in descriptions whose condition is not specific.
 _RULES = (
-    _Rule(_OPENING, "amqp:unauthorized-access", "", AuthenticationError, "check user= and password="),
-    _Rule(_OPENING, "amqp:connection:framing-error", "", ConnectError, "does the port speak AMQP, without TLS?"),
-    _Rule(_RECEIVER, "amqp:not-found", "does not exist for address", QueueClashError, _CLASH),
-    _Rule(_RECEIVER, "", "AMQ229082", QueueClashError, _CLASH),
-    _Rule(_LINK, "", "AMQ229032", PermissionDeniedError, _RIGHTS),
-    _Rule(_LINK, "", "AMQ229213", PermissionDeniedError, _RIGHTS),
-    _Rule(_LINK, "amqp:unauthorized-access", "", PermissionDeniedError, _RIGHTS),
-    _Rule(_RECEIVER, "amqp:not-found", "", UnsupportedError, "it does not exist and the broker does not create it"),
-    _Rule(_SENDER, "amqp:not-found", "", NotAcceptedError, "it does not exist and the broker does not create it"),
-    _Rule(_RECEIVER, "amqp:illegal-state", "not configured for", UnsupportedError, _KIND),
-    _Rule(_SENDER, "amqp:illegal-state", "not configured for", NotAcceptedError, _KIND),
-    _Rule(_SENDER, "amqp:resource-limit-exceeded", "", NotAcceptedError, "the address is full; are its consumers up?"),
+    (_OPENING, ErrorRule("^amqp:unauthorized-access:", AuthenticationError, "check user= and password=")),
+    (
+        _OPENING,
+        ErrorRule("^amqp:connection:framing-error:", ConnectError, "does the port speak AMQP, without TLS?"),
+    ),
+    (_RECEIVER, ErrorRule("^amqp:not-found:.*does not exist for address", QueueClashError, _CLASH)),
+    (_RECEIVER, ErrorRule("AMQ229082", QueueClashError, _CLASH)),
+    (_LINK, ErrorRule("AMQ229032|AMQ229213", PermissionDeniedError, _PERMISSION)),
+    (_LINK, ErrorRule("^amqp:unauthorized-access:", PermissionDeniedError, _PERMISSION)),
+    (_RECEIVER, ErrorRule("^amqp:not-found:", UnsupportedError, _NOT_CREATED)),
+    (_SENDER, ErrorRule("^amqp:not-found:", NotAcceptedError, _NOT_CREATED)),
+    (_RECEIVER, ErrorRule("^amqp:illegal-state:.*not configured for", UnsupportedError, _KIND)),
+    (_SENDER, ErrorRule("^amqp:illegal-state:.*not configured for", NotAcceptedError, _KIND)),
+    (
+        _SENDER,
+        ErrorRule(
+            "^amqp:resource-limit-exceeded:", NotAcceptedError, "the address is full; are its consumers running?"
+        ),
+    ),
 )
-_OTHERWISE: dict[Stage, type[EventException]] = {
+_DEFAULT: dict[Stage, type[EventException]] = {
     Stage.OPENING: ConnectError,
     Stage.CONNECTION: ConnectionLostError,
     Stage.SENDER: NotAcceptedError,
@@ -98,11 +99,10 @@ def error_for(stage: Stage, condition: Condition, subject: str) -> EventExceptio
     """Return the error for *condition*.
 
     Args:
-        stage: What was under way.
-        condition: What the broker or the driver said.
-        subject: The broker, address or queue that it is about, for the message.
+        stage: The operation that failed.
+        condition: Named by the broker or the driver.
+        subject: The broker, address or queue, for the message.
     """
-    for rule in _RULES:
-        if stage in rule.stages and rule.name in ("", condition.name) and rule.text in condition.description:
-            return rule.error(f"{stage.value} {subject}: {condition}; {rule.cure}")
-    return _OTHERWISE[stage](f"{stage.value} {subject}: {condition}")
+    operation, reason = f"{stage.value} {subject}", str(condition)
+    rules = (rule for stages, rule in _RULES if stage in stages)
+    return first_error(rules, operation, reason) or _DEFAULT[stage](f"{operation}: {reason}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from ...exceptions import (
     AuthenticationError,
@@ -14,6 +13,7 @@ from ...exceptions import (
     ProviderError,
     UnsupportedError,
 )
+from ..error_rules import ErrorRule, first_error
 
 _MAX_REASON = 300
 
@@ -26,38 +26,27 @@ class RefusedError(ProviderError):
     """The broker answered with an ERROR frame that the table does not know."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Rule:
-    pattern: re.Pattern[str]
-    error: type[Exception]
-    remedy: str
-
-
-def _rule(pattern: str, error: type[Exception], remedy: str) -> _Rule:
-    return _Rule(re.compile(pattern, re.IGNORECASE), error, remedy)
-
-
 # The first match wins. AMQ numbers are those of Artemis 2.44; the other texts are RabbitMQ's.
 _RULES = (
-    _rule("AMQ229031|Security Error occurred|Bad CONNECT", AuthenticationError, "check user= and password="),
-    _rule(
+    ErrorRule("AMQ229031|Security Error occurred|Bad CONNECT", AuthenticationError, "check user= and password="),
+    ErrorRule(
         "AMQ22903[2-9]|AMQ229213|does not have permission|access.refused", PermissionDeniedError, "grant it to the user"
     ),
-    _rule("AMQ229102|is full", NotAcceptedError, "consume, or raise the limit of the address"),
-    _rule("AMQ339028|header too big", HeaderError, "send shorter or fewer headers"),
-    _rule(
+    ErrorRule("AMQ229102|is full", NotAcceptedError, "consume, or raise the limit of the address"),
+    ErrorRule("AMQ339028|header too big", HeaderError, "send shorter or fewer headers"),
+    ErrorRule(
         "AMQ339001|Destination does not exist|not_found",
         UnsupportedError,
         "the broker does not create it; create it there or switch auto-create on",
     ),
-    _rule("AMQ339041|Not allowed to specify", UnsupportedError, "the address exists with another routing type"),
+    ErrorRule("AMQ339041|Not allowed to specify", UnsupportedError, "the address exists with another routing type"),
     # Over STOMP, Artemis does not say why it refused a SEND (AMQ339011) or a SUBSCRIBE (AMQ339016).
-    _rule(
+    ErrorRule(
         "AMQ339011",
         NotAcceptedError,
         "the address is full, the user lacks the send right, or the headers exceed minLargeMessageSize: the broker's log says which",
     ),
-    _rule(
+    ErrorRule(
         "AMQ339016",
         PermissionDeniedError,
         "the user lacks the consume or createNonDurableQueue right, or the queue has its maximum of consumers",
@@ -91,10 +80,7 @@ def broker_error(operation: str, reason: str) -> Exception:
         operation: What failed; the beginning of the error's message.
         reason: The result of `error_reason`.
     """
-    for rule in _RULES:
-        if rule.pattern.search(reason):
-            return rule.error(f"{operation}: {reason}; {rule.remedy}")
-    return RefusedError(f"{operation}: {reason}")
+    return first_error(_RULES, operation, reason) or RefusedError(f"{operation}: {reason}")
 
 
 def publish_error(operation: str, reason: str) -> Exception:
