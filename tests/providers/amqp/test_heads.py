@@ -1,4 +1,4 @@
-"""Heads that are written and read at once give what the general code gives, and what the driver reads."""
+"""TemplateCache that are written and read at once give what the general code gives, and what the driver reads."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from proton import Message, symbol
 
 from aspyx_event.envelope import CE_ID, CE_SOURCE, CE_TYPE, CONTENT_TYPE, header_name
 from aspyx_event.exceptions import HeaderError
-from aspyx_event.providers.amqp.head_templates import Heads, write_head
+from aspyx_event.providers.amqp.head_templates import TemplateCache, write_head
 from aspyx_event.providers.amqp.sections import decode, encode
 from aspyx_event.testing.conformance.rig import make_outgoing
 
@@ -83,11 +83,11 @@ def test_events_that_are_never_alike_end_the_learning_and_the_usual_one_is_learn
 
 
 def test_kinds_of_events_whose_heads_are_of_one_length_are_read_at_once():
-    heads = Heads()
+    templates = TemplateCache()
     for number in range(100):
         data = encode(message(event(number) | {CE_TYPE: f"shop.placed-{number:03}"}))
-        assert heads.read(data) == (None if number < 2 else decode(data))
-        decode(data, heads)
+        assert templates.read(data) == (None if number < 2 else decode(data))
+        decode(data, templates)
 
 
 @pytest.mark.parametrize(
@@ -120,10 +120,10 @@ def test_an_unusual_event_is_left_to_the_general_code(head):
 )
 @settings(max_examples=300, deadline=None)
 def test_a_receiver_that_has_seen_like_messages_reads_what_a_new_one_reads(drawn):
-    heads = Heads()
+    templates = TemplateCache()
     for number, (more, body, key, ttl) in enumerate(drawn * 2):
         data = encode(message({**event(number), **more}, body, key=key, ttl=ttl, durable=True))
-        assert decode(data, heads) == decode(data)
+        assert decode(data, templates) == decode(data)
 
 
 @given(
@@ -142,7 +142,7 @@ def test_a_receiver_that_has_seen_like_messages_reads_what_a_new_one_reads(drawn
 )
 @settings(max_examples=300, deadline=None)
 def test_messages_of_the_driver_read_the_same_to_whoever_has_seen_like_ones(drawn, inferred):
-    heads = Heads()
+    templates = TemplateCache()
     for number, (properties, body, content_type, count, notes) in enumerate(drawn * 2):
         sent = Message(body=body, properties=properties, inferred=inferred, annotations=notes)
         sent.id, sent.subject, sent.creation_time = f"{number:03}", "s", number
@@ -150,55 +150,55 @@ def test_messages_of_the_driver_read_the_same_to_whoever_has_seen_like_ones(draw
         if content_type:
             sent.content_type = content_type
         data = bytes(sent.encode())
-        assert decode(data, heads) == decode(data)
+        assert decode(data, templates) == decode(data)
 
 
 @given(st.data(), st.sampled_from([2, 255, 256, 300]))
 @settings(max_examples=500, deadline=None)
 def test_a_damaged_message_reads_the_same_to_whoever_has_seen_a_sound_one(data, size):
-    heads = Heads()
-    decode(encode(message(event(1, tenant="north"), b"b" * size, key="k", delay=1.0, priority=3)), heads)
+    templates = TemplateCache()
+    decode(encode(message(event(1, tenant="north"), b"b" * size, key="k", delay=1.0, priority=3)), templates)
     whole = bytearray(encode(message(event(2, tenant="south"), b"c" * size, key="l", delay=2.0, priority=3)))
-    assert heads.read(bytes(whole)) == decode(bytes(whole))
+    assert templates.read(bytes(whole)) == decode(bytes(whole))
     whole[data.draw(st.integers(0, min(len(whole), 250) - 1))] = data.draw(st.integers(0, 0x7F))
     damaged = bytes(whole[: data.draw(st.just(len(whole)) | st.integers(1, len(whole)))])
-    assert decode(damaged, heads) == decode(damaged)
+    assert decode(damaged, templates) == decode(damaged)
 
 
 def test_a_further_section_behind_the_body_is_read():
-    heads = Heads()
+    templates = TemplateCache()
     data = encode(message(event(1)))
-    assert decode(data, heads).body == b"{}"
-    assert decode(data + b"\x00\x53\x75\xa0\x03two", heads).body == b"{}two"
+    assert decode(data, templates).body == b"{}"
+    assert decode(data + b"\x00\x53\x75\xa0\x03two", templates).body == b"{}two"
 
 
 def test_a_second_message_of_a_kind_is_read_at_once():
-    heads = Heads()
+    templates = TemplateCache()
     for number in range(2):
-        found = heads.read(encode(message(event(number, tenant="north"))))
+        found = templates.read(encode(message(event(number, tenant="north"))))
         assert (found is not None) is bool(number)
-        decode(encode(message(event(number, tenant="north"))), heads)
+        decode(encode(message(event(number, tenant="north"))), templates)
 
 
 def test_what_is_remembered_of_messages_is_bounded_and_the_latest_kind_is_learned_in_the_end():
-    heads = Heads()
+    templates = TemplateCache()
     for number in range(1_000):
         data = encode(message(event(number, tenant="x" * (number % 200))))
-        assert decode(data, heads) == decode(data)
+        assert decode(data, templates) == decode(data)
     latest = event(1, region="west", tenant="x" * 210)
     for _ in range(2_000):
-        decode(encode(message(latest)), heads)
-    assert heads.read(encode(message(latest))) is not None
+        decode(encode(message(latest)), templates)
+    assert templates.read(encode(message(latest))) is not None
 
 
 def test_the_body_of_a_large_message_is_not_searched_for_its_head():
-    heads = Heads()
-    decode(encode(message(event(tenant="north"))), heads)
+    templates = TemplateCache()
+    decode(encode(message(event(tenant="north"))), templates)
     known, large = (encode(message(event(tenant=tenant), b"x" * 3_000_000)) for tenant in ("north", ""))
-    assert heads.read(known) is not None
+    assert templates.read(known) is not None
     started = time.perf_counter()
     for _ in range(20):
-        assert heads.read(large) is None
+        assert templates.read(large) is None
     unknown = time.perf_counter() - started
     started = time.perf_counter()
     for _ in range(20):

@@ -12,7 +12,7 @@ from ...exceptions import EventException
 from ..base import Consume, Consumer, Delivery
 from ..content_mode import received_envelope
 from .errors import Condition, Stage, error_for
-from .head_templates import Heads, Received
+from .head_templates import Received, TemplateCache
 from .links import LinkOwner, SupervisedLink, logger, unique_name
 from .sections import decode
 
@@ -89,7 +89,7 @@ class Receiver(SupervisedLink, Consumer):
         self._grant_due = False
         #: The parts of a message that has not arrived completely.
         self._parts = bytearray()
-        self._templates = Heads()
+        self._templates = TemplateCache()
 
     def new_link(self, session: Any) -> Any:
         link = session.receiver(self._link_name())

@@ -1,7 +1,7 @@
-"""Codec for the sections of an AMQP 1.0 message: outgoing messages to bytes, bytes to headers and body.
+"""Codec for the sections of an AMQP 1.0 message: encodes outgoing messages, decodes headers and bodies.
 
-Written by hand because it is most of a message's cost: ``proton.Message`` takes several times as long. What foreign
-senders may write and events never use (nested, decimal, array values ...) goes to ``proton.Message`` nevertheless.
+Hand-written, because it is most of the cost of a message: ``proton.Message`` takes several times as long. Values that
+only other senders write and events never use (nested, decimal, array values ...) are left to ``proton.Message``.
 
 Layout: AMQP 1.0 part 3 section 3.2 (message format).
 """
@@ -14,10 +14,10 @@ import time
 from ...envelope import CE_ID, CONTENT_TYPE, NO_OPTIONS, header_name, wire_name
 from ...exceptions import HeaderError
 from ..base import Outgoing
-from .head_templates import DEDUP_PROPERTY, Heads, Received, write_head
-from .values import UncommonError, content_start, first_item, plain_body, plain_text, value_end, value_text
+from .head_templates import DEDUP_PROPERTY, Received, TemplateCache, write_head
+from .values import NeedsFullDecoder, content_start, first_item, plain_body, plain_text, value_end, value_text
 
-# Where Artemis puts the content type of a message that came in by another protocol.
+# Properties with the content type of a message that Artemis received by another protocol.
 _CONTENT_TYPE_PROPERTIES = ("_AMQ_CONTENT_TYPE", CONTENT_TYPE, "JMS_AMQP_ContentType")
 
 _u32 = struct.Struct(">I").pack
@@ -25,10 +25,10 @@ _two_u32 = struct.Struct(">II").pack
 _i64 = struct.Struct(">q").pack
 _MAX_TTL = 0xFFFFFFFF  # header ttl is a uint of milliseconds: 49.7 days
 
-#: What a text of so many bytes begins with.
-_SHORT = [bytes((0xA1, size)) for size in range(256)]
-#: What a body of so many bytes begins with.
-_SHORT_DATA = [bytes((0x00, 0x53, 0x75, 0xA0, size)) for size in range(256)]
+#: The first bytes of a string, by the number of its bytes.
+_STRING_PREFIX = [bytes((0xA1, size)) for size in range(256)]
+#: The first bytes of a data section, by the number of bytes of the body.
+_DATA_PREFIX = [bytes((0x00, 0x53, 0x75, 0xA0, size)) for size in range(256)]
 _HEADER_DURABLE = b"\x00\x53\x70\xc0\x02\x01\x41"
 _DELAY_KEY = b"\xa3\x14x-opt-delivery-delay"
 _NULL = b"\x40"
@@ -38,8 +38,8 @@ def encode(message: Outgoing) -> bytes:
     """Return *message* as AMQP sections.
 
     Raises:
-        EncodeError: the envelope is lazy and its event cannot be written.
-        HeaderError: a header is no Unicode text (it has lone surrogates).
+        EncodeError: the envelope is lazy and its event cannot be encoded.
+        HeaderError: a header is not Unicode text (it has lone surrogates).
     """
     start, expiry, options = b"", None, message.options
     if options is not NO_OPTIONS and (options.ttl is not None or options.priority is not None or options.delay > 0):
@@ -55,11 +55,11 @@ def encode(message: Outgoing) -> bytes:
         raise HeaderError(f"a header of a message for {message.address!r} cannot be sent: {error.reason}") from error
     body = envelope.body
     size = len(body)
-    return b"".join((start, head, _SHORT_DATA[size] if size < 256 else b"\x00\x53\x75\xb0" + _u32(size), body))
+    return b"".join((start, head, _DATA_PREFIX[size] if size < 256 else b"\x00\x53\x75\xb0" + _u32(size), body))
 
 
 def _start(message: Outgoing) -> tuple[bytes, int | None]:
-    """Return header and annotations, and the moment of expiry if it is too far away for the header."""
+    """Return header and annotations, and the time of expiry (Unix time in ms) if it is too far away for the header."""
     options = message.options
     expiry, ttl = None, None if options.ttl is None else max(1, round(options.ttl * 1000))
     if ttl is not None and ttl > _MAX_TTL:
@@ -82,7 +82,7 @@ def _head(headers: dict[str, str], message: Outgoing, expiry: int | None) -> byt
         if name != CONTENT_TYPE:
             text, key = value.encode(), _encoded_names.get(name) or _encoded_name(name)
             size = len(text)
-            items.append(b"%b%b%b" % (key, _SHORT[size] if size < 256 else b"\xb1" + _u32(size), text))
+            items.append(b"%b%b%b" % (key, _STRING_PREFIX[size] if size < 256 else b"\xb1" + _u32(size), text))
     pairs = b"".join(items)
     return properties + b"\x00\x53\x74\xd1" + _two_u32(len(pairs) + 4, 2 * len(items)) + pairs
 
@@ -99,7 +99,7 @@ def _header(durable: bool, priority: int | None, ttl: int | None) -> bytes:
 
 def _properties(message_id: str | None, content_type: str | None, expiry: int | None, group: str | None) -> bytes:
     # In this order: message-id, user-id, to, subject, reply-to, correlation-id, content-type, content-encoding,
-    # absolute-expiry-time, creation-time, group-id. Fields at the end are left out, others null.
+    # absolute-expiry-time, creation-time, group-id. Missing fields are null, or left out at the end.
     fields = _string(message_id) if message_id else _NULL
     count = 1
     if content_type or expiry is not None or group is not None:
@@ -117,7 +117,7 @@ def _properties(message_id: str | None, content_type: str | None, expiry: int | 
 def _string(text: str) -> bytes:
     data = text.encode()
     size = len(data)
-    return _SHORT[size] + data if size < 256 else b"\xb1" + _u32(size) + data
+    return _STRING_PREFIX[size] + data if size < 256 else b"\xb1" + _u32(size) + data
 
 
 def _symbol(text: str) -> bytes:
@@ -126,11 +126,12 @@ def _symbol(text: str) -> bytes:
     return b"\xa3" + bytes((size,)) + data if size < 256 else b"\xb3" + _u32(size) + data
 
 
-# Names are few and come again; values are not cached. Bounded, because a caller may make names up.
+# Names are few and recur; values are not cached. Bounded, because a caller may generate names. Plain dicts, because an
+# lru_cache makes the decoding of a message 9 % slower.
 _CACHE_LIMIT = 4096
 _DEDUP_KEY = _string(DEDUP_PROPERTY)
 _encoded_names: dict[str, bytes] = {}
-#: Of names as they travel: the name of the property, and of the header or None.
+#: By the bytes of a property's name: the name, and the name of the header or None.
 _decoded_names: dict[bytes, tuple[str, str | None]] = {}
 
 
@@ -149,23 +150,23 @@ def _decoded_name(data: bytes) -> tuple[str, str | None]:
     return names
 
 
-def decode(data: bytes, heads: Heads | None = None) -> Received:
-    """Return what *data* says. Never raises: bytes that are no AMQP message become the body of one without headers.
+def decode(data: bytes, templates: TemplateCache | None = None) -> Received:
+    """Return the decoded message. Never raises: data that is not an AMQP message becomes a body without headers.
 
     Args:
         data: The sections of one message.
-        heads: Those that came before from the same place.
+        templates: Of the receiver; None decodes without templates.
     """
     try:
-        if heads is None:
+        if templates is None:
             return _decode(data)
-        known = heads.read(data)
-        if known is not None:
-            return known
+        received = templates.read(data)
+        if received is not None:
+            return received
         received = _decode(data)
-    except (UncommonError, IndexError, ValueError, struct.error):
+    except (NeedsFullDecoder, IndexError, ValueError, struct.error):
         return _decode_by_driver(data)
-    heads.learn(data, received)
+    templates.learn(data, received)
     return received
 
 
@@ -177,7 +178,7 @@ def _decode(data: bytes) -> Received:
     content_type, count = "", 0
     while at < size:
         if data[at] or data[at + 1] != 0x53:  # a described type whose descriptor is a small ulong
-            raise UncommonError
+            raise NeedsFullDecoder
         section, at = data[at + 2], at + 3
         kind = data[at] >> 4
         if kind == 0xD:
@@ -187,7 +188,7 @@ def _decode(data: bytes) -> Received:
         else:
             end = value_end(data, at)
         if end > size:
-            raise UncommonError
+            raise NeedsFullDecoder
         if section == 0x74:
             headers, others = _application_properties(data, at)
         elif section == 0x75:
@@ -199,10 +200,10 @@ def _decode(data: bytes) -> Received:
             content_type = _content_type(data, at)
         elif section == 0x70:
             header = data[at:end]
-            found = _delivery_counts.get(header)
-            count = _delivery_count(header) if found is None else found
+            known_count = _delivery_counts.get(header)
+            count = _delivery_count(header) if known_count is None else known_count
         elif section == 0x76:
-            raise UncommonError
+            raise NeedsFullDecoder
         at = end
     dedup_id = others.get(DEDUP_PROPERTY, "")
     _add_content_type(headers, others, content_type)
@@ -211,14 +212,14 @@ def _decode(data: bytes) -> Received:
 
 def _add_content_type(headers: dict[str, str], others: dict[str, str], content_type: str) -> None:
     if not content_type:
-        found = (others.get(name) or headers.get(name) for name in _CONTENT_TYPE_PROPERTIES)
-        content_type = next(filter(None, found), "")
+        candidates = (others.get(name) or headers.get(name) for name in _CONTENT_TYPE_PROPERTIES)
+        content_type = next(filter(None, candidates), "")
     if content_type:
         headers[CONTENT_TYPE] = content_type
 
 
 def _application_properties(data: bytes, at: int) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the headers of the sender by their own names, and what a broker or a protocol added."""
+    """Return the headers of the sender under their own names, and the properties that a broker or a protocol added."""
     headers: dict[str, str] = {}
     others: dict[str, str] = {}
     at, count = first_item(data, at)
@@ -244,7 +245,7 @@ def _application_properties(data: bytes, at: int) -> tuple[dict[str, str], dict[
     return headers, others
 
 
-#: By the bytes of a header section, of which there are few.
+#: By the bytes of a header section; few different ones occur.
 _delivery_counts: dict[bytes, int] = {}
 
 
@@ -256,9 +257,9 @@ def _delivery_count(header: bytes) -> int:
 
 
 def _content_type(data: bytes, at: int) -> str:
-    """Return the content type of the properties section whose list lies at *at*."""
+    """Return the content type of the properties section whose list is at *at*."""
     if data[at] == 0xD0 and data[at + 8] >= 7 and data[at + 9] == 0xA1:
-        # As `_properties` writes it: nothing but null between a short message id and it.
+        # As `_properties` writes it: only nulls between a short message id and the content type.
         gap = at + 11 + data[at + 10]
         if data.startswith(b"\x40\x40\x40\x40\x40\xa3", gap):
             return data[gap + 7 : gap + 7 + data[gap + 6]].decode("ascii")
@@ -270,7 +271,7 @@ def _field_text(data: bytes, at: int, index: int) -> str:
     if index >= count:
         return ""
     for _ in range(index):
-        at = at + 1 if data[at] == 0x40 else value_end(data, at)  # fields left out are null
+        at = at + 1 if data[at] == 0x40 else value_end(data, at)  # missing fields are null
     return value_text(data, at, value_end(data, at))
 
 
@@ -280,7 +281,7 @@ def _value_body(data: bytes, at: int, end: int) -> bytes:
         return data[content_start(data, at) : end]
     if code == 0x40:
         return b""
-    raise UncommonError
+    raise NeedsFullDecoder
 
 
 def _decode_by_driver(data: bytes) -> Received:
@@ -291,12 +292,12 @@ def _decode_by_driver(data: bytes) -> Received:
         message.decode(data)
     except (ProtonException, UnicodeDecodeError, ValueError, OverflowError, KeyError, TypeError):
         return Received(data, {}, 0)
-    found = message.properties
-    if not isinstance(found, dict):  # damaged, if it is neither None
-        found = {}
-    properties = {str(name): plain_text(value) for name, value in found.items()}
+    decoded = message.properties
+    if not isinstance(decoded, dict):  # None, or the message is damaged
+        decoded = {}
+    properties = {str(name): plain_text(value) for name, value in decoded.items()}
     content_type = str(message.content_type or "")
-    if content_type == "None":  # what proton 0.40 makes of a missing one
+    if content_type == "None":  # what proton 0.40 returns for a missing content type
         content_type = ""
     headers = {header: value for name, value in properties.items() if (header := header_name(name)) is not None}
     _add_content_type(headers, properties, content_type)

@@ -1,4 +1,4 @@
-"""AMQP values as text: read from their bytes where they are simple, by the driver's types where they are not.
+"""AMQP values as text: simple values are read from their bytes, others are converted from the driver's types.
 
 Layout: AMQP 1.0 part 1 section 1.6 (type encodings).
 """
@@ -11,25 +11,25 @@ from datetime import datetime, timezone
 from typing import Any
 
 
-class UncommonError(Exception):
-    """A value that is left to the driver's codec."""
+class NeedsFullDecoder(Exception):
+    """The data contains something that only a more general decoder reads, in the end the driver's."""
 
 
 _FIXED_WIDTH = {0x4: 0, 0x5: 1, 0x6: 2, 0x7: 4, 0x8: 8, 0x9: 16}
 
 
 def content_start(data: bytes, at: int) -> int:
-    """Return where the content of the variable-width value at *at* begins."""
+    """Return the offset of the content of the variable-width value at *at*."""
     kind = data[at] >> 4
     if kind == 0xA:
         return at + 2
     if kind == 0xB:
         return at + 5
-    raise UncommonError
+    raise NeedsFullDecoder
 
 
 def value_end(data: bytes, at: int) -> int:
-    """Return where the value at *at* ends: the high half of its code says how wide it is."""
+    """Return the offset after the value at *at*: the high half of its code gives its width."""
     kind = data[at] >> 4
     if kind in (0xA, 0xC, 0xE):
         return at + 2 + data[at + 1]
@@ -37,11 +37,11 @@ def value_end(data: bytes, at: int) -> int:
         return at + 5 + int.from_bytes(data[at + 1 : at + 5], "big")
     if kind in _FIXED_WIDTH:
         return at + 1 + _FIXED_WIDTH[kind]
-    raise UncommonError
+    raise NeedsFullDecoder
 
 
 def first_item(data: bytes, at: int) -> tuple[int, int]:
-    """Return where the first item of the list or map at *at* lies, and how many there are."""
+    """Return the offset of the first item of the list or map at *at*, and the number of items."""
     code = data[at]
     if code in (0xC0, 0xC1):
         return at + 3, data[at + 2]
@@ -49,7 +49,7 @@ def first_item(data: bytes, at: int) -> tuple[int, int]:
         return at + 9, int.from_bytes(data[at + 5 : at + 9], "big")
     if code == 0x45:
         return at + 1, 0
-    raise UncommonError
+    raise NeedsFullDecoder
 
 
 _INTEGERS = {0x50: False, 0x60: False, 0x70: False, 0x80: False, 0x52: False, 0x53: False, 0x51: True, 0x61: True,
@@ -74,18 +74,19 @@ def value_text(data: bytes, at: int, end: int) -> str:
         return _timestamp(int.from_bytes(data[at + 1 : end], "big", signed=True))
     if code in (0xA0, 0xB0):
         return base64.b64encode(data[content_start(data, at) : end]).decode()
-    raise UncommonError
+    raise NeedsFullDecoder
 
 
 def _timestamp(milliseconds: int) -> str:
     try:
         moment = datetime.fromtimestamp(milliseconds / 1000, timezone.utc)
-    except (OverflowError, ValueError, OSError):  # a year that datetime does not have
+    except (OverflowError, ValueError, OSError):  # a year outside of datetime's range
         return str(milliseconds)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def plain_body(value: Any) -> bytes:
+    """Return the value of a body as bytes: text as UTF-8, other values as JSON text."""
     if value is None:
         return b""
     if isinstance(value, (bytes, bytearray, memoryview)):
@@ -96,6 +97,7 @@ def plain_body(value: Any) -> bytes:
 
 
 def plain_text(value: Any) -> str:
+    """Return a value of the driver's types as text, values that are not text as JSON text."""
     plain = _plain(value)
     if plain is None:
         return ""
@@ -103,7 +105,7 @@ def plain_text(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Return *value* of the driver's types as what JSON knows."""
+    """Return *value*, of the driver's types, as JSON types."""
     from proton import Array, Described, timestamp
 
     if value is None or isinstance(value, bool):
