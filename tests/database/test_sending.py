@@ -28,6 +28,7 @@ from aspyx_event.exceptions import (
     EncodeError,
     LimitExceededError,
     NoRouteError,
+    StoreRefusedError,
     StoreUnavailableError,
 )
 
@@ -415,6 +416,25 @@ async def test_a_stop_does_not_wait_for_ever_for_a_store_that_hangs():
     await asyncio.wait_for(manager.stop(), 10)
     errors = await asyncio.gather(*receipts, return_exceptions=True)
     assert [type(one) for one in errors] == [StateError, StateError]
+
+
+class RefusingThenHanging(MemoryEventStore):
+    """Refuses a batch, then hangs with its first event."""
+
+    async def create_all(self, events):
+        if len(events) > 1:
+            raise StoreRefusedError("an event of the batch is to blame")
+        await asyncio.Event().wait()
+
+
+async def test_a_stop_answers_all_senders_of_a_refused_batch():
+    manager = EventManager(LocalProvider(), store=RefusingThenHanging(), persist=True, stop_timeout=0.05)
+    await manager.start()
+    receipts = [manager.send_event(Order(number)) for number in range(3)]
+    await asyncio.sleep(0)
+    await manager.stop()
+    await eventually(lambda: all(receipt.done() for receipt in receipts))
+    assert [type(receipt.exception()) for receipt in receipts] == [StateError] * 3
 
 
 async def test_senders_that_are_faster_than_the_store_are_told_so(monkeypatch):

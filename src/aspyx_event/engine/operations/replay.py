@@ -124,7 +124,7 @@ class Replayer:
 
     async def _still_unpublished(self, events: AsyncIterable[StoredEvent]) -> AsyncIterator[StoredEvent]:
         async for stored in events:
-            if self._recorder is not None and self._recorder.is_under_way(stored.id):
+            if self._recorder is not None and self._recorder.is_in_progress(stored.id):
                 continue
             # Pages are read ahead: meanwhile the event may have been sent or deleted.
             try:
