@@ -1,4 +1,4 @@
-"""Transports: the port that a provider implements, and one package per provider, imported when it is asked for."""
+"""Transports: the port that a provider implements, and a package for each provider, imported on demand."""
 
 from .base import (
     AddressKind,

@@ -23,7 +23,7 @@ class AddressKind(Enum):
 
     #: Every queue of the address gets every message.
     TOPIC = "topic"
-    #: The address is a single queue of the same name, which keeps messages until somebody consumes them.
+    #: The address is a single queue of the same name, which keeps messages until they are consumed.
     QUEUE = "queue"
 
 

@@ -26,7 +26,7 @@ class SendBuffer:
     def try_add(self, address: str, size: int) -> BufferFullError | None:
         """Count a message of *size* bytes; return the error if there is no room for it.
 
-        A single message always has room; otherwise one beyond the limit could never be sent.
+        A message always has room in an empty buffer; otherwise a message beyond the limit could never be sent.
         """
         settings = self._settings
         if self.count < settings.max_unconfirmed and (

@@ -1,4 +1,4 @@
-"""`NetworkProvider`: what the providers for brokers share, from the constructor's keywords to the state of the connection."""
+"""`NetworkProvider`: the common base of the AMQP and the STOMP provider."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class ConnectionKeywords(TypedDict, total=False):
 
 
 class NetworkClient(Protocol):
-    """The client of one protocol: exists from the start of a provider to its stop."""
+    """The client of a protocol; exists from the start of its provider to the stop."""
 
     @property
     def connected(self) -> bool: ...
@@ -59,13 +59,12 @@ class NetworkProvider(Provider, Generic[ClientT]):
 
     Args:
         host: Host name or IP address.
-        port: See the subclass.
+        port: Of an acceptor of the protocol.
         user: "" for none.
         password: Of *user*. Never part of a message, a log line or a repr.
-        server_name: See `Provider`.
-        queue_naming: See `Provider`.
+        server_name, queue_naming: See `Provider`.
         content_mode: How events are sent; both modes are understood on receive.
-        keywords: Those of `ConnectionSettings`.
+        keywords: The fields of `ConnectionSettings` from `ssl` to `max_retries`.
 
     Raises:
         DeclarationError: an option is not understood.
@@ -109,17 +108,17 @@ class NetworkProvider(Provider, Generic[ClientT]):
             protocol=self.name.upper(), host=host, port=port, user=user, password=password, **keywords
         )
         self._settings.endpoints()  # reports errors in `failover` at once
-        #: None while the provider is not started.
+        #: None while the provider is stopped.
         self._client: ClientT | None = None
 
     @property
-    def security(self) -> str:
-        """How the client authenticates, for `ServerDescription`."""
+    def _security(self) -> str:
+        """See `ServerDescription.security`."""
         return ""
 
     @property
     def servers(self) -> tuple[ServerDescription, ...]:
-        return self._settings.servers(self.protocol_version, self.security)
+        return self._settings.servers(self.protocol_version, self._security)
 
     @property
     def connected(self) -> bool:

@@ -104,5 +104,5 @@ _numbers = itertools.count(1)
 
 
 def unique_name(owner: LinkOwner) -> str:
-    """Return a new link name: two links with the same name on one connection are one link, and the second never attaches."""
+    """Return a new link name: two links of a connection with the same name are the same link, and the second never attaches."""
     return f"{owner.container_id}-{next(_numbers)}"

@@ -1,4 +1,4 @@
-"""The AMQP 1.0 provider: settings, and the door to the client, which needs the driver."""
+"""`AMQPProvider`: events over AMQP 1.0. The driver is imported at the start of the provider."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from .client import Client
 
 _MISSING = (
-    "the AMQP provider needs the driver python-qpid-proton: pip install 'aspyx-event[amqp]'. pip compiles it, which takes "
-    "a C compiler and the headers of Python (Debian and Ubuntu: apt-get install gcc libc6-dev python3-dev). The STOMP "
+    "the AMQP provider needs the driver python-qpid-proton: pip install 'aspyx-event[amqp]'. pip compiles it, which requires "
+    "a C compiler and the Python headers (Debian and Ubuntu: apt-get install gcc libc6-dev python3-dev). The STOMP "
     "provider needs no compiler"
 )
 _MECHANISMS = ("PLAIN", "ANONYMOUS", "EXTERNAL")
@@ -30,9 +30,9 @@ class AMQPProvider(NetworkProvider["Client"]):
     """Events over AMQP 1.0; made for Apache ActiveMQ Artemis.
 
     Args:
-        server_name: Names this process: part of `per_process` queue names and of the connection's name at the broker.
+        server_name: Names this process: part of `per_process` queue names and of the connection's name on the broker.
         host: Host name or IP address of the broker.
-        port: Port of an AMQP acceptor; Artemis serves all its protocols at 61616 and AMQP alone at 5672.
+        port: Port of an AMQP acceptor; Artemis serves all protocols at 61616, and only AMQP at 5672.
         user: "" connects anonymously.
         password: Of *user*. Never part of a message or repr.
         mechanism: SASL mechanism. None means PLAIN with a user, ANONYMOUS without; "EXTERNAL" authenticates by the
@@ -40,7 +40,7 @@ class AMQPProvider(NetworkProvider["Client"]):
         queue_naming: How the queues of listeners are named.
         content_mode: How events are sent: "binary", the attributes as application properties, or "structured", all in the
             body. Both are understood on receive.
-        keywords: TLS, timeouts, limits and reconnecting: those of `ConnectionSettings`, from `ssl` on.
+        keywords: TLS, timeouts, limits and reconnecting: the fields of `ConnectionSettings` from `ssl` to `max_retries`.
 
     Raises:
         DeclarationError: *server_name* is empty or not a str, or an option is not understood.
@@ -80,7 +80,7 @@ class AMQPProvider(NetworkProvider["Client"]):
         return f"<AMQPProvider {self.server_name!r} at {self._settings.host}:{self._settings.port}>"
 
     @property
-    def security(self) -> str:
+    def _security(self) -> str:
         return {"PLAIN": "plain", "EXTERNAL": "X509"}.get(self._mechanism, "")
 
     async def start(self) -> None:
@@ -101,7 +101,7 @@ class AMQPProvider(NetworkProvider["Client"]):
             await client.stop()
 
     def publish(self, message: Outgoing) -> asyncio.Future[None]:
-        """See `Provider.publish`; what the message itself cannot be (`EncodeError`, `HeaderError`) is raised at once."""
+        """See `Provider.publish`; a message that cannot be encoded raises `EncodeError` or `HeaderError` at once."""
         client = self._client
         if client is None:
             return self._publish_not_started(message)
@@ -113,14 +113,12 @@ class AMQPProvider(NetworkProvider["Client"]):
 
 def _check(server_name: object, mechanism: str | None, ssl: object) -> None:
     if not isinstance(server_name, str) or not server_name:
-        raise DeclarationError(
-            f"AMQPProvider(server_name={server_name!r}): give this process a name, a str that is not empty"
-        )
+        raise DeclarationError(f"AMQPProvider(server_name={server_name!r}): give this process a name, a non-empty str")
     if mechanism is not None and mechanism not in _MECHANISMS:
-        raise DeclarationError(f"AMQPProvider(mechanism={mechanism!r}): one of {', '.join(_MECHANISMS)}")
+        raise DeclarationError(f"AMQPProvider(mechanism={mechanism!r}): must be one of {', '.join(_MECHANISMS)}")
     if mechanism == "EXTERNAL" and not ssl:
         raise DeclarationError(
-            "AMQPProvider(mechanism='EXTERNAL') logs in by a client certificate: pass an ssl context that has one"
+            "AMQPProvider(mechanism='EXTERNAL') authenticates with a client certificate: pass an ssl context that has a certificate"
         )
 
 

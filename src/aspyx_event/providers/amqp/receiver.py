@@ -1,4 +1,4 @@
-"""Receiving from one queue, with credit that is restored when deliveries are settled."""
+"""`Receiver`: consumes one queue; deliveries that are settled restore its credit."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ class Receiver(SupervisedLink, Consumer):
             # It was on its way when the credit was taken back.
             self._answer(handle, pn.PN_RELEASED)
         elif not data:
-            # Artemis was seen to send these under load, before it ended the link; the message comes again.
+            # Artemis was observed to send these under load, before it ended the link; the message is delivered again.
             logger.error("%s: an empty delivery; returning it", self._subject)
             self._fail(handle)
         else:

@@ -1,4 +1,4 @@
-"""Sending to one address, with confirmations and time limits."""
+"""`Sender`: sends to one address, with confirmations and time limits."""
 
 from __future__ import annotations
 

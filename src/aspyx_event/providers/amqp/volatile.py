@@ -105,13 +105,13 @@ class SharedLink:
     """One of the two links of a `VolatileReceiver`.
 
     Works around Artemis deleting a shared volatile queue while a consumer attaches. Attach a first link without credit,
-    wait `QUEUE_DELETE_DELAY`, attach a second one to the queue that exists then, and consume from it. That queue is the
-    one of the first link, which has kept it from vanishing, or a new one; without the right `manage` the client cannot
-    ask which. The first link stays attached without credit: detaching it from a deleted queue would delete the new
+    wait `QUEUE_DELETE_DELAY`, attach a second one to the queue that exists then, and consume from it. That is either the
+    queue of the first link, which has kept it from vanishing, or a new queue; without the permission `manage` the client
+    cannot find out. The first link stays attached without credit: detaching it from a deleted queue would delete the new
     queue of the same name.
 
     Credit must not be taken back from the first link to move from one to the other: Artemis 2.44 may just be delivering
-    a message over the first link, and would keep it for as long as that link is attached.
+    a message over the first link, and would hold it for as long as that link is attached.
 
     Args:
         receiver: Whose link it is.

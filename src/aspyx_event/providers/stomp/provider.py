@@ -38,7 +38,7 @@ class StompProvider(NetworkProvider["StompSession"]):
         queue_naming: How the queues of listeners are named.
         content_mode: How events are sent: "binary", with the attributes as headers, or "structured", with all of them
             in the body. Both are understood on receive.
-        keywords: TLS, timeouts, limits and reconnecting: those of `ConnectionSettings`, from `ssl` on.
+        keywords: TLS, timeouts, limits and reconnecting: the fields of `ConnectionSettings` from `ssl` to `max_retries`.
 
     Raises:
         DeclarationError: an option is invalid.
@@ -79,7 +79,7 @@ class StompProvider(NetworkProvider["StompSession"]):
         return f"<StompProvider {self._settings.host}:{self._settings.port}{tls}, user {self._settings.user!r}>"
 
     @property
-    def security(self) -> str:
+    def _security(self) -> str:
         return "userPassword" if self._settings.user else ""
 
     async def start(self) -> None:
