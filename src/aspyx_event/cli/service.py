@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack
 
 from aspyx.di import Environment
 
-from ..engine.runtime.threads import Worker
+from ..engine.runtime.threads import WorkerThread
 from ..http.health_app import HealthApp
 from ..manager import EventManager
 from .http_server import HttpServer
@@ -102,7 +102,7 @@ class Service:
 def unfinished_threads() -> list[str]:
     """Return the names of threads that keep the process from exiting: sync handlers that do not return."""
     end = time.monotonic() + _THREAD_TIMEOUT
-    blocking = [thread for thread in threading.enumerate() if not thread.daemon or isinstance(thread, Worker)]
+    blocking = [thread for thread in threading.enumerate() if not thread.daemon or isinstance(thread, WorkerThread)]
     others = [thread for thread in blocking if thread is not threading.current_thread()]
     for thread in others:
         thread.join(max(0.0, end - time.monotonic()))

@@ -47,7 +47,7 @@ from .subscribing.subscriptions import Control, Subscription, SubscriptionRegist
 if TYPE_CHECKING:
     from .operations.dead_letters import DeadLetters
     from .operations.health import Health
-    from .runtime.threads import Threads
+    from .runtime.threads import ThreadPool
 
 logger = logging.getLogger("aspyx.event")
 # As many as there are sync handlers at work at one moment; their number is bounded by each listener's concurrency.
@@ -147,7 +147,7 @@ class Engine:
         # Only a broker keeps the journal of a dead process, and only under a name that the next process has again.
         journals = provider.capabilities.remote and bool(provider.server_name)
         self._journal = InFlightJournal(provider) if journals else None
-        self._workers: Threads | None = None
+        self._workers: ThreadPool | None = None
         self.binder = Binder(
             Collaborators(
                 provider=provider,
@@ -329,9 +329,9 @@ class Engine:
         self.processor.propagates = configuration.propagate_exceptions
         self.topics.registers = configuration.register_topics_on_binding
 
-    def _threads(self) -> Threads:
+    def _threads(self) -> ThreadPool:
         if self._workers is None:
-            from .runtime.threads import Threads
+            from .runtime.threads import ThreadPool
 
-            self._workers = Threads(_MAX_THREADS, "aspyx-event")
+            self._workers = ThreadPool(_MAX_THREADS, "aspyx-event")
         return self._workers

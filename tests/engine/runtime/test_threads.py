@@ -12,7 +12,7 @@ import pytest
 from support_core import eventually, run_program, soon
 
 from aspyx_event import EventManager, LocalBroker, LocalProvider, Retry, event
-from aspyx_event.engine.runtime.threads import Threads, Worker
+from aspyx_event.engine.runtime.threads import ThreadPool, WorkerThread
 
 
 @event(name="threads.order", durable=True)
@@ -22,12 +22,12 @@ class Order:
 
 
 def _workers():
-    return {one for one in threading.enumerate() if isinstance(one, Worker)}
+    return {one for one in threading.enumerate() if isinstance(one, WorkerThread)}
 
 
 @pytest.fixture
 def threads():
-    made = Threads(2, "two")
+    made = ThreadPool(2, "two")
     yield made
     made.close()
 
@@ -131,7 +131,7 @@ async def test_a_thread_that_idles_holds_nothing_of_its_last_call(threads):
 
 
 async def test_threads_that_everybody_forgot_end():
-    forgotten = Threads(2, "forgotten")
+    forgotten = ThreadPool(2, "forgotten")
     await asyncio.gather(*(forgotten.call(threading.Event().wait, 0.01).future for _ in range(2)))
     del forgotten
     gc.collect()

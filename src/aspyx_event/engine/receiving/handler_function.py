@@ -10,7 +10,7 @@ from ...context import EventContext
 from ...exceptions import ListenerError
 
 if TYPE_CHECKING:
-    from ..runtime.threads import Threads
+    from ..runtime.threads import ThreadPool
 
 #: Calls a handler and puts what it returned or yielded into `EventContext.returned`.
 HandlerCall = Callable[[Any, EventContext], "Awaitable[Any] | None"]
@@ -43,7 +43,7 @@ class HandlerFunction:
         """Call the function on this thread; an async function returns its coroutine."""
         return self.function(event, context) if self._takes_context else self.function(event)
 
-    def compile(self, *, inline: bool, threads: Callable[[], Threads]) -> HandlerCall:
+    def compile(self, *, inline: bool, threads: Callable[[], ThreadPool]) -> HandlerCall:
         """Return the call that a delivery makes.
 
         Args:

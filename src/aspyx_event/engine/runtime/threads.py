@@ -1,7 +1,7 @@
-"""Worker threads for sync handlers: started when they are needed, kept for the next call, ended with the manager.
+"""`ThreadPool`: worker threads for sync handlers, started on demand, reused, and ended with the manager.
 
-A `concurrent.futures` executor does the same with three locks, two futures and a semaphore per call. What a call costs here is
-one thread woken for it, and the loop woken for its end.
+`concurrent.futures` does the same with three locks, two futures and a semaphore per call. Here a call costs waking the
+thread that runs it, and waking the loop when it ends.
 """
 
 from __future__ import annotations
@@ -20,106 +20,110 @@ logger = logging.getLogger("aspyx.event")
 
 
 class Job:
-    """A function called in a worker thread, with the context variables of the moment it was asked for.
+    """A function call in a worker thread, with the context variables of its creation.
 
-    All but `run` belongs to the event loop.
+    Everything but `run` belongs to the event loop.
 
     Attributes:
-        future: Its result or error. Cancelling that ends the wait: a call that no thread has begun is left out then, and one
-            that runs goes on.
+        future: Result or error. Cancelling it ends the wait: a call that has not started yet is skipped then, one that
+            has started continues.
     """
 
-    __slots__ = ("_arguments", "_ended", "_free", "_function", "_told", "_variables", "future")
+    __slots__ = ("_arguments", "_callbacks", "_context", "_done", "_function", "_release_thread", "future")
 
-    def __init__(self, function: Callable[..., Any], arguments: tuple[Any, ...], free: Callable[[], None]) -> None:
-        self._function, self._arguments, self._free = function, arguments, free
-        self._variables = copy_context()
-        self._told: list[Callable[[Job], None]] = []
+    def __init__(
+        self, function: Callable[..., Any], arguments: tuple[Any, ...], release_thread: Callable[[], None]
+    ) -> None:
+        self._function, self._arguments, self._release_thread = function, arguments, release_thread
+        self._context = copy_context()
+        self._callbacks: list[Callable[[Job], None]] = []
         self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._ended = False
+        self._done = False
 
     def done(self) -> bool:
-        """True once the thread is done with it, whatever became of the future."""
-        return self._ended
+        """True once the thread has finished the call, whatever the state of the future."""
+        return self._done
 
-    def add_done_callback(self, told: Callable[[Job], None]) -> None:
-        """Have *told* called when the thread is done, on the loop; to be asked for before that."""
-        self._told.append(told)
+    def add_done_callback(self, callback: Callable[[Job], None]) -> None:
+        """Have *callback* called on the loop when the thread has finished the call. To be added before that."""
+        self._callbacks.append(callback)
 
     def run(self) -> None:
-        """Do it; in the worker thread."""
+        """Call the function; in the worker thread."""
         result: Any = None
         error: BaseException | None = None
         try:
             if not self.future.cancelled():
-                result = self._variables.run(self._function, *self._arguments)
-        except StopIteration as stop:  # which no coroutine can raise
+                result = self._context.run(self._function, *self._arguments)
+        except StopIteration as stop:  # a future refuses it, and no coroutine can raise it
             error = RuntimeError(f"the handler raised {stop!r}")
             error.__cause__ = stop
-        except BaseException as raised:  # noqa: BLE001  whoever waits gets it, as if the function had been called there
+        except BaseException as raised:  # noqa: BLE001  the waiting task raises it, as if it had called the function
             error = raised
         try:
             self.future.get_loop().call_soon_threadsafe(self._end, result, error)
-        except RuntimeError:
-            _unheard(error)  # the loop is closed, and with it ended whoever waited
+        except RuntimeError:  # the loop is closed, so nobody waits any more
+            _log_unawaited(error)
 
     def _end(self, result: Any, error: BaseException | None) -> None:
-        self._ended = True
-        self._free()
+        self._done = True
+        self._release_thread()
         if self.future.done():
-            _unheard(error)
+            _log_unawaited(error)
         elif error is None:
             self.future.set_result(result)
         else:
             self.future.set_exception(error)
-        for told in self._told:
-            told(self)
+        for callback in self._callbacks:
+            callback(self)
 
 
-class Threads:
-    """The worker threads of one manager. For its event loop.
+class ThreadPool:
+    """The worker threads of one manager. To be used on its event loop.
 
-    They end when it is closed or nobody has it any more, each after the call it is in; so does the program.
+    When the pool is closed or garbage-collected, each thread ends after its current call. At the end of the program
+    running calls are waited for.
 
     Args:
-        most: How many there are at most; calls beyond that wait for one.
-        name: Theirs, with a number behind it.
+        limit: Maximum number of threads. Further calls wait for a free one.
+        name: Prefix of the threads' names; a number follows.
     """
 
-    def __init__(self, most: int, name: str) -> None:
-        self._most, self._name, self._busy = most, name, 0
+    def __init__(self, limit: int, name: str) -> None:
+        self._limit, self._name = limit, name
+        self._unfinished = 0
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
-        self._workers: list[Worker] = []
-        self._ending = weakref.finalize(self, _end_all, self._workers)
-        self._ending.atexit = False
+        self._workers: list[WorkerThread] = []
+        self._finalizer = weakref.finalize(self, _end_all, self._workers)
+        self._finalizer.atexit = False
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Job:
         """Call *function* in a thread.
 
         Raises:
-            RuntimeError: the system gives no further thread.
+            RuntimeError: the operating system cannot start another thread.
         """
-        if self._busy >= len(self._workers) < self._most:
-            worker = Worker(self._jobs, f"{self._name}_{len(self._workers)}")
+        if self._unfinished >= len(self._workers) < self._limit:
+            worker = WorkerThread(self._jobs, f"{self._name}_{len(self._workers)}")
             worker.start()
             self._workers.append(worker)
-        job = Job(function, arguments, self._free)
-        self._busy += 1
+        job = Job(function, arguments, self._release_thread)
+        self._unfinished += 1
         self._jobs.put(job)
         return job
 
     def close(self) -> None:
-        """Let the threads end when they have done what they were asked for; waits for none. Again is no error."""
-        self._ending()
+        """Let the threads end after the calls already made, without waiting for them. Idempotent."""
+        self._finalizer()
 
-    def _free(self) -> None:
-        self._busy -= 1
+    def _release_thread(self) -> None:
+        self._unfinished -= 1
 
 
-class Worker(threading.Thread):
-    """Does jobs, one after the other, until it gets None. It holds nothing of the `Threads`, so that they can be forgotten.
+class WorkerThread(threading.Thread):
+    """Runs jobs, one after the other, until it gets None. Holds no reference to its pool, which can be collected.
 
-    As a daemon it keeps no program from its end while it idles; a job that runs then is waited for, see `_finish`.
+    A daemon thread, so an idle one does not keep the program from ending; `_wait_for_jobs` waits for a running job.
     """
 
     def __init__(self, jobs: SimpleQueue[Job | None], name: str) -> None:
@@ -130,24 +134,24 @@ class Worker(threading.Thread):
         get = self.jobs.get
         while (job := get()) is not None:
             job.run()
-            del job  # it would keep event and result until the next one
+            del job  # otherwise it would keep event and result until the next one
 
 
-def _unheard(error: BaseException | None) -> None:
-    """Log an error that nobody waits for: the time was up, or the manager has stopped. The event is not acknowledged."""
+def _log_unawaited(error: BaseException | None) -> None:
+    """Log an error that nobody waits for: the handler timed out, or the manager stopped. The event is not acknowledged."""
     if error is not None:
         logger.warning("a handler that nobody waited for any more failed: %r", error, exc_info=error)
 
 
-def _end_all(workers: list[Worker]) -> None:
+def _end_all(workers: list[WorkerThread]) -> None:
     for worker in workers:
         worker.jobs.put(None)
 
 
 @atexit.register
-def _finish() -> None:
-    """Wait for the handlers that run when the program ends, as it waits for threads of its own."""
-    workers = [one for one in threading.enumerate() if isinstance(one, Worker)]
+def _wait_for_jobs() -> None:
+    """Wait for the handlers that are running when the program ends, as it does for threads that are no daemons."""
+    workers = [thread for thread in threading.enumerate() if isinstance(thread, WorkerThread)]
     _end_all(workers)
     for worker in workers:
         worker.join()

@@ -39,7 +39,7 @@ from .queues import bindings_of, ordering_key
 from .subscriptions import Control, Subscription, SubscriptionRegistry
 
 if TYPE_CHECKING:
-    from ..runtime.threads import Threads
+    from ..runtime.threads import ThreadPool
 
 
 class Collaborators(NamedTuple):
@@ -61,7 +61,7 @@ class Collaborators(NamedTuple):
     control: Control
     #: Sends the events that handlers return.
     publish_results: Callable[[EventContext], Awaitable[None]]
-    threads: Callable[[], Threads]
+    threads: Callable[[], ThreadPool]
     remove: Callable[[Subscription], Coroutine[Any, Any, bool]]
 
 
