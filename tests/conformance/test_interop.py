@@ -29,7 +29,7 @@ class Mixed(ProviderConformance):
 
     provider_type = Either
     # One of the two may claim more; each provider's own run of the contract tests what it refuses.
-    test_what_is_not_claimed_is_refused = None
+    test_missing_capabilities_refused = None
     #: Names of the servers that speak AMQP.
     amqp: frozenset[str]
 

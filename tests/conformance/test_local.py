@@ -33,7 +33,7 @@ class TestLocalWithoutCopies(InProcess):
     """Hands over objects: all of the contract but that each listener has an object of its own."""
 
     provider_type = LocalProvider
-    test_ax_16_each_listener_gets_an_equal_event = None
+    test_each_listener_gets_own_event_object = None
 
     def make_provider(self, server_name):
         return LocalProvider(broker=self.broker, server_name=server_name, copy=False)
@@ -95,6 +95,6 @@ class TestOnlyKeeping(InProcess):
 
 
 def test_what_is_not_claimed_is_not_collected():
-    assert callable(TestLocal.test_a_delayed_message_does_not_come_early)
-    assert TestOnlyKeeping.test_a_delayed_message_does_not_come_early is None
-    assert callable(TestOnlyKeeping.test_what_is_not_claimed_is_refused)
+    assert callable(TestLocal.test_delay)
+    assert TestOnlyKeeping.test_delay is None
+    assert callable(TestOnlyKeeping.test_missing_capabilities_refused)

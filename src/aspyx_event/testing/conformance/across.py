@@ -34,8 +34,8 @@ class ProcessContract(ConformanceBase):
         await doomed.kill()
 
     @contract("durable", "competing", "headers")
-    async def test_ax_63_an_event_whose_process_is_killed_in_the_handler_comes_again(self, rig: Rig) -> None:
-        """In another process, with all that was waiting behind it, in order."""
+    async def test_killed_process(self, rig: Rig) -> None:
+        """If a process is killed in a handler, the event and all later ones go to another process, in order."""
         manager, order, reports = await rig.manager(), rig.event(), rig.log()
         listener = f"{rig.name}.listener"
         doomed = await rig.process(Plan(rig.address(), True, listener, hangs_on=3), reports, "one")
@@ -55,8 +55,8 @@ class ProcessContract(ConformanceBase):
         assert ids == {number: receipt.id for number, receipt in enumerate(receipts, 1)}
 
     @contract("durable", "competing", "headers", "remote")
-    async def test_an_event_in_hand_at_every_death_of_its_process_becomes_a_dead_letter(self, rig: Rig) -> None:
-        """And what waited behind it is handled."""
+    async def test_poison_message(self, rig: Rig) -> None:
+        """An event that is in flight whenever its process dies becomes a dead letter; later events are handled."""
         manager, order, reports = await rig.manager(), rig.event(), rig.log()
         listener = f"{rig.name}.listener"
         dead = await rig.dead_letters(order, listener)
@@ -75,8 +75,8 @@ class ProcessContract(ConformanceBase):
         assert (_starts(reports.items, 3), _starts(reports.items, 4)) == (Retry().max_crashes, 1)
 
     @contract("competing")
-    async def test_ax_11_processes_with_one_listener_share_its_events(self, rig: Rig) -> None:
-        """A process that ends in order hands its share back."""
+    async def test_processes_share_events(self, rig: Rig) -> None:
+        """Processes with the same listener share its events; after one has stopped, the other receives all."""
         manager, order, reports = await rig.manager(), rig.event(), rig.log()
         plan = Plan(rig.address(), rig.capabilities.durable, f"{rig.name}.listener", prefetch=1)
         leaving = await rig.process(plan, reports, "one")
@@ -93,7 +93,8 @@ class ProcessContract(ConformanceBase):
         assert [one["process"] for one in reports.items[40:]] == ["two"] * 10
 
     @contract("per_process")
-    async def test_ax_12_each_process_gets_what_its_listener_wants_per_process(self, rig: Rig) -> None:
+    async def test_per_process_across_processes(self, rig: Rig) -> None:
+        """Each process with a per-process listener receives every event."""
         manager, order, reports = await rig.manager(), rig.event(durable=False), rig.log()
         plan = Plan(rig.address(), False, f"{rig.name}.listener", per_process=True)
         await rig.process(plan, reports, "one")
@@ -105,8 +106,8 @@ class ProcessContract(ConformanceBase):
             assert [one["number"] for one in reports.items if one["process"] == process] == list(range(10))
 
     @contract("competing")
-    async def test_a_process_answers(self, rig: Rig) -> None:
-        """From inside its handler; and the answer is an event like any other."""
+    async def test_reply_from_process(self, rig: Rig) -> None:
+        """A handler in another process may send events."""
         manager, order, answer, calls = await rig.manager(), rig.event(), rig.event("answer"), rig.calls()
         durable = rig.capabilities.durable
         await manager.subscribe(answer, calls, name=f"{rig.name}.answers")

@@ -16,8 +16,8 @@ class DetachingContract(ConformanceBase):
     """Cancel, pause, stop, come back."""
 
     @contract("durable", "competing")
-    async def test_ax_03_durable_events_wait_for_a_receiver_that_is_away(self, rig: Rig) -> None:
-        """And come in order, before what is sent later."""
+    async def test_durable_events_wait(self, rig: Rig) -> None:
+        """Durable events wait for a stopped receiver and arrive in order, before later events."""
         sender, order = await rig.manager("sender"), rig.event()
         receiver = await rig.manager("receiver")
         await receiver.subscribe(order, rig.calls(), name=f"{rig.name}.listener")
@@ -31,8 +31,8 @@ class DetachingContract(ConformanceBase):
         assert calls.numbers == list(range(21))
 
     @contract("competing")
-    async def test_ax_03_other_events_do_not_wait(self, rig: Rig) -> None:
-        """The queue of a listener that is away would fill the broker."""
+    async def test_volatile_events_do_not_wait(self, rig: Rig) -> None:
+        """Events that are not durable do not wait for a stopped listener, because its queue would fill the broker."""
         manager, order, calls = await rig.manager(), rig.event(durable=False), rig.calls()
         subscription = await manager.subscribe(order, rig.calls(), name=f"{rig.name}.listener")
         await subscription.cancel()
@@ -42,8 +42,8 @@ class DetachingContract(ConformanceBase):
         assert await calls.until_number(2) == [2]
 
     @contract("durable", "competing")
-    async def test_a_resumable_listener_finds_what_came_meanwhile(self, rig: Rig) -> None:
-        """Also of an event that is not durable, as long as the broker lives."""
+    async def test_resumable(self, rig: Rig) -> None:
+        """A resumable listener receives the events sent while it was detached, also events that are not durable."""
         manager, order, calls = await rig.manager(), rig.event(durable=False), rig.calls()
         subscription = await manager.subscribe(order, rig.calls(), name=f"{rig.name}.listener", resumable=True)
         await subscription.cancel()
@@ -52,8 +52,8 @@ class DetachingContract(ConformanceBase):
         await calls.until(1)
 
     @contract("durable", "competing")
-    async def test_ax_47_unsubscribing_detaches(self, rig: Rig) -> None:
-        """The queue keeps what comes later, and another process gets it."""
+    async def test_unsubscribe(self, rig: Rig) -> None:
+        """After unsubscribing, the queue keeps later events, and another process receives them."""
         one, two, order = await rig.manager("one"), await rig.manager("two"), rig.event()
         first, witness, second = rig.calls(), rig.calls(), rig.calls()
         subscription = await one.subscribe(order, first, name=f"{rig.name}.listener")
@@ -71,7 +71,8 @@ class DetachingContract(ConformanceBase):
         assert (first.numbers, second.numbers) == ([1], [2, 3])
 
     @contract("competing")
-    async def test_a_paused_subscription_leaves_its_events_to_others(self, rig: Rig) -> None:
+    async def test_pause(self, rig: Rig) -> None:
+        """Events of a paused subscription go to other consumers."""
         order, one, two = rig.event(), await rig.manager("one"), await rig.manager("two")
         first, second = rig.calls(), rig.calls()
         paused = await one.subscribe(order, first, name=f"{rig.name}.listener")
@@ -87,8 +88,8 @@ class DetachingContract(ConformanceBase):
         assert (first.numbers, second.numbers) == ([10], list(range(10)))
 
     @contract("durable", "competing")
-    async def test_stop_finishes_what_is_at_work_and_hands_back_the_rest(self, rig: Rig) -> None:
-        """What is finished does not come again, the rest does, in order."""
+    async def test_stop_finishes_running_handlers(self, rig: Rig) -> None:
+        """Stopping finishes running handlers and releases the other events, which are redelivered in order."""
         order, begun, finished, second = rig.event(), rig.log(), rig.log(), rig.calls()
         go_on = asyncio.Event()
         one = await rig.manager("one")
@@ -115,7 +116,8 @@ class DetachingContract(ConformanceBase):
         assert await second.until_number(20) == list(range(done, 21))
 
     @contract("durable", "competing")
-    async def test_a_handler_that_does_not_end_in_time_gets_its_event_again(self, rig: Rig) -> None:
+    async def test_stop_timeout(self, rig: Rig) -> None:
+        """The event of a handler that does not finish within the stop timeout is redelivered."""
         order, begun, second = rig.event(), rig.log(), rig.calls()
         one = await rig.manager("one", stop_timeout=0.05)
 
@@ -134,7 +136,8 @@ class DetachingContract(ConformanceBase):
         assert second.numbers == [1, 2]
 
     @contract("competing")
-    async def test_ax_49_a_stopped_manager_refuses_and_may_be_started_again(self, rig: Rig) -> None:
+    async def test_manager_restart(self, rig: Rig) -> None:
+        """A stopped manager refuses to send and subscribe, and can be started again."""
         manager, order, calls = await rig.manager(), rig.event(), rig.calls()
         await manager.subscribe(order, calls, name=f"{rig.name}.listener")
         await manager.send_event(order(1))
@@ -151,7 +154,8 @@ class DetachingContract(ConformanceBase):
         assert calls.numbers == [1, 3]
 
     @contract("competing")
-    async def test_stop_waits_for_what_is_being_sent(self, rig: Rig) -> None:
+    async def test_stop_waits_for_sends(self, rig: Rig) -> None:
+        """Stopping waits for the confirmation of pending sends."""
         sender, receiver = await rig.manager("sender"), await rig.manager("receiver")
         order, calls = rig.event(), rig.calls()
         await receiver.subscribe(order, calls, name=f"{rig.name}.listener")
@@ -163,7 +167,8 @@ class DetachingContract(ConformanceBase):
         assert calls.numbers == list(range(50))
 
     @contract("competing")
-    async def test_a_manager_starts_with_the_first_use(self, rig: Rig) -> None:
+    async def test_start_on_first_use(self, rig: Rig) -> None:
+        """The first use starts the manager."""
         manager, order, calls = await rig.manager(start=False), rig.event(), rig.calls()
         await manager.subscribe(order, calls, name=f"{rig.name}.listener")
         await manager.send_event(order(1))

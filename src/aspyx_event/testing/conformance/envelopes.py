@@ -54,8 +54,8 @@ class EnvelopeContract(ConformanceBase):
     """Headers, CloudEvents, options of a send."""
 
     @contract("headers", "competing")
-    async def test_ax_31_headers_set_by_an_interceptor_are_read_on_the_other_side(self, rig: Rig) -> None:
-        """Whatever their values and names are."""
+    async def test_interceptor_headers(self, rig: Rig) -> None:
+        """Headers set by an interceptor of the sender are seen by the receiver's interceptor and context."""
         set_there = {**VALUES, **{name: f"value of {name}" for name in RESERVED if not name.startswith("aspyx")}}
         seen, order, calls = rig.log(), rig.event(), rig.calls()
         sender = await rig.manager("sender", pipelines=[Stamping(set_there)])
@@ -69,7 +69,8 @@ class EnvelopeContract(ConformanceBase):
         assert call.context.envelope.get("never set") == ""
 
     @contract("headers", "competing")
-    async def test_ax_32_headers_given_to_send_event_travel(self, rig: Rig) -> None:
+    async def test_send_headers(self, rig: Rig) -> None:
+        """Headers passed to `send_event` arrive."""
         manager, order, calls = await rig.manager(), rig.event(), rig.calls()
         await manager.subscribe(order, calls, name=f"{rig.name}.listener")
         await manager.send_event(order(1), headers={"tenant": "a", "type": "mine"})
@@ -77,8 +78,8 @@ class EnvelopeContract(ConformanceBase):
         assert (call.context.headers.get("tenant"), call.context.headers.get("type")) == ("a", "mine")
 
     @contract("headers", "durable", "competing")
-    async def test_ax_24_an_event_that_an_interceptor_stops_is_done_with(self, rig: Rig) -> None:
-        """It is acknowledged: neither this listener nor a later one gets it."""
+    async def test_stopped_by_interceptor(self, rig: Rig) -> None:
+        """An event that an interceptor stops is acknowledged: no listener receives it, now or later."""
         order, first, second, seen = rig.event(), rig.calls(), rig.calls(), rig.log()
         one = await rig.manager("one", pipelines=[Reading(seen)])
         await one.subscribe(order, first, name=f"{rig.name}.listener")
@@ -94,8 +95,8 @@ class EnvelopeContract(ConformanceBase):
         assert len(seen.items) == 2
 
     @contract("headers", "competing")
-    async def test_an_event_is_a_cloud_event(self, rig: Rig) -> None:
-        """CloudEvents v1.0, binary mode: the attributes are headers, the body is the data."""
+    async def test_cloudevent(self, rig: Rig) -> None:
+        """An event is sent as a CloudEvent v1.0 in binary mode: attributes in headers, data in the body."""
         manager, order, calls = await rig.manager("server-1", source="/shop/a b"), rig.event(), rig.calls()
         await manager.subscribe(order, calls, name=f"{rig.name}.listener")
         before = datetime.now(timezone.utc)
@@ -118,7 +119,8 @@ class EnvelopeContract(ConformanceBase):
             assert headers[CE_KEY] == call.context.key == "k"
 
     @contract("competing", "headers")
-    async def test_the_context_of_a_first_delivery(self, rig: Rig) -> None:
+    async def test_context_of_first_delivery(self, rig: Rig) -> None:
+        """The context of a first delivery has the id from the receipt, attempt 1, and is not redelivered."""
         manager, order, first, second = await rig.manager(), rig.event(), rig.calls(), rig.calls()
         await manager.subscribe(order, first, name=f"{rig.name}.first")
         await manager.subscribe(order, second, name=f"{rig.name}.second")
@@ -129,7 +131,8 @@ class EnvelopeContract(ConformanceBase):
             assert [(call.context.attempt, call.context.redelivered) for call in calls.items] == [(1, False)] * 3
 
     @contract("delay", "competing")
-    async def test_send_event_with_a_delay(self, rig: Rig) -> None:
+    async def test_send_delay(self, rig: Rig) -> None:
+        """`send_event(delay=)` delays the event, and later events overtake it."""
         manager, order, calls, loop = await rig.manager(), rig.event(), rig.calls(), asyncio.get_running_loop()
         await manager.subscribe(order, calls, name=f"{rig.name}.listener")
         sent = loop.time()
@@ -140,7 +143,8 @@ class EnvelopeContract(ConformanceBase):
         assert calls.numbers == [2, 1]
 
     @contract("ttl", "durable", "competing")
-    async def test_send_event_with_a_time_to_live(self, rig: Rig) -> None:
+    async def test_send_ttl(self, rig: Rig) -> None:
+        """`send_event(ttl=)` discards the event after its time to live."""
         manager, order, calls = await rig.manager(), rig.event(), rig.calls()
         subscription = await manager.subscribe(order, calls, name=f"{rig.name}.listener")
         await subscription.cancel()
@@ -152,7 +156,8 @@ class EnvelopeContract(ConformanceBase):
         assert await calls.until_number(3) == [2, 3]
 
     @contract("priority", "durable", "competing")
-    async def test_send_event_with_a_priority(self, rig: Rig) -> None:
+    async def test_send_priority(self, rig: Rig) -> None:
+        """`send_event(priority=)` puts the event before events with a lower priority."""
         manager, order, calls = await rig.manager(), rig.event(), rig.calls()
         subscription = await manager.subscribe(order, calls, name=f"{rig.name}.listener")
         await subscription.cancel()
@@ -163,7 +168,8 @@ class EnvelopeContract(ConformanceBase):
         assert calls.numbers == [2, 1, 0]
 
     @contract("ordered_keys", "competing")
-    async def test_events_of_one_key_are_handled_one_after_the_other_across_processes(self, rig: Rig) -> None:
+    async def test_key_order_across_managers(self, rig: Rig) -> None:
+        """Events with the same key are handled in order, one at a time, across managers."""
         order, steps = rig.event(key="text"), rig.log()
 
         async def handle(event: Any) -> None:
@@ -184,14 +190,15 @@ class EnvelopeContract(ConformanceBase):
             assert mine == [(step, number) for number in range(10) for step in ("begin", "end")]
 
     @contract("require_route")
-    async def test_send_event_that_requires_a_route(self, rig: Rig) -> None:
+    async def test_send_require_route(self, rig: Rig) -> None:
+        """`send_event(require_route=True)` fails if no queue receives the event."""
         manager, order = await rig.manager(), rig.event()
         with pytest.raises(NoRouteError):
             await within(_awaited(manager.send_event(order(1), require_route=True)), rig.patience)
 
     @contract()
-    async def test_what_is_not_claimed_is_refused(self, rig: Rig) -> None:
-        """By `send_event` itself, or when the listener is to be attached; never by silence."""
+    async def test_missing_capabilities_refused(self, rig: Rig) -> None:
+        """Options that the provider does not support raise an UnsupportedError and are never ignored."""
         manager, order, able = await rig.manager(), rig.event(durable=False), rig.capabilities
         options: dict[str, dict[str, Any]] = {
             "delay": {"delay": 1.0},

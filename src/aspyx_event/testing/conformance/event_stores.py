@@ -64,7 +64,8 @@ class EventStoreConformance:
         return store
 
     @store_contract
-    async def test_what_is_stored_is_read_back_whole(self) -> None:
+    async def test_read(self) -> None:
+        """A stored event is read back with all its fields."""
         event = stored(
             "1",
             type="shop.größe",
@@ -91,7 +92,8 @@ class EventStoreConformance:
         await store.stop()
 
     @store_contract
-    async def test_an_event_that_says_nothing_is_read_back_as_it_was(self) -> None:
+    async def test_read_minimal_event(self) -> None:
+        """An event with only its required fields is read back unchanged."""
         event = StoredEvent(id="1", type="t", time=NOON)
         store = await self.filled(event)
         assert await store.read("1") == event
@@ -99,7 +101,8 @@ class EventStoreConformance:
         await store.stop()
 
     @store_contract
-    async def test_a_large_body_is_kept(self) -> None:
+    async def test_large_body(self) -> None:
+        """A body of 3 MB is stored."""
         event = stored("1", body=b"\x00\xff" * 1_500_000)
         store = await self.filled(event, stored("2"))
         assert (await store.read("1")).body == event.body
@@ -107,7 +110,8 @@ class EventStoreConformance:
         await store.stop()
 
     @store_contract
-    async def test_an_id_is_stored_once(self) -> None:
+    async def test_duplicate_id(self) -> None:
+        """A second event with the same id is refused."""
         store = await self.filled(stored("1", owner="first"))
         with pytest.raises(DuplicateStoredEventError):
             await store.create(stored("1", owner="second"))
@@ -116,7 +120,8 @@ class EventStoreConformance:
         await store.stop()
 
     @store_contract
-    async def test_a_batch_is_stored_whole_or_not_at_all(self) -> None:
+    async def test_batch_is_atomic(self) -> None:
+        """A batch is stored completely or not at all."""
         store = await self.filled(stored("2"))
         with pytest.raises(DuplicateStoredEventError):
             await store.create_all([stored("1", tags=frozenset({"x"})), stored("2"), stored("3")])
@@ -130,7 +135,8 @@ class EventStoreConformance:
         await store.stop()
 
     @store_contract
-    async def test_what_is_not_there_is_an_error_of_its_own(self) -> None:
+    async def test_unknown_id(self) -> None:
+        """Reading, updating and deleting an unknown id raises UnknownStoredEventError."""
         store = await self.filled(stored("1"))
         for work in (store.read("2"), store.update(stored("2")), store.delete("2")):
             with pytest.raises(UnknownStoredEventError, match="'2'"):
@@ -139,7 +145,8 @@ class EventStoreConformance:
         await store.stop()
 
     @store_contract
-    async def test_an_update_replaces_all_but_the_place(self) -> None:
+    async def test_update(self) -> None:
+        """An update replaces all fields and keeps the position."""
         store = await self.filled(stored("1", tags=frozenset({"a", "b"})), stored("2"))
         changed = stored("1", type="other", tags=frozenset({"b", "c"}), body=b"new", headers={"a": "b"})
         await store.update(changed)
@@ -149,7 +156,8 @@ class EventStoreConformance:
         await store.stop()
 
     @store_contract
-    async def test_what_was_deleted_may_be_stored_again_as_the_last(self) -> None:
+    async def test_delete_and_create(self) -> None:
+        """A deleted event can be stored again and gets a new, highest position."""
         store = await self.filled(*(stored(str(number), tags=frozenset({"x"})) for number in range(4)))
         before = (await store.read("3")).position
         await store.delete("3")
@@ -162,7 +170,8 @@ class EventStoreConformance:
         await store.stop()
 
     @store_contract
-    async def test_what_callers_do_to_headers_does_not_change_the_store(self) -> None:
+    async def test_headers_are_copied(self) -> None:
+        """Changes to headers by a caller do not change the store."""
         headers = {"a": "b"}
         store = await self.filled(stored("1", headers=headers))
         headers["a"] = "changed"
@@ -173,7 +182,8 @@ class EventStoreConformance:
         await store.stop()
 
     @store_contract
-    async def test_every_criterion_chooses(self) -> None:
+    async def test_criteria(self) -> None:
+        """Each criterion of `find` selects events, alone and combined."""
         hour = timedelta(hours=1)
         store = await self.filled(
             stored("1", type="a", time=NOON - hour, owner="x", tags=frozenset({"t", "u"}), correlation_id="c"),
@@ -209,7 +219,8 @@ class EventStoreConformance:
         await store.stop()
 
     @store_contract
-    async def test_impossible_criteria_are_refused(self) -> None:
+    async def test_invalid_criteria(self) -> None:
+        """Invalid criteria raise a DeclarationError."""
         store = await self.filled()
         for criteria in (
             {"since": datetime(2025, 3, 30)},  # noqa: DTZ001  that is the fault
@@ -226,7 +237,8 @@ class EventStoreConformance:
         await store.stop()
 
     @store_contract
-    async def test_many_pages_are_one_order(self) -> None:
+    async def test_order_across_pages(self) -> None:
+        """Many events are read in order of their positions, across pages."""
         store = await self.filled()
         await store.create_all(
             [stored(f"{number}", tags=frozenset({"even"} if number % 2 == 0 else ())) for number in range(2_345)]
@@ -238,7 +250,8 @@ class EventStoreConformance:
         await store.stop()
 
     @store_contract
-    async def test_an_iteration_ends_though_every_event_brings_a_new_one(self) -> None:
+    async def test_iteration_ends(self) -> None:
+        """An iteration ends even if an event is stored for each event read."""
         store = await self.filled(*(stored(str(number)) for number in range(3)))
         found, seen = store.find(), []
         async for one in found:
@@ -249,7 +262,8 @@ class EventStoreConformance:
         await store.stop()
 
     @store_contract
-    async def test_an_iteration_may_be_left(self) -> None:
+    async def test_iteration_can_be_left(self) -> None:
+        """An iteration may be left early."""
         store = await self.filled(*(stored(str(number)) for number in range(3)))
         async for one in store:
             assert one.id == "0"
@@ -259,7 +273,8 @@ class EventStoreConformance:
         await store.stop()
 
     @store_contract
-    async def test_a_purge_deletes_what_was_found(self) -> None:
+    async def test_purge(self) -> None:
+        """A purge deletes the events that were selected."""
         store = await self.filled()
         await store.create_all(
             [stored(f"{number}", type=f"t{number % 2}", tags=frozenset({"x"})) for number in range(2_100)]
@@ -270,7 +285,8 @@ class EventStoreConformance:
         await store.stop()
 
     @store_contract
-    async def test_callers_at_once_do_not_disturb_each_other(self) -> None:
+    async def test_concurrent_writers(self) -> None:
+        """Concurrent writers do not lose or reorder their events."""
         store = await self.filled()
         await asyncio.gather(*(_write(store, writer, 5) for writer in range(8)))
         found = await ids_of(store)
@@ -281,8 +297,8 @@ class EventStoreConformance:
         await store.stop()
 
     @store_contract
-    async def test_who_follows_the_positions_misses_nothing(self) -> None:
-        """An event becomes visible behind all that are visible already, whoever else is storing."""
+    async def test_following_positions(self) -> None:
+        """A reader that follows the positions misses no event: events become visible in order of their positions."""
         first = await self.filled()
         stores = [first] if not self.keeps else [first, *[await self.filled() for _ in range(3)]]
         writing = asyncio.gather(*(_write(store, number, 40) for number, store in enumerate(stores)))
@@ -300,7 +316,8 @@ class EventStoreConformance:
             await store.stop()
 
     @store_contract
-    async def test_what_was_stored_outlives_the_store(self) -> None:
+    async def test_persistent(self) -> None:
+        """Stored events are there for the next store in the same place."""
         if not self.keeps:
             return
         first, second = await self.filled(stored("1")), await self.filled(stored("2"))
@@ -311,8 +328,8 @@ class EventStoreConformance:
         assert await ids_of(third) == ["1", "2", "3"]
         await third.stop()
 
-    def test_it_serves_one_loop_after_the_other(self) -> None:
-        """A script may call it with `asyncio.run`, beside the loop of a manager that has started it."""
+    def test_several_loops(self) -> None:
+        """A script may call it with `asyncio.run`, beside the loop of the manager that started it."""
         store = self.make_store()
         asyncio.run(store.start())
         asyncio.run(store.create_all([stored("1")]))
@@ -323,7 +340,8 @@ class EventStoreConformance:
             assert asyncio.run(store.count()) == 1
 
     @store_contract
-    async def test_it_can_be_stopped_and_started_again(self) -> None:
+    async def test_restart_store(self) -> None:
+        """Starting and stopping are idempotent, and a stopped store can be started again."""
         store = await self.filled(stored("1"))
         await store.stop()
         await store.stop()
@@ -334,7 +352,8 @@ class EventStoreConformance:
         await store.stop()
 
     @store_contract
-    async def test_status_alone_changes_with_the_status(self) -> None:
+    async def test_set_status(self) -> None:
+        """Setting the status changes nothing else."""
         event = stored("1", tags=frozenset({"a"}), headers={"a": "b"})
         store = await self.filled(event)
         assert await store.set_status([], EventStatus.PUBLISHED) == 0

@@ -42,7 +42,8 @@ class FailureContract(ConformanceBase):
     """What becomes of an event that is not handled."""
 
     @contract("competing", "durable")
-    async def test_ax_16_a_failing_listener_keeps_nothing_from_the_others(self, rig: Rig) -> None:
+    async def test_failure_does_not_affect_others(self, rig: Rig) -> None:
+        """A failing listener does not affect other listeners."""
         manager, order, failing = await rig.manager(), rig.event(), rig.log()
         good = [rig.calls(), rig.calls()]
         await manager.subscribe(order, good[0], name=f"{rig.name}.first")
@@ -56,8 +57,8 @@ class FailureContract(ConformanceBase):
         assert [number for number, _, _ in await failing.until(3)] == [1, 2, 3]
 
     @contract("competing", "durable")
-    async def test_a_failed_attempt_is_repeated(self, rig: Rig) -> None:
-        """In its place in the queue: what is behind waits."""
+    async def test_retry_in_place(self, rig: Rig) -> None:
+        """A failed event is retried at its place in the queue; later events wait."""
         manager, order, log = await rig.manager(), rig.event(), rig.log()
         await manager.subscribe(order, Fussy(log, {1: 2, 2: 1}), name=f"{rig.name}.listener", retry=AT_ONCE)
         for number in (1, 2, 3):
@@ -67,8 +68,8 @@ class FailureContract(ConformanceBase):
         assert not any(redelivered for _, _, redelivered in log.items)
 
     @contract("competing", "durable", "headers")
-    async def test_exhausted_attempts_end_in_a_dead_letter(self, rig: Rig) -> None:
-        """With the original bytes and headers and the reason; and the next event is handled."""
+    async def test_dead_letter_after_last_attempt(self, rig: Rig) -> None:
+        """After the last attempt, the event becomes a dead letter with body, headers and cause. The next event is handled."""
         manager, order, log = await rig.manager(), rig.event(), rig.log()
         name = f"{rig.name}.listener"
         dead = await rig.dead_letters(order, name)
@@ -91,7 +92,8 @@ class FailureContract(ConformanceBase):
         assert attempts == [(1, 1), (1, 2), (1, 3), (2, 1)]
 
     @contract("competing", "durable", "headers", "delay")
-    async def test_a_delayed_retry_comes_later_to_its_listener_alone_and_lets_others_pass(self, rig: Rig) -> None:
+    async def test_delayed_retry(self, rig: Rig) -> None:
+        """A delayed retry goes only to the listener that failed, and later events overtake it."""
         manager, order, log, other = await rig.manager(), rig.event(), rig.log(), rig.calls()
         name = f"{rig.name}.listener"
         later = Retry(attempts=3, delay=0.3, backoff="fixed", jitter=0, mode="delayed")
@@ -106,7 +108,8 @@ class FailureContract(ConformanceBase):
         assert other.numbers == [1, 2, 3]
 
     @contract("competing", "durable", "headers")
-    async def test_a_replay_brings_a_dead_letter_back_to_its_listener_alone(self, rig: Rig) -> None:
+    async def test_replay(self, rig: Rig) -> None:
+        """A replay sends a dead letter back to the listener that failed, and only to that one."""
         manager, order, log, other = await rig.manager(), rig.event(), rig.log(), rig.calls()
         name = f"{rig.name}.listener"
         fussy = Fussy(log, {1: 1, 2: 1})
@@ -129,8 +132,8 @@ class FailureContract(ConformanceBase):
         assert other.numbers == [1, 2, 3]
 
     @contract("competing", "durable", "headers")
-    async def test_an_undecodable_message_is_a_dead_letter_at_once(self, rig: Rig) -> None:
-        """Not tried again, bytes and headers as they came; the messages behind it are handled."""
+    async def test_undecodable_message(self, rig: Rig) -> None:
+        """An undecodable message becomes a dead letter without a retry, unchanged; later messages are handled."""
         manager, order, calls = await rig.manager(), rig.event(), rig.calls()
         name, raw = f"{rig.name}.listener", await rig.provider("raw")
         dead = await rig.dead_letters(order, name)
@@ -149,7 +152,8 @@ class FailureContract(ConformanceBase):
         await calls.until(1)
 
     @contract("competing", "durable")
-    async def test_dead_letters_wait_until_somebody_looks(self, rig: Rig) -> None:
+    async def test_dead_letters_are_kept(self, rig: Rig) -> None:
+        """Dead letters are kept while nothing consumes them."""
         order, log, name = rig.event(), rig.log(), f"{rig.name}.listener"
         manager = await rig.manager()
         await manager.subscribe(order, Fussy(log, {1: 99}), name=name)
@@ -161,8 +165,8 @@ class FailureContract(ConformanceBase):
         await dead.until(1)
 
     @contract("competing", "durable", "headers")
-    async def test_the_dead_letters_of_a_group_are_at_one_place(self, rig: Rig) -> None:
-        """Under the name of the group, whichever of its listeners failed."""
+    async def test_dead_letters_of_group(self, rig: Rig) -> None:
+        """The dead letters of a group are in one queue, under the name of the group."""
         order, log, name = rig.event(), rig.log(), f"{rig.name}.listener"
         manager, group = await rig.manager(), f"{rig.name}.group"
         dead = await rig.dead_letters(order, group)
@@ -172,7 +176,8 @@ class FailureContract(ConformanceBase):
         assert letter.envelope.headers[dead_letters.SUBSCRIPTION] == group
 
     @contract("competing", "durable")
-    async def test_without_dead_letters_a_failed_event_is_dropped(self, rig: Rig) -> None:
+    async def test_drop_without_dead_letter(self, rig: Rig) -> None:
+        """With `dead_letter=False` an event is dropped after the last attempt."""
         manager, order, log, name = await rig.manager(), rig.event(), rig.log(), f"{rig.name}.listener"
         dead = await rig.dead_letters(order, name)
         drop = Retry(attempts=2, delay=0.0, dead_letter=False)
@@ -188,7 +193,8 @@ class FailureContract(ConformanceBase):
         assert [number for number, _, _ in log.items] == [1, 1, 2, 3]
 
     @contract("competing", "durable")
-    async def test_at_most_once_is_acknowledged_before_the_handler_runs(self, rig: Rig) -> None:
+    async def test_ack_before_handler(self, rig: Rig) -> None:
+        """`AckPolicy.BEFORE` acknowledges an event before the handler runs: it is not redelivered after a stop."""
         order, log, second = rig.event(), rig.log(), rig.calls()
         one = await rig.manager("one", stop_timeout=0.0)
 

@@ -24,28 +24,32 @@ class InboxStoreConformance:
         raise NotImplementedError
 
     @store_contract
-    async def test_what_was_added_is_known(self) -> None:
+    async def test_add(self) -> None:
+        """An added event is known."""
         store = self.make_store()
         assert not await store.contains("billing", "1")
         await store.add("billing", "1")
         assert await store.contains("billing", "1")
 
     @store_contract
-    async def test_subscriptions_and_events_are_told_apart(self) -> None:
+    async def test_distinct_keys(self) -> None:
+        """Subscriptions and event ids are distinguished exactly."""
         store = self.make_store()
         await store.add("shop.a", "b.1")
         for subscription, event_id in (("shop.a", "b.2"), ("shop", "b.1"), ("shop.a.b", "1"), ("Shop.a", "b.1")):
             assert not await store.contains(subscription, event_id)
 
     @store_contract
-    async def test_adding_again_is_no_error_even_at_once(self) -> None:
+    async def test_add_is_idempotent(self) -> None:
+        """Adding is idempotent, also concurrently."""
         store = self.make_store()
         await asyncio.gather(*(store.add("billing", "1") for _ in range(5)))
         await store.add("billing", "1")
         assert await store.contains("billing", "1")
 
     @store_contract
-    async def test_names_and_ids_may_be_any_text(self) -> None:
+    async def test_any_text(self) -> None:
+        """Names and ids may be any text."""
         store = self.make_store()
         for text in ("größe \u2603", "x" * 1_000, "'; --", "%"):
             await store.add(text, text)
@@ -53,7 +57,8 @@ class InboxStoreConformance:
             assert not await store.contains(text, text + "?")
 
     @store_contract
-    async def test_what_is_remembered_outlives_the_store(self) -> None:
+    async def test_persistent(self) -> None:
+        """Added events are known to the next store in the same place."""
         if self.keeps:
             await self.make_store().add("billing", "1")
             assert await self.make_store().contains("billing", "1")

@@ -16,7 +16,8 @@ class LifecycleContract(ConformanceBase):
     """What a provider's life is like."""
 
     @contract()
-    async def test_start_and_stop_may_be_called_again(self, rig: Rig) -> None:
+    async def test_start_and_stop_idempotent(self, rig: Rig) -> None:
+        """Starting and stopping are idempotent, also concurrently."""
         provider, inbox = self.make_provider("one"), rig.inbox()
         await provider.stop()
         await asyncio.gather(provider.start(), provider.start())
@@ -28,7 +29,8 @@ class LifecycleContract(ConformanceBase):
         await provider.stop()
 
     @contract()
-    async def test_a_stopped_provider_starts_again(self, rig: Rig) -> None:
+    async def test_restart(self, rig: Rig) -> None:
+        """A stopped provider can be started again."""
         provider = await rig.provider()
         for number in range(3):
             inbox = rig.inbox()
@@ -38,7 +40,8 @@ class LifecycleContract(ConformanceBase):
             await provider.stop()
             await provider.start()
 
-    def test_a_provider_is_made_without_a_loop_and_lives_on_one_after_another(self) -> None:
+    def test_used_on_several_loops(self) -> None:
+        """A provider is created without an event loop and can be used on one loop after another."""
         provider = self.make_provider("one")
         names: list[str] = []
 
@@ -60,8 +63,8 @@ class LifecycleContract(ConformanceBase):
                 self.clean_up(name)
 
     @contract()
-    async def test_publishing_fails_typed_when_the_provider_does_not_run(self, rig: Rig) -> None:
-        """The future fails; the call itself does not."""
+    async def test_publish_while_stopped(self, rig: Rig) -> None:
+        """Publishing with a stopped provider fails with a ProviderError, in the future and not in the call."""
         provider = self.make_provider("one")
         before = provider.publish(rig.outgoing())
         with pytest.raises(ProviderError):
@@ -73,7 +76,8 @@ class LifecycleContract(ConformanceBase):
             await within(after, rig.patience)
 
     @contract()
-    async def test_subscribing_fails_typed_when_the_provider_does_not_run(self, rig: Rig) -> None:
+    async def test_subscribe_while_stopped(self, rig: Rig) -> None:
+        """Subscribing with a stopped provider fails with a ProviderError."""
         provider = self.make_provider("one")
         with pytest.raises(ProviderError):
             await within(provider.subscribe(rig.binding(), rig.inbox()), rig.patience)
@@ -83,7 +87,8 @@ class LifecycleContract(ConformanceBase):
             await within(provider.subscribe(rig.binding(), rig.inbox()), rig.patience)
 
     @contract()
-    async def test_providers_of_one_process_reach_each_other(self, rig: Rig) -> None:
+    async def test_two_providers_exchange_messages(self, rig: Rig) -> None:
+        """Two providers in one process receive each other's messages."""
         one, two, first, second = await rig.provider("one"), await rig.provider("two"), rig.inbox(), rig.inbox()
         await one.subscribe(rig.binding(rig.address("to-one"), "to-one"), first)
         await two.subscribe(rig.binding(rig.address("to-two"), "to-two"), second)
@@ -94,7 +99,8 @@ class LifecycleContract(ConformanceBase):
         assert (first.bodies, second.bodies) == ([b"hello yourself"], [b"hello"])
 
     @contract()
-    async def test_one_provider_stops_without_harm_to_another(self, rig: Rig) -> None:
+    async def test_stop_does_not_affect_other_provider(self, rig: Rig) -> None:
+        """Stopping a provider does not affect another one."""
         one, two, inbox = await rig.provider("one"), await rig.provider("two"), rig.inbox()
         await two.subscribe(rig.binding(), inbox)
         await one.stop()
@@ -102,8 +108,8 @@ class LifecycleContract(ConformanceBase):
         await inbox.until(1)
 
     @contract()
-    async def test_a_thousand_publishes_at_once_are_confirmed(self, rig: Rig) -> None:
-        """And arrive, once each; from several addresses too."""
+    async def test_thousand_concurrent_publishes(self, rig: Rig) -> None:
+        """A thousand concurrent publishes to several addresses are confirmed and arrive once, in order."""
         provider, inboxes = await rig.provider(), [rig.inbox() for _ in range(4)]
         addresses = [rig.address(f"many-{number}") for number in range(4)]
         for address, inbox in zip(addresses, inboxes, strict=True):
@@ -115,7 +121,8 @@ class LifecycleContract(ConformanceBase):
             assert inbox.bodies == [b"%d" % number for number in range(start, 1000, 4)]
 
     @contract()
-    async def test_stop_confirms_what_is_under_way(self, rig: Rig) -> None:
+    async def test_stop_confirms_pending_publishes(self, rig: Rig) -> None:
+        """Stopping waits for the confirmation of pending publishes."""
         provider, receiver, inbox = await rig.provider("one"), await rig.provider("two"), rig.inbox()
         await receiver.subscribe(rig.binding(), inbox)
         futures = [provider.publish(rig.outgoing(body=b"%d" % number)) for number in range(100)]
@@ -124,7 +131,8 @@ class LifecycleContract(ConformanceBase):
         await inbox.until(100)
 
     @contract()
-    async def test_cancelling_a_publish_takes_nothing_back(self, rig: Rig) -> None:
+    async def test_cancelled_publish_still_sent(self, rig: Rig) -> None:
+        """Cancelling the future of a publish does not withdraw the message."""
         provider, inbox = await rig.provider(), rig.inbox()
         await provider.subscribe(rig.binding(), inbox)
         provider.publish(rig.outgoing(body=b"1")).cancel()
@@ -133,7 +141,8 @@ class LifecycleContract(ConformanceBase):
         assert inbox.bodies == [b"1", b"2"]
 
     @contract()
-    async def test_it_says_what_its_connection_is_like(self, rig: Rig) -> None:
+    async def test_connection_state(self, rig: Rig) -> None:
+        """The provider and the consumer report that they are connected."""
         provider, inbox = await rig.provider(), rig.inbox()
         consumer = await provider.subscribe(rig.binding(), inbox)
         await rig.publish(provider, [b"1"])
@@ -144,7 +153,8 @@ class LifecycleContract(ConformanceBase):
         assert (provider.reconnects, provider.unconfirmed) == (0, 0)
 
     @contract()
-    async def test_stop_leaves_no_task_behind(self, rig: Rig) -> None:
+    async def test_stop_leaves_no_task(self, rig: Rig) -> None:
+        """Stopping leaves no asyncio task behind."""
         before = asyncio.all_tasks()
         provider, inbox = await rig.provider(), rig.inbox(ack=False)
         await provider.subscribe(rig.binding(), inbox)

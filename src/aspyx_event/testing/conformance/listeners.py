@@ -33,8 +33,8 @@ class ListenerContract(ConformanceBase):
     """Listeners, groups, processes."""
 
     @contract("competing")
-    async def test_ax_16_ax_63_n_listeners_are_called_n_times(self, rig: Rig) -> None:
-        """Each of them once per event, and interceptors once per message and listener; not n times n."""
+    async def test_each_listener_called_once(self, rig: Rig) -> None:
+        """Each of several listeners is called once per event, and interceptors once per message and listener."""
         passages, order = rig.log(), rig.event()
         manager = await rig.manager(pipelines=[Watching(passages)])
         logs = {name: rig.calls() for name in ("alpha", "beta", "gamma")}
@@ -56,7 +56,8 @@ class ListenerContract(ConformanceBase):
         assert len(set(handles)) == 15, "an interceptor saw a message twice for one listener"
 
     @contract("competing")
-    async def test_ax_16_each_listener_gets_an_equal_event(self, rig: Rig) -> None:
+    async def test_each_listener_gets_own_event_object(self, rig: Rig) -> None:
+        """Each listener gets an equal event object of its own."""
         manager, order = await rig.manager(), rig.event()
         first, second = rig.calls(), rig.calls()
         await manager.subscribe(order, first, name=f"{rig.name}.first")
@@ -70,7 +71,8 @@ class ListenerContract(ConformanceBase):
         assert one.event is not other.event
 
     @contract("competing")
-    async def test_ax_11_listeners_of_one_name_in_several_processes_compete(self, rig: Rig) -> None:
+    async def test_same_name_competes(self, rig: Rig) -> None:
+        """Listeners with the same name in several managers share the events."""
         one, two, order, total = await rig.manager("one"), await rig.manager("two"), rig.event(), rig.log()
         release = asyncio.Event()
 
@@ -90,7 +92,8 @@ class ListenerContract(ConformanceBase):
         assert sorted(number for _, number in everything) == list(range(20))
 
     @contract("competing")
-    async def test_ax_13_listeners_of_one_group_compete_whatever_their_names(self, rig: Rig) -> None:
+    async def test_group_competes(self, rig: Rig) -> None:
+        """Listeners of one group share the events, whatever their names."""
         one, two, order = await rig.manager("one"), await rig.manager("two"), rig.event()
         total, apart = rig.log(), rig.calls()
 
@@ -107,7 +110,8 @@ class ListenerContract(ConformanceBase):
         assert sorted(number for _, number in await total.until(20)) == list(range(20))
 
     @contract("per_process")
-    async def test_ax_12_listeners_per_process_all_get_every_event(self, rig: Rig) -> None:
+    async def test_per_process(self, rig: Rig) -> None:
+        """Each per-process listener receives every event."""
         one, two, order = await rig.manager("one"), await rig.manager("two"), rig.event(durable=False)
         first, second = rig.calls(), rig.calls()
         await one.subscribe(order, first, name=f"{rig.name}.same", per_process=True)
@@ -119,7 +123,8 @@ class ListenerContract(ConformanceBase):
             assert calls.numbers == list(range(10))
 
     @contract("per_process", "durable")
-    async def test_ax_12_a_resumable_listener_per_process_finds_what_came_meanwhile(self, rig: Rig) -> None:
+    async def test_resumable_per_process(self, rig: Rig) -> None:
+        """A resumable per-process listener receives the events sent while it was stopped."""
         order, sender = rig.event(), await rig.manager("sender")
         for server in ("one", "two"):
             manager = await rig.manager(server)
@@ -132,7 +137,8 @@ class ListenerContract(ConformanceBase):
             await calls.until(1)
 
     @contract("per_process")
-    async def test_ax_04_every_listener_of_a_broadcast_event_is_per_process(self, rig: Rig) -> None:
+    async def test_broadcast(self, rig: Rig) -> None:
+        """All listeners of a broadcast event are per-process listeners."""
         one, two, order = await rig.manager("one"), await rig.manager("two"), rig.event(durable=False, broadcast=True)
         first, second = rig.calls(), rig.calls()
         await one.subscribe(order, first, name=f"{rig.name}.same")
@@ -142,8 +148,8 @@ class ListenerContract(ConformanceBase):
         await second.until(1)
 
     @contract("competing")
-    async def test_ax_15_listeners_are_sync_or_async(self, rig: Rig) -> None:
-        """A sync one may block without stopping the others: it has a thread of its own."""
+    async def test_sync_and_async_listeners(self, rig: Rig) -> None:
+        """Handlers may be sync or async; a blocking sync handler runs in a thread and does not stop others."""
         manager, order, seen = await rig.manager(), rig.event(), rig.log()
         reached = threading.Event()
 
@@ -161,8 +167,8 @@ class ListenerContract(ConformanceBase):
         assert await seen.until(2) == [("async", 1, 1), ("sync", 1, 1)]
 
     @contract("competing")
-    async def test_a_handler_may_send(self, rig: Rig) -> None:
-        """And wait for the confirmation; a sync one in its thread too."""
+    async def test_send_in_handler(self, rig: Rig) -> None:
+        """A handler may send events and wait for the confirmation; a sync handler may do so in its thread."""
         manager, done = await rig.manager(), rig.calls()
         first, second, third = rig.event("first"), rig.event("second"), rig.event("third")
 
@@ -181,7 +187,8 @@ class ListenerContract(ConformanceBase):
         assert done.numbers == [number * 10 + 2 for number in range(10)]
 
     @contract("competing")
-    async def test_one_listener_handles_in_order_one_at_a_time(self, rig: Rig) -> None:
+    async def test_listener_handles_in_order(self, rig: Rig) -> None:
+        """A listener handles events in order, one at a time."""
         manager, order, steps = await rig.manager(), rig.event(), rig.log()
 
         async def handle(event: Any) -> None:
@@ -195,7 +202,8 @@ class ListenerContract(ConformanceBase):
         assert steps.items == [(step, number) for number in range(50) for step in ("begin", "end")]
 
     @contract("competing")
-    async def test_concurrency_keeps_the_order_of_each_key(self, rig: Rig) -> None:
+    async def test_concurrency_keeps_key_order(self, rig: Rig) -> None:
+        """With concurrency, a listener handles events with the same key in order, one at a time."""
         manager, order, steps = await rig.manager(), rig.event(), rig.log()
 
         async def handle(event: Any) -> None:

@@ -53,8 +53,8 @@ class MessageContract(ConformanceBase):
     """Bodies, headers, copies."""
 
     @contract()
-    async def test_a_body_travels_unchanged(self, rig: Rig) -> None:
-        """All byte values, nothing at all, a megabyte."""
+    async def test_body_unchanged(self, rig: Rig) -> None:
+        """A body arrives unchanged: all byte values, an empty body, a megabyte."""
         provider, inbox = await rig.provider(), rig.inbox()
         await provider.subscribe(rig.binding(), inbox)
         await rig.publish(provider, BODIES)
@@ -64,13 +64,13 @@ class MessageContract(ConformanceBase):
             assert received == sent, f"{sent[:40]!r} of {len(sent)} bytes came as {received[:40]!r}"
 
     @contract("headers")
-    async def test_ax_31_header_values_travel_unchanged(self, rig: Rig) -> None:
-        """Unicode, line ends, separators, blanks at the ends, nothing at all."""
+    async def test_header_values_unchanged(self, rig: Rig) -> None:
+        """Header values arrive unchanged: Unicode, line breaks, separators, surrounding blanks, empty values."""
         assert await self._received(rig, VALUES) == VALUES
 
     @contract("headers")
-    async def test_ax_31_header_names_travel_unchanged(self, rig: Rig) -> None:
-        """Also those that mean something to a broker or a protocol, and those with characters that do."""
+    async def test_header_names_unchanged(self, rig: Rig) -> None:
+        """Header names arrive unchanged, also names and characters with a meaning for a broker or a protocol."""
         names = (
             *RESERVED,
             "with blank",
@@ -86,23 +86,26 @@ class MessageContract(ConformanceBase):
         assert await self._received(rig, sent) == sent
 
     @contract("headers")
-    async def test_a_content_type_travels(self, rig: Rig) -> None:
+    async def test_content_type_unchanged(self, rig: Rig) -> None:
+        """The content type arrives unchanged."""
         sent = {"content-type": "application/json; charset=utf-8"}
         assert await self._received(rig, sent) == sent
 
     @contract("headers")
-    async def test_no_headers_are_no_headers(self, rig: Rig) -> None:
-        """A transport adds none of its own."""
+    async def test_no_headers_added(self, rig: Rig) -> None:
+        """The transport adds no headers of its own."""
         assert await self._received(rig, {}) == {}
 
     @contract()
-    async def test_what_is_published_is_not_changed(self, rig: Rig) -> None:
+    async def test_publish_does_not_change_message(self, rig: Rig) -> None:
+        """Publishing does not change the message object."""
         provider, message = await rig.provider(), rig.outgoing(headers={"a": "b", "type": "c"})
         await provider.publish(message)
         assert (message.envelope.headers, message.envelope.body) == ({"a": "b", "type": "c"}, b"{}")
 
     @contract("competing")
-    async def test_every_queue_of_an_address_gets_one_copy(self, rig: Rig) -> None:
+    async def test_one_copy_per_queue(self, rig: Rig) -> None:
+        """Each queue of an address receives one copy of each message, and no other address receives any."""
         provider = await rig.provider()
         inboxes = [rig.inbox() for _ in range(3)]
         for number, inbox in enumerate(inboxes):
@@ -119,8 +122,8 @@ class MessageContract(ConformanceBase):
         assert other.bodies == [b"marker"], "a message reached another address"
 
     @contract("competing", "headers")
-    async def test_a_consumer_may_change_its_copy(self, rig: Rig) -> None:
-        """Neither another queue nor a second delivery sees what a consumer did to its envelope."""
+    async def test_consumer_owns_its_copy(self, rig: Rig) -> None:
+        """Changes that a consumer makes to its envelope reach neither another queue nor a redelivery."""
         provider, other, seen = await rig.provider(), rig.inbox(), rig.log()
 
         def change(delivery: Delivery) -> None:
@@ -137,7 +140,8 @@ class MessageContract(ConformanceBase):
         assert (received.envelope.headers, received.envelope.body) == ({"a": "b"}, b"body")
 
     @contract()
-    async def test_one_consumer_gets_a_queue_in_order(self, rig: Rig) -> None:
+    async def test_queue_order(self, rig: Rig) -> None:
+        """A single consumer receives the messages of a queue in order."""
         provider, inbox = await rig.provider(), rig.inbox()
         await provider.subscribe(rig.binding(prefetch=7), inbox)
         bodies = [b"%d" % number for number in range(200)]
@@ -146,8 +150,8 @@ class MessageContract(ConformanceBase):
         assert inbox.bodies == bodies
 
     @contract("competing")
-    async def test_consumers_of_one_queue_share_its_messages(self, rig: Rig) -> None:
-        """Each message goes to one of them, and each of them gets some; on one connection and on two."""
+    async def test_consumers_share_queue(self, rig: Rig) -> None:
+        """Each message goes to one consumer of the queue, and each consumer gets some, on one connection and on two."""
         one, two = await rig.provider("one"), await rig.provider("two")
         for binding in rig.shared_bindings(prefetch=1):
             total = rig.log()
@@ -165,12 +169,14 @@ class MessageContract(ConformanceBase):
             assert sorted(body for inbox in inboxes for body in inbox.bodies) == bodies
 
     @contract()
-    async def test_a_message_for_an_address_without_a_queue_is_confirmed(self, rig: Rig) -> None:
+    async def test_publish_without_queue_confirmed(self, rig: Rig) -> None:
+        """A message for an address without a queue is confirmed."""
         provider = await rig.provider()
         await rig.publish(provider, [b"nobody takes it"], rig.address("nobody"))
 
     @contract("require_route")
-    async def test_require_route_refuses_what_nobody_would_take(self, rig: Rig) -> None:
+    async def test_require_route_without_queue(self, rig: Rig) -> None:
+        """A message that requires a route fails if no queue receives it."""
         provider, inbox = await rig.provider(), rig.inbox()
         with pytest.raises(NoRouteError):
             await within(provider.publish(rig.outgoing(require_route=True)), rig.patience)
@@ -179,8 +185,8 @@ class MessageContract(ConformanceBase):
         await inbox.until(1)
 
     @contract("require_route")
-    async def test_messages_that_require_a_route_keep_their_order(self, rig: Rig) -> None:
-        """However the transport finds out about the route."""
+    async def test_require_route_keeps_order(self, rig: Rig) -> None:
+        """Messages that require a route keep their order, however the transport checks the route."""
         provider, inbox = await rig.provider(), rig.inbox()
         await provider.subscribe(rig.binding(), inbox)
         bodies = [b"%d" % number for number in range(200)]

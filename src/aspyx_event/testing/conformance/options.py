@@ -18,8 +18,8 @@ class OptionContract(ConformanceBase):
     """What a message may ask for."""
 
     @contract("delay")
-    async def test_a_delayed_message_does_not_come_early(self, rig: Rig) -> None:
-        """Later ones overtake it, and are not held up by it."""
+    async def test_delay(self, rig: Rig) -> None:
+        """A delayed message does not arrive early and does not hold up later messages."""
         provider, inbox, loop = await rig.provider(), rig.inbox(), asyncio.get_running_loop()
         await provider.subscribe(rig.binding(), inbox)
         published = loop.time()
@@ -34,7 +34,8 @@ class OptionContract(ConformanceBase):
         assert waited >= 1.0 - TOLERANCE, f"it came after {waited:.3f} s"
 
     @contract("delay", "durable")
-    async def test_a_delayed_message_waits_for_a_consumer(self, rig: Rig) -> None:
+    async def test_delayed_message_waits_for_consumer(self, rig: Rig) -> None:
+        """A delayed message waits in the queue for a consumer."""
         provider, inbox = await rig.provider(), rig.inbox()
         await (await provider.subscribe(rig.binding(), inbox)).close()
         await rig.publish(provider, [b"delayed"], delay=0.3)
@@ -42,7 +43,8 @@ class OptionContract(ConformanceBase):
         await inbox.until(1)
 
     @contract("ttl", "durable")
-    async def test_a_message_is_not_delivered_after_its_time(self, rig: Rig) -> None:
+    async def test_ttl(self, rig: Rig) -> None:
+        """A message is not delivered after its time to live."""
         provider, inbox = await rig.provider(), rig.inbox()
         await (await provider.subscribe(rig.binding(), inbox)).close()
         await rig.publish(provider, [b"too late"], ttl=0.3)
@@ -53,7 +55,8 @@ class OptionContract(ConformanceBase):
         assert await inbox.until_body(b"marker") == [b"in time", b"marker"]
 
     @contract("priority", "durable")
-    async def test_higher_priorities_go_first(self, rig: Rig) -> None:
+    async def test_priority(self, rig: Rig) -> None:
+        """Messages with a higher priority are delivered first."""
         provider, inbox = await rig.provider(), rig.inbox()
         await (await provider.subscribe(rig.binding(), inbox)).close()
         for priority in (0, 9, None, 4, 7, 9):
@@ -63,7 +66,8 @@ class OptionContract(ConformanceBase):
         assert inbox.bodies == [b"9", b"9", b"7", b"4", b"4", b"0"]
 
     @contract("ordered_keys", "competing")
-    async def test_messages_of_one_key_are_at_one_consumer_at_a_time_and_in_order(self, rig: Rig) -> None:
+    async def test_key_order(self, rig: Rig) -> None:
+        """One consumer at a time has the messages of a key, in order. The keys are spread over the consumers."""
         one, two = await rig.provider("one"), await rig.provider("two")
         under_way: dict[bytes, set[str]] = {}
         log = rig.log()
@@ -98,7 +102,8 @@ class OptionContract(ConformanceBase):
         assert {who for _, _, who, _ in items} == {"first", "second"}, "one consumer got all keys"
 
     @contract("ordered_keys")
-    async def test_a_key_is_free_again_when_its_consumer_closes(self, rig: Rig) -> None:
+    async def test_key_reassigned_after_close(self, rig: Rig) -> None:
+        """The messages of a key go to another consumer when theirs closes."""
         if not rig.capabilities.competing:
             return
         provider, first, second = await rig.provider(), rig.inbox(ack=False), rig.inbox()
@@ -112,7 +117,8 @@ class OptionContract(ConformanceBase):
         assert second.bodies == [b"1", b"2", b"3", b"4"]
 
     @contract("deduplicates")
-    async def test_a_second_message_of_one_id_is_confirmed_and_dropped(self, rig: Rig) -> None:
+    async def test_duplicate_dropped(self, rig: Rig) -> None:
+        """A second message with the same id is confirmed and dropped."""
         provider, inbox = await rig.provider(), rig.inbox()
         await provider.subscribe(rig.binding(), inbox)
         await rig.publish(provider, [b"1"], dedup_id=f"{rig.name}-same")
@@ -121,8 +127,8 @@ class OptionContract(ConformanceBase):
         assert await inbox.until_body(b"marker") == [b"1", b"marker"]
 
     @contract()
-    async def test_ids_count_per_address(self, rig: Rig) -> None:
-        """One id at two addresses is two messages: a dead letter has the id of its event."""
+    async def test_ids_per_address(self, rig: Rig) -> None:
+        """The same id at two addresses is two messages: a dead letter has the id of its event."""
         provider, first, second = await rig.provider(), rig.inbox(), rig.inbox()
         await provider.subscribe(rig.binding(), first)
         await provider.subscribe(rig.binding(rig.address("other"), "other"), second)

@@ -10,7 +10,8 @@ class PatternContract(ConformanceBase):
     """One queue for many addresses."""
 
     @contract("patterns", "competing")
-    async def test_a_star_stands_for_one_word_and_a_hash_for_any_number(self, rig: Rig) -> None:
+    async def test_wildcards(self, rig: Rig) -> None:
+        """`*` matches one word, `#` any number of words."""
         provider, star, rest = await rig.provider(), rig.inbox(), rig.inbox()
         await provider.subscribe(rig.binding(rig.address("*"), "star"), star)
         await provider.subscribe(rig.binding(rig.address("#"), "rest"), rest)
@@ -24,7 +25,8 @@ class PatternContract(ConformanceBase):
         assert sorted(rest.bodies) == [b"end", b"none", b"one", b"two"]
 
     @contract("patterns", "durable")
-    async def test_a_durable_queue_of_a_pattern_keeps_messages_while_nobody_consumes_it(self, rig: Rig) -> None:
+    async def test_durable_pattern_queue_keeps_messages(self, rig: Rig) -> None:
+        """A durable queue of a pattern keeps messages while it has no consumer."""
         provider, inbox = await rig.provider(), rig.inbox()
         binding = rig.binding(rig.address("*"), "kept")
         consumer = await provider.subscribe(binding, rig.inbox())
@@ -36,7 +38,8 @@ class PatternContract(ConformanceBase):
         assert inbox.bodies == [b"1", b"2"]
 
     @contract("patterns", "competing")
-    async def test_a_message_for_one_queue_of_a_pattern_reaches_no_other(self, rig: Rig) -> None:
+    async def test_message_for_one_pattern_queue(self, rig: Rig) -> None:
+        """A message for one queue of a pattern reaches only that queue."""
         provider, meant, other = await rig.provider(), rig.inbox(), rig.inbox()
         binding = rig.binding(rig.address("*"), "meant")
         await provider.subscribe(binding, meant)
@@ -49,7 +52,8 @@ class PatternContract(ConformanceBase):
         assert meant.bodies[0] == b"again"
 
     @contract("patterns", "require_route", "competing")
-    async def test_a_queue_of_a_pattern_is_a_route(self, rig: Rig) -> None:
+    async def test_pattern_queue_is_a_route(self, rig: Rig) -> None:
+        """A queue of a pattern satisfies `require_route`."""
         provider, inbox = await rig.provider(), rig.inbox()
         await provider.subscribe(rig.binding(rig.address("*"), "route"), inbox)
         await rig.publish(provider, [b"first"], rig.address("a"))
@@ -57,7 +61,8 @@ class PatternContract(ConformanceBase):
         await inbox.until(2)
 
     @contract("patterns", "per_process")
-    async def test_a_queue_without_a_name_may_be_of_a_pattern(self, rig: Rig) -> None:
+    async def test_unnamed_pattern_queue(self, rig: Rig) -> None:
+        """A queue without a name may be bound to a pattern."""
         provider, inbox = await rig.provider(), rig.inbox()
         await provider.subscribe(rig.binding(rig.address("*"), None), inbox)
         await rig.publish(provider, [b"1"], rig.address("a"), durable=False)
@@ -65,7 +70,8 @@ class PatternContract(ConformanceBase):
         await inbox.until(2)
 
     @contract("patterns", "competing")
-    async def test_a_volatile_queue_may_be_of_a_pattern(self, rig: Rig) -> None:
+    async def test_volatile_pattern_queue(self, rig: Rig) -> None:
+        """A volatile queue may be bound to a pattern and shared by providers."""
         one, two, first, second = await rig.provider("one"), await rig.provider("two"), rig.inbox(), rig.inbox()
         binding = rig.binding(rig.address("*"), "shared", durable=False)
         leaving = await one.subscribe(binding, first)
@@ -76,7 +82,8 @@ class PatternContract(ConformanceBase):
         assert first.bodies == []
 
     @contract("per_process")
-    async def test_a_selector_keeps_out_what_does_not_fit_or_leaves_it_to_the_engine(self, rig: Rig) -> None:
+    async def test_selector(self, rig: Rig) -> None:
+        """With a selector, matching messages arrive; others may arrive too, because the engine filters them again."""
         provider, inbox = await rig.provider(), rig.inbox()
         selector = (("tenant-id", ("o'hara", "b")), ("kind", ("x",)))
         await provider.subscribe(rig.binding(queue=None, selector=selector), inbox)

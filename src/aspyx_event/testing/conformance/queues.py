@@ -15,7 +15,8 @@ class QueueContract(ConformanceBase):
     """Durable, volatile and temporary queues, and plain ones."""
 
     @contract("durable")
-    async def test_ax_03_a_durable_queue_keeps_messages_while_nobody_consumes_it(self, rig: Rig) -> None:
+    async def test_durable_queue_keeps_messages(self, rig: Rig) -> None:
+        """A durable queue keeps messages while it has no consumer."""
         provider, first, second = await rig.provider(), rig.inbox(), rig.inbox()
         consumer = await provider.subscribe(rig.binding(), first)
         await consumer.close()
@@ -25,7 +26,8 @@ class QueueContract(ConformanceBase):
         assert (first.bodies, second.bodies) == ([], [b"1", b"2", b"3"])
 
     @contract("durable")
-    async def test_ax_03_a_durable_queue_outlives_its_provider(self, rig: Rig) -> None:
+    async def test_durable_queue_outlives_provider(self, rig: Rig) -> None:
+        """A durable queue keeps messages while its provider is stopped."""
         provider, other, inbox = await rig.provider("one"), await rig.provider("two"), rig.inbox()
         await provider.subscribe(rig.binding(), rig.inbox())
         await provider.stop()
@@ -37,7 +39,8 @@ class QueueContract(ConformanceBase):
         assert inbox.bodies == [b"1", b"2"]
 
     @contract("competing")
-    async def test_a_volatile_queue_vanishes_with_its_last_consumer(self, rig: Rig) -> None:
+    async def test_volatile_queue_deleted_with_last_consumer(self, rig: Rig) -> None:
+        """A volatile queue is deleted with its last consumer."""
         provider, inbox, later = await rig.provider(), rig.inbox(), rig.inbox()
         binding = rig.binding(durable=False)
         first = await provider.subscribe(binding, rig.inbox())
@@ -52,7 +55,8 @@ class QueueContract(ConformanceBase):
         assert await later.until_body(b"marker") == [b"marker"]
 
     @contract("competing")
-    async def test_a_volatile_queue_is_shared_by_providers(self, rig: Rig) -> None:
+    async def test_volatile_queue_shared_by_providers(self, rig: Rig) -> None:
+        """Consumers of several providers share a volatile queue."""
         one, two = await rig.provider("one"), await rig.provider("two")
         first, second, binding = rig.inbox(), rig.inbox(), rig.binding(durable=False)
         leaving = await one.subscribe(binding, first)
@@ -63,8 +67,8 @@ class QueueContract(ConformanceBase):
         assert first.bodies == []
 
     @contract("competing", "durable")
-    async def test_equal_queue_names_of_two_addresses(self, rig: Rig) -> None:
-        """Queue names are unique per broker: the second address is refused instead of getting the first one's."""
+    async def test_queue_name_clash(self, rig: Rig) -> None:
+        """Queue names are unique per broker: binding an existing name to a second address fails."""
         provider, inbox = await rig.provider(), rig.inbox()
         await provider.subscribe(rig.binding(), inbox)
         with pytest.raises(QueueClashError):
@@ -73,7 +77,8 @@ class QueueContract(ConformanceBase):
         await inbox.until(1)
 
     @contract("per_process")
-    async def test_ax_12_a_queue_without_a_name_belongs_to_one_consumer(self, rig: Rig) -> None:
+    async def test_unnamed_queue_per_consumer(self, rig: Rig) -> None:
+        """Each consumer without a queue name has its own queue and receives all messages."""
         one, two = await rig.provider("one"), await rig.provider("two")
         inboxes = [rig.inbox() for _ in range(3)]
         for provider, inbox in zip((one, one, two), inboxes, strict=True):
@@ -85,7 +90,8 @@ class QueueContract(ConformanceBase):
             assert inbox.bodies == bodies
 
     @contract("per_process")
-    async def test_a_queue_without_a_name_vanishes_with_its_consumer(self, rig: Rig) -> None:
+    async def test_unnamed_queue_deleted_with_consumer(self, rig: Rig) -> None:
+        """A queue without a name is deleted with its consumer."""
         provider, first, second = await rig.provider(), rig.inbox(), rig.inbox()
         consumer = await provider.subscribe(rig.binding(queue=None), first)
         await consumer.close()
@@ -96,8 +102,8 @@ class QueueContract(ConformanceBase):
         assert first.bodies == []
 
     @contract("durable")
-    async def test_a_plain_queue_keeps_messages_that_nobody_ever_consumed(self, rig: Rig) -> None:
-        """The place of dead letters: no subscription has been there before."""
+    async def test_point_to_point_queue_keeps_messages(self, rig: Rig) -> None:
+        """A point-to-point queue keeps messages even if it never had a consumer, as dead letters need."""
         provider, inbox = await rig.provider(), rig.inbox()
         address = rig.address("plain")
         await rig.publish(provider, [b"1", b"2"], address, kind=AddressKind.QUEUE)
@@ -113,7 +119,8 @@ class QueueContract(ConformanceBase):
         assert inbox.bodies == [b"1", b"2", b"3"]
 
     @contract("durable", "competing")
-    async def test_consumers_of_a_plain_queue_share_its_messages(self, rig: Rig) -> None:
+    async def test_consumers_share_point_to_point_queue(self, rig: Rig) -> None:
+        """Consumers of a point-to-point queue share its messages."""
         one, two, address = await rig.provider("one"), await rig.provider("two"), rig.address("plain")
         first, second = rig.inbox(ack=False), rig.inbox(ack=False)
         await one.subscribe(rig.plain_queue(address, prefetch=1), first)
@@ -124,8 +131,8 @@ class QueueContract(ConformanceBase):
         assert sorted(first.bodies + second.bodies) == [b"1", b"2"]
 
     @contract("competing")
-    async def test_a_message_for_one_queue_alone_reaches_no_other(self, rig: Rig) -> None:
-        """Before, between and after messages for all queues of the address."""
+    async def test_message_for_one_queue(self, rig: Rig) -> None:
+        """A message for one queue of an address reaches only that queue, in order with messages for all queues."""
         provider = await rig.provider()
         for binding in rig.shared_bindings():
             mine, other = rig.inbox(), rig.inbox()
@@ -138,7 +145,8 @@ class QueueContract(ConformanceBase):
             assert await other.until_body(b"5") == [b"2", b"5"]
 
     @contract("durable", "competing")
-    async def test_a_message_for_one_queue_alone_waits_there_for_a_consumer(self, rig: Rig) -> None:
+    async def test_message_for_one_queue_waits(self, rig: Rig) -> None:
+        """A message for one queue waits there for a consumer."""
         provider, inbox, other = await rig.provider(), rig.inbox(), rig.inbox()
         await (await provider.subscribe(rig.binding(), inbox)).close()
         await provider.subscribe(rig.binding(queue="other"), other)

@@ -44,7 +44,8 @@ class ReactingContract(ConformanceBase):
     """Filters, targets, order, returned events, topics."""
 
     @contract("competing", "headers", "durable")
-    async def test_bq_61_ep_08_an_event_that_does_not_fit_is_passed_over_and_done_with(self, rig: Rig) -> None:
+    async def test_condition_skips_event(self, rig: Rig) -> None:
+        """An event that does not meet the conditions is skipped and acknowledged."""
         manager, order, log = await rig.manager(), rig.event(), rig.log()
         kept = await manager.subscribe(
             order, Noting(log, "large"), name=f"{rig.name}.l", when=[header("kind", "x"), lambda one: one.number > 2]
@@ -57,7 +58,8 @@ class ReactingContract(ConformanceBase):
         assert await manager.dead_letters.list() == []
 
     @contract("competing", "durable")
-    async def test_bq_61_a_condition_that_fails_harms_its_own_subscription_only(self, rig: Rig) -> None:
+    async def test_failing_condition(self, rig: Rig) -> None:
+        """A condition that raises affects only its own subscription, and the event becomes a dead letter."""
         manager, order, log = await rig.manager(), rig.event(), rig.log()
         await manager.subscribe(
             order, Noting(log, "broken"), name=f"{rig.name}.broken", when=lambda one: one.number / 0
@@ -71,7 +73,8 @@ class ReactingContract(ConformanceBase):
         assert letters[0].cause.type == "builtins.ZeroDivisionError"
 
     @contract("competing", "headers")
-    async def test_several_events_may_share_the_workers_of_one_subscription(self, rig: Rig) -> None:
+    async def test_several_events_per_subscription(self, rig: Rig) -> None:
+        """A subscription may receive several event classes."""
         manager, order, bill, log = await rig.manager(), rig.event("order"), rig.event("bill"), rig.log()
         shared = await manager.subscribe((order, bill), Noting(log, "both"), name=f"{rig.name}.both")
         await manager.send_event(order(1))
@@ -81,7 +84,8 @@ class ReactingContract(ConformanceBase):
             await asyncio.sleep(0.01)
 
     @contract("patterns", "competing", "headers")
-    async def test_vr_06_a_pattern_takes_the_events_whose_names_fit_as_their_classes(self, rig: Rig) -> None:
+    async def test_pattern_subscription(self, rig: Rig) -> None:
+        """A subscription to a pattern receives all events with a matching name, as objects of their class if known."""
         one, two, order, log = await rig.manager("one"), await rig.manager("two"), rig.event("shop.order"), rig.log()
         await one.subscribe(f"{rig.name}.shop.*", log.add, name=f"{rig.name}.shop")
         one.events.add(order)
@@ -94,7 +98,8 @@ class ReactingContract(ConformanceBase):
         assert GenericEvent(f"{rig.name}.shop.other", {"number": 2}) in found
 
     @contract("patterns", "per_process", "headers")
-    async def test_bq_22_a_subscription_to_any_gets_every_event(self, rig: Rig) -> None:
+    async def test_subscription_to_any(self, rig: Rig) -> None:
+        """A subscription to ANY receives every event."""
         manager, order, bill, log = await rig.manager(), rig.event("order"), rig.event("bill"), rig.log()
         mine = header("rig", rig.name)
         await manager.subscribe(ANY, Noting(log, "any"), name=f"{rig.name}.any", per_process=True, when=mine)
@@ -103,7 +108,8 @@ class ReactingContract(ConformanceBase):
         assert sorted(await log.until(2)) == [("any", 1), ("any", 2)]
 
     @contract("competing", "headers")
-    async def test_bq_54_a_base_class_with_subtypes_takes_the_events_that_derive_from_it(self, rig: Rig) -> None:
+    async def test_subtypes(self, rig: Rig) -> None:
+        """A subscription to a base class with `subtypes=True` receives the events derived from it."""
         manager, log = await rig.manager(), rig.log()
         base = make_dataclass("Base", [("number", int)])
         first = event(name=rig.address("first"))(make_dataclass("First", [], bases=(base,)))
@@ -114,7 +120,8 @@ class ReactingContract(ConformanceBase):
         assert sorted(await log.until(2), key=lambda one: one.number) == [first(1), second(2)]
 
     @contract("competing", "headers")
-    async def test_vr_02_events_without_a_class_travel_by_their_name(self, rig: Rig) -> None:
+    async def test_generic_event(self, rig: Rig) -> None:
+        """An event without a class is sent and received by its name."""
         one, two, log = await rig.manager("one"), await rig.manager("two"), rig.log()
         await one.subscribe(rig.address("foo"), log.add, name=f"{rig.name}.foo")
         await two.send_event(GenericEvent(rig.address("foo"), {"ip": "127.0.0.1", "parts": [1, None, True]}))
@@ -122,7 +129,8 @@ class ReactingContract(ConformanceBase):
         assert found == GenericEvent(rig.address("foo"), {"ip": "127.0.0.1", "parts": [1, None, True]})
 
     @contract("durable", "headers")
-    async def test_vr_04_a_resumable_subscription_gets_what_was_sent_while_it_was_away(self, rig: Rig) -> None:
+    async def test_resumable_generic_event(self, rig: Rig) -> None:
+        """A resumable subscription to an event without a class receives the events sent while it was detached."""
         one, two, log = await rig.manager("one"), await rig.manager("two"), rig.log()
         name, address = f"{rig.name}.foo", rig.address("foo")
         away = await one.subscribe(address, lambda one: log.add(one.payload), name=name, resumable=True)
@@ -133,7 +141,8 @@ class ReactingContract(ConformanceBase):
         assert await log.until(2) == [1, 2]
 
     @contract("competing")
-    async def test_ep_13_ep_14_handlers_bound_by_order_run_one_after_the_other(self, rig: Rig) -> None:
+    async def test_handler_order(self, rig: Rig) -> None:
+        """Handlers with `requires` and `required_by` run one after the other, from one queue."""
         manager, order, log = await rig.manager(start=False), rig.event(), rig.log()
         names = {short: f"{rig.name}.{short}" for short in ("run", "prepare", "auxiliary")}
         run = manager.subscribe(order, Noting(log, "run"), name=names["run"], requires=names["prepare"])
@@ -153,11 +162,13 @@ class ReactingContract(ConformanceBase):
         assert len({one.queue for one in manager.list_subscriptions()}) == 1
 
     @contract("competing")
-    async def test_a_chain_goes_on_with_the_handler_that_failed(self, rig: Rig) -> None:
+    async def test_chain_retry(self, rig: Rig) -> None:
+        """A retry of a handler chain continues with the handler that failed."""
         await self._chain_goes_on(rig, Retry(attempts=3, delay=0.01))
 
     @contract("competing", "delay", "headers")
-    async def test_a_chain_goes_on_with_the_handler_that_failed_when_its_copy_comes(self, rig: Rig) -> None:
+    async def test_chain_delayed_retry(self, rig: Rig) -> None:
+        """A delayed retry of a handler chain continues with the handler that failed."""
         await self._chain_goes_on(rig, Retry(attempts=3, delay=0.05, mode=RetryMode.DELAYED))
 
     async def _chain_goes_on(self, rig: Rig, retry: Retry) -> None:
@@ -170,7 +181,8 @@ class ReactingContract(ConformanceBase):
         assert [label for label, _ in await log.until(5)] == ["first", "second", "second", "second", "third"]
 
     @contract("competing", "headers", "durable")
-    async def test_a_replay_goes_on_with_the_handler_that_failed(self, rig: Rig) -> None:
+    async def test_chain_replay(self, rig: Rig) -> None:
+        """A replay of a handler chain continues with the handler that failed."""
         manager, order, log = await rig.manager(start=False), rig.event(), rig.log()
         first, second = f"{rig.name}.first", f"{rig.name}.second"
         manager.subscribe(order, Noting(log, "first"), name=first)
@@ -184,7 +196,8 @@ class ReactingContract(ConformanceBase):
         assert await log.until(3) == [("first", 1), ("second", 1), ("second", 1)]
 
     @contract("competing")
-    async def test_ep_04_the_handlers_of_one_delivery_share_data(self, rig: Rig) -> None:
+    async def test_shared_data(self, rig: Rig) -> None:
+        """The handlers of one delivery share data in the context; another delivery does not see it."""
         manager, order, log = await rig.manager(start=False), rig.event(), rig.log()
 
         def prepare(event: Any, context: EventContext) -> None:
@@ -200,7 +213,8 @@ class ReactingContract(ConformanceBase):
         assert await log.until(2) == [1, 2]
 
     @contract("competing", "headers")
-    async def test_ep_25_returned_events_are_sent_in_order_and_know_their_cause(self, rig: Rig) -> None:
+    async def test_returned_events(self, rig: Rig) -> None:
+        """Events returned by a handler are sent in order, with the handled event as their cause."""
         manager, order, bill, log = await rig.manager(), rig.event("order"), rig.event("bill"), rig.log()
         calls = rig.calls()
         await manager.subscribe(bill, calls, name=f"{rig.name}.bill")
@@ -217,7 +231,8 @@ class ReactingContract(ConformanceBase):
         assert {call.context.correlation_id for call in found} == {receipt.id}
 
     @contract("competing", "durable")
-    async def test_ep_26_stop_processing_ends_the_chain_and_acknowledges(self, rig: Rig) -> None:
+    async def test_stop_processing(self, rig: Rig) -> None:
+        """StopProcessing ends a handler chain and acknowledges the event."""
         manager, order, log = await rig.manager(start=False), rig.event(), rig.log()
 
         def authorise(event: Any) -> None:
@@ -233,7 +248,8 @@ class ReactingContract(ConformanceBase):
         assert await manager.dead_letters.list() == []
 
     @contract("competing", "headers")
-    async def test_bq_74_bq_75_what_is_sent_on_a_topic_reaches_its_listeners_in_other_processes(self, rig: Rig) -> None:
+    async def test_topic(self, rig: Rig) -> None:
+        """An event sent to a topic reaches the listeners of the topic, in another manager too."""
         one, two, order, bill = (
             await rig.manager("one"),
             await rig.manager("two"),
@@ -251,7 +267,8 @@ class ReactingContract(ConformanceBase):
         assert ("order", order(3)) in found
 
     @contract("competing")
-    async def test_vr_11_a_subscription_may_rest_after_each_message(self, rig: Rig) -> None:
+    async def test_cooldown(self, rig: Rig) -> None:
+        """A subscription with a cooldown waits after each event."""
         manager, order, log = await rig.manager(), rig.event(), rig.log()
         await manager.subscribe(order, Noting(log, "slow"), name=f"{rig.name}.slow", cooldown=1.5)
         await manager.send_event(order(1))

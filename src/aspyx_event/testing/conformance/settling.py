@@ -10,8 +10,8 @@ class SettlingContract(ConformanceBase):
     """Acknowledge, release, hold, pause, close."""
 
     @contract("competing")
-    async def test_what_is_acknowledged_is_gone(self, rig: Rig) -> None:
-        """Also for a consumer that comes later."""
+    async def test_acknowledged_not_redelivered(self, rig: Rig) -> None:
+        """An acknowledged message is not delivered again, not even to a later consumer."""
         provider = await rig.provider()
         for binding in rig.shared_bindings():
             first, second = rig.inbox(), rig.inbox()
@@ -25,7 +25,8 @@ class SettlingContract(ConformanceBase):
             await keeper.close()
 
     @contract()
-    async def test_what_is_released_comes_again_and_says_so(self, rig: Rig) -> None:
+    async def test_released_redelivered(self, rig: Rig) -> None:
+        """A released message is delivered again and marked as redelivered."""
         provider, inbox = await rig.provider(), rig.inbox(ack=False)
         await provider.subscribe(rig.binding(), inbox)
         await rig.publish(provider, [b"1"])
@@ -40,7 +41,8 @@ class SettlingContract(ConformanceBase):
         assert await inbox.until_body(b"marker") == [b"1", b"1", b"marker"]
 
     @contract("competing")
-    async def test_what_is_released_reaches_another_consumer_when_this_one_closes(self, rig: Rig) -> None:
+    async def test_released_goes_to_other_consumer(self, rig: Rig) -> None:
+        """A released message goes to another consumer when its consumer closes."""
         provider, first, second = await rig.provider(), rig.inbox(ack=False), rig.inbox()
         consumer = await provider.subscribe(rig.binding(), first)
         await rig.publish(provider, [b"1"])
@@ -51,7 +53,8 @@ class SettlingContract(ConformanceBase):
         await second.until_body(b"1")
 
     @contract("durable")
-    async def test_what_is_unsettled_when_a_consumer_closes_comes_again_in_order(self, rig: Rig) -> None:
+    async def test_unsettled_redelivered_after_close(self, rig: Rig) -> None:
+        """Messages that are unsettled when their consumer closes are delivered again, in order."""
         provider, first, second = await rig.provider(), rig.inbox(ack=False), rig.inbox()
         consumer = await provider.subscribe(rig.binding(prefetch=3), first)
         await rig.publish(provider, [b"1", b"2", b"3", b"4", b"5"])
@@ -62,7 +65,8 @@ class SettlingContract(ConformanceBase):
         assert second.bodies == [b"1", b"2", b"3", b"4", b"5"]
 
     @contract("durable")
-    async def test_what_is_unsettled_when_a_provider_stops_comes_again(self, rig: Rig) -> None:
+    async def test_unsettled_redelivered_after_stop(self, rig: Rig) -> None:
+        """Messages that are unsettled when the provider stops are delivered again."""
         one, two = await rig.provider("one"), await rig.provider("two")
         first, second = rig.inbox(ack=False), rig.inbox()
         await one.subscribe(rig.binding(prefetch=2), first)
@@ -75,8 +79,8 @@ class SettlingContract(ConformanceBase):
         assert await second.until_body(b"3") == [b"2", b"3"]
 
     @contract("durable")
-    async def test_the_first_settlement_counts(self, rig: Rig) -> None:
-        """Settling a second time, or after the consumer closed or the provider stopped, is harmless."""
+    async def test_first_settlement_counts(self, rig: Rig) -> None:
+        """Settling again, or after the consumer closed or the provider stopped, has no effect."""
         one, two = await rig.provider("one"), await rig.provider("two")
         first, second = rig.inbox(ack=False), rig.inbox()
         consumer = await one.subscribe(rig.binding(prefetch=3), first)
@@ -96,7 +100,8 @@ class SettlingContract(ConformanceBase):
         assert await second.until_body(b"marker") == [b"2", b"3", b"marker"]
 
     @contract()
-    async def test_prefetch_bounds_what_is_unsettled(self, rig: Rig) -> None:
+    async def test_prefetch_limits_unsettled(self, rig: Rig) -> None:
+        """A consumer never has more unsettled messages than its prefetch."""
         provider, inbox = await rig.provider(), rig.inbox(ack=False)
         await provider.subscribe(rig.binding(prefetch=3), inbox)
         await rig.publish(provider, [b"%d" % number for number in range(20)])
@@ -110,15 +115,16 @@ class SettlingContract(ConformanceBase):
         assert inbox.bodies == [b"%d" % number for number in range(20)]
 
     @contract()
-    async def test_a_prefetch_of_one_goes_on_to_the_end(self, rig: Rig) -> None:
+    async def test_prefetch_of_one(self, rig: Rig) -> None:
+        """A prefetch of one does not stall the queue."""
         provider, inbox = await rig.provider(), rig.inbox()
         await provider.subscribe(rig.binding(prefetch=1), inbox)
         await rig.publish(provider, [b"%d" % number for number in range(50)])
         await inbox.until(50)
 
     @contract("competing")
-    async def test_a_paused_consumer_leaves_the_rest_to_another(self, rig: Rig) -> None:
-        """What it holds stays its own and can be settled; once that is done, others have got all the rest."""
+    async def test_paused_consumer_keeps_only_its_messages(self, rig: Rig) -> None:
+        """A paused consumer can settle the messages it has; all others go to another consumer."""
         provider = await rig.provider()
         for binding in rig.shared_bindings(prefetch=2):
             first, second = rig.inbox(ack=False), rig.inbox()
@@ -138,7 +144,8 @@ class SettlingContract(ConformanceBase):
             assert first.bodies == [b"0", b"1"]
 
     @contract("competing")
-    async def test_a_resumed_consumer_takes_part_again(self, rig: Rig) -> None:
+    async def test_resumed_consumer_receives_again(self, rig: Rig) -> None:
+        """A resumed consumer receives messages again."""
         provider = await rig.provider()
         for binding in rig.shared_bindings():
             first, second = rig.inbox(), rig.inbox()
@@ -155,8 +162,8 @@ class SettlingContract(ConformanceBase):
             assert (first.bodies, second.bodies) == ([b"4", b"5"], [b"1", b"2", b"3"])
 
     @contract()
-    async def test_a_paused_consumer_that_is_alone_misses_nothing(self, rig: Rig) -> None:
-        """Its queue stays, of whatever kind it is, and hands over what came meanwhile, in order."""
+    async def test_pause_loses_nothing(self, rig: Rig) -> None:
+        """The queue of a paused consumer keeps messages of every kind and delivers them in order after resuming."""
         provider = await rig.provider()
         bindings = rig.shared_bindings() if rig.capabilities.competing else []
         if rig.capabilities.per_process:
@@ -175,8 +182,8 @@ class SettlingContract(ConformanceBase):
             assert inbox.bodies == [b"0", b"1", b"2", b"3"]
 
     @contract("competing")
-    async def test_a_closed_consumer_gets_nothing_more(self, rig: Rig) -> None:
-        """The other one gets all; nothing goes to a consumer that only looks closed."""
+    async def test_closed_consumer_receives_nothing(self, rig: Rig) -> None:
+        """After a consumer has closed, the other consumer receives all messages."""
         provider = await rig.provider()
         for binding in rig.shared_bindings():
             first, second = rig.inbox(), rig.inbox()
@@ -194,7 +201,8 @@ class SettlingContract(ConformanceBase):
             assert sorted([*before, *second.bodies]) == sorted([*(b"%d" % number for number in range(10)), *later])
 
     @contract()
-    async def test_a_closed_consumer_takes_no_harm(self, rig: Rig) -> None:
+    async def test_calls_on_closed_consumer(self, rig: Rig) -> None:
+        """Pausing, resuming and closing a closed consumer has no effect."""
         provider, inbox = await rig.provider(), rig.inbox()
         consumer = await provider.subscribe(rig.binding(), inbox)
         await consumer.close()
