@@ -184,10 +184,10 @@ def test_every_broken_provider_is_noticed_for_its_fault_alone():
 
 
 class Contract(ProviderConformance):
-    """The contract with a short patience: here a wait that ends in vain is what is expected."""
+    """The contract with short timeouts: here a wait is expected to fail."""
 
     __test__ = False
-    patience = 1.5
+    wait_timeout = 1.5
 
     def __init__(self, provider_type, make, sweep):
         self.provider_type, self.make_provider, self.clean_up = provider_type, make, sweep

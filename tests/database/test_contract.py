@@ -9,7 +9,7 @@ from aspyx_event.testing.conformance import EventStoreConformance, InboxStoreCon
 
 
 class TestMemory(EventStoreConformance):
-    keeps = False
+    persistent = False
 
     def make_store(self):
         return MemoryEventStore()
@@ -34,7 +34,7 @@ class TestPostgreSQL(EventStoreConformance):
 
 
 class TestMemoryInbox(InboxStoreConformance):
-    keeps = False
+    persistent = False
 
     def make_store(self):
         return MemoryInboxStore()

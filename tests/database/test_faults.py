@@ -15,7 +15,7 @@ from support_core import Recorder, eventually, run_program
 from aspyx_event import DeclarationError, EventManager, LocalProvider, event
 from aspyx_event.database import SqlEventStore, SqlInboxStore, StoredEvent
 from aspyx_event.exceptions import EventStoreError, MissingDriverError, StoreRefusedError, StoreUnavailableError
-from aspyx_event.testing.conformance.event_stores import NOON, ids_of, stored
+from aspyx_event.testing.conformance.stores import NOON, ids_of, stored
 
 
 @event(name="store.order", durable=True)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aspyx_event.database import EventStatus, MemoryEventStore, SqlEventStore, StoredEvent
-from aspyx_event.testing.conformance.event_stores import NOON, ids_of, stored
+from aspyx_event.testing.conformance.stores import NOON, ids_of, stored
 
 EVENT = stored("1", owner="sales", tags=frozenset({"b", "a"}), headers={"tenant": "a"}, body=b'{"b": 1, "a": [true]}')
 

@@ -10,7 +10,7 @@ import pytest
 
 from aspyx_event.database import MemoryEventStore, SqlEventStore
 from aspyx_event.exceptions import DuplicateStoredEventError
-from aspyx_event.testing.conformance.event_stores import ids_of, stored
+from aspyx_event.testing.conformance.stores import ids_of, stored
 
 COUNT = 100_000
 BODY = 400

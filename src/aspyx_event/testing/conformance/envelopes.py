@@ -1,4 +1,4 @@
-"""Manager level: what travels beside an event, and what may be asked of its way."""
+"""Manager level: headers, CloudEvents attributes and send options."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from .options import TOLERANCE
 from .rig import Rig
 from .suite import ConformanceBase, contract
 
-#: RFC 3339, which CloudEvents v1.0 asks for.
+#: RFC 3339, as CloudEvents v1.0 requires.
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 
 
-class Stamping(AbstractEnvelopePipeline):
-    """Sets headers on the way out."""
+class HeaderSettingPipeline(AbstractEnvelopePipeline):
+    """Sets headers of sent events."""
 
     def __init__(self, headers: dict[str, str]) -> None:
         self._headers = headers
@@ -38,8 +38,8 @@ class Stamping(AbstractEnvelopePipeline):
         await self.proceed_send(envelope, event_descriptor)
 
 
-class Reading(AbstractEnvelopePipeline):
-    """Notes the headers on the way in; lets pass what is not marked to be stopped."""
+class HeaderRecordingPipeline(AbstractEnvelopePipeline):
+    """Logs the headers of received events; stops events with the header ``stop: yes``."""
 
     def __init__(self, log: Any) -> None:
         self._log = log
@@ -51,19 +51,19 @@ class Reading(AbstractEnvelopePipeline):
 
 
 class EnvelopeContract(ConformanceBase):
-    """Headers, CloudEvents, options of a send."""
+    """Headers, CloudEvents attributes, send options."""
 
     @contract("headers", "competing")
     async def test_interceptor_headers(self, rig: Rig) -> None:
         """Headers set by an interceptor of the sender are seen by the receiver's interceptor and context."""
-        set_there = {**VALUES, **{name: f"value of {name}" for name in RESERVED if not name.startswith("aspyx")}}
+        headers_sent = {**VALUES, **{name: f"value of {name}" for name in RESERVED if not name.startswith("aspyx")}}
         seen, order, calls = rig.log(), rig.event(), rig.calls()
-        sender = await rig.manager("sender", pipelines=[Stamping(set_there)])
-        receiver = await rig.manager("receiver", pipelines=[Reading(seen)])
+        sender = await rig.manager("sender", pipelines=[HeaderSettingPipeline(headers_sent)])
+        receiver = await rig.manager("receiver", pipelines=[HeaderRecordingPipeline(seen)])
         await receiver.subscribe(order, calls, name=f"{rig.name}.listener")
         await sender.send_event(order(1))
         [headers], [call] = await seen.until(1), await calls.until(1)
-        for name, value in set_there.items():
+        for name, value in headers_sent.items():
             assert headers.get(name) == value, f"header {name!r}"
             assert call.context.headers.get(name) == value, f"header {name!r}"
         assert call.context.envelope.get("never set") == ""
@@ -81,15 +81,15 @@ class EnvelopeContract(ConformanceBase):
     async def test_stopped_by_interceptor(self, rig: Rig) -> None:
         """An event that an interceptor stops is acknowledged: no listener receives it, now or later."""
         order, first, second, seen = rig.event(), rig.calls(), rig.calls(), rig.log()
-        one = await rig.manager("one", pipelines=[Reading(seen)])
-        await one.subscribe(order, first, name=f"{rig.name}.listener")
-        await one.send_event(order(1), headers={"stop": "yes"})
-        await one.send_event(order(2))
+        manager_a = await rig.manager("a", pipelines=[HeaderRecordingPipeline(seen)])
+        await manager_a.subscribe(order, first, name=f"{rig.name}.listener")
+        await manager_a.send_event(order(1), headers={"stop": "yes"})
+        await manager_a.send_event(order(2))
         await first.until(1)
-        await one.stop()
-        two = await rig.manager("two")
-        await two.subscribe(order, second, name=f"{rig.name}.listener")
-        await two.send_event(order(3))
+        await manager_a.stop()
+        manager_b = await rig.manager("b")
+        await manager_b.subscribe(order, second, name=f"{rig.name}.listener")
+        await manager_b.send_event(order(3))
         assert await second.until_number(3) == [3]
         assert first.numbers == [2]
         assert len(seen.items) == 2
@@ -150,7 +150,7 @@ class EnvelopeContract(ConformanceBase):
         await subscription.cancel()
         await manager.send_event(order(1), ttl=0.3)
         await manager.send_event(order(2), ttl=300)
-        await asyncio.sleep(0.3 + TOLERANCE)  # the time itself is what is tested
+        await asyncio.sleep(0.3 + TOLERANCE)  # the passing of time is what is tested
         await manager.subscribe(order, calls, name=f"{rig.name}.listener")
         await manager.send_event(order(3))
         assert await calls.until_number(3) == [2, 3]
@@ -174,11 +174,11 @@ class EnvelopeContract(ConformanceBase):
 
         async def handle(event: Any) -> None:
             steps.add(("begin", event.text, event.number))
-            # Two that keep step by chance would not be told from two that wait for each other.
+            # Different durations, or handlers in step by chance would look like handlers that wait for each other.
             await asyncio.sleep(0.02 if event.text == "a" else 0.001)
             steps.add(("end", event.text, event.number))
 
-        managers = [await rig.manager("one"), await rig.manager("two")]
+        managers = [await rig.manager("a"), await rig.manager("b")]
         for manager in managers:
             await manager.subscribe(order, handle, name=f"{rig.name}.listener", concurrency=3)
         for number in range(10):
@@ -194,12 +194,12 @@ class EnvelopeContract(ConformanceBase):
         """`send_event(require_route=True)` fails if no queue receives the event."""
         manager, order = await rig.manager(), rig.event()
         with pytest.raises(NoRouteError):
-            await within(_awaited(manager.send_event(order(1), require_route=True)), rig.patience)
+            await within(_awaited(manager.send_event(order(1), require_route=True)), rig.timeout)
 
     @contract()
     async def test_missing_capabilities_refused(self, rig: Rig) -> None:
         """Options that the provider does not support raise an UnsupportedError and are never ignored."""
-        manager, order, able = await rig.manager(), rig.event(durable=False), rig.capabilities
+        manager, order, capabilities = await rig.manager(), rig.event(durable=False), rig.capabilities
         options: dict[str, dict[str, Any]] = {
             "delay": {"delay": 1.0},
             "ttl": {"ttl": 1.0},
@@ -208,7 +208,7 @@ class EnvelopeContract(ConformanceBase):
             "require_route": {"require_route": True},
         }
         for capability, option in options.items():
-            if not getattr(able, capability):
+            if not getattr(capabilities, capability):
                 with pytest.raises(UnsupportedError):
                     await _awaited(manager.send_event(order(1), **option))
         listeners: dict[str, tuple[type, dict[str, Any]]] = {
@@ -217,7 +217,7 @@ class EnvelopeContract(ConformanceBase):
             "per_process": (order, {"per_process": True}),
         }
         for capability, (target, keywords) in listeners.items():
-            if not getattr(able, capability):
+            if not getattr(capabilities, capability):
                 with pytest.raises(UnsupportedError):
                     await _awaited(manager.subscribe(target, rig.calls(), name=f"{rig.name}.{capability}", **keywords))
 

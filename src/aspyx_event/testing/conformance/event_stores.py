@@ -1,62 +1,36 @@
-"""The contract of a store of events, as tests that anybody can run against a store of their own."""
+"""The contract of an event store, as tests that can be run against any event store."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
-from functools import wraps
-from typing import Any
 
 import pytest
 
 from ...database.base import EventStore
 from ...database.stored_event import EventStatus, StoredEvent
-from ...deadlines import within
 from ...exceptions import DeclarationError, DuplicateStoredEventError, UnknownStoredEventError
-
-NOON = datetime(2025, 3, 30, 12, 0, 0, 123456, tzinfo=timezone.utc)
-
-
-def store_contract(scenario: Callable[[Any], Awaitable[None]]) -> Callable[[Any], None]:
-    """Make a test of a scenario: ``async def test_x(self)``. It gets a loop of its own and `limit` seconds."""
-
-    @wraps(scenario)
-    def test(self: Any) -> None:
-        asyncio.run(within(scenario(self), self.limit))
-
-    return test
-
-
-def stored(event_id: str, **fields: Any) -> StoredEvent:
-    """Return an event for a store."""
-    made: dict[str, Any] = {"type": "shop.order-placed", "time": NOON, "source": "shop", "body": b'{"number":1}'}
-    return StoredEvent(id=event_id, **{**made, **fields})
-
-
-async def ids_of(found: AsyncIterable[StoredEvent]) -> list[str]:
-    """Return the ids of events, in their order."""
-    return [one.id async for one in found]
+from .stores import NOON, ids_of, store_contract, stored
 
 
 class EventStoreConformance:
-    """Derive a test class from it, and say how to make a store.
+    """Base class of a test class; implement `make_store`.
 
     Attributes:
-        keeps: What was stored is there for the next store of the same place.
-        limit: Seconds that one test may take.
+        persistent: Stored events are there for the next store in the same place.
+        test_timeout: Seconds for one test.
     """
 
-    keeps: bool = True
-    limit: float = 60.0
+    persistent: bool = True
+    test_timeout: float = 60.0
 
     def make_store(self) -> EventStore:
-        """Return a new store, not started. All of one test are of one place, which is empty before the test."""
+        """Return a new store that is not started. All stores of one test share a place that is empty before the test."""
         raise NotImplementedError
 
     async def filled(self, *events: StoredEvent) -> EventStore:
-        """Return a started store with events."""
+        """Return a started store that contains *events*."""
         store = self.make_store()
         await store.start()
         for event in events:
@@ -82,13 +56,13 @@ class EventStoreConformance:
             options={"durable": True, "priority": 9, "delay": 0.5},
         )
         store = await self.filled(event)
-        found = await store.read("1")
-        assert found == event
-        assert (found.headers, found.body, found.options) == (event.headers, event.body, event.options)
-        assert found.time == NOON
-        assert found.time.utcoffset() == timedelta(0)
-        assert found.position > 0
-        assert (found.json(), found.content_hash) == (event.json(), event.content_hash)
+        event_read = await store.read("1")
+        assert event_read == event
+        assert (event_read.headers, event_read.body, event_read.options) == (event.headers, event.body, event.options)
+        assert event_read.time == NOON
+        assert event_read.time.utcoffset() == timedelta(0)
+        assert event_read.position > 0
+        assert (event_read.json(), event_read.content_hash) == (event.json(), event.content_hash)
         await store.stop()
 
     @store_contract
@@ -164,7 +138,7 @@ class EventStoreConformance:
         await store.delete("1")
         assert await ids_of(store.find(tag="x")) == ["0", "2"]
         again = await store.create(stored("1", tags=frozenset({"x"})))
-        # Also when the last of all was deleted: who has read up to it would never see the new one.
+        # Also if the last event was deleted: a reader at its position would never see the new event.
         assert again.position > before
         assert await ids_of(store) == await ids_of(store.find(tag="x")) == ["0", "2", "1"]
         await store.stop()
@@ -176,8 +150,8 @@ class EventStoreConformance:
         store = await self.filled(stored("1", headers=headers))
         headers["a"] = "changed"
         (await store.read("1")).headers["a"] = "changed"  # type: ignore[index]
-        async for one in store:
-            one.headers["a"] = "changed"  # type: ignore[index]
+        async for event in store:
+            event.headers["a"] = "changed"  # type: ignore[index]
         assert (await store.read("1")).headers == {"a": "b"}
         await store.stop()
 
@@ -211,9 +185,9 @@ class EventStoreConformance:
             ({"limit": 2}, ["1", "2"]),
             ({"limit": 0}, []),
         ):
-            found = store.find(**criteria)
-            assert await ids_of(found) == expected, criteria
-            assert await found.count() == len(expected) or "limit" in criteria, criteria
+            query = store.find(**criteria)
+            assert await ids_of(query) == expected, criteria
+            assert await query.count() == len(expected) or "limit" in criteria, criteria
         second = (await store.read("2")).position
         assert await ids_of(store.find(after=second)) == ["3"]
         await store.stop()
@@ -223,7 +197,7 @@ class EventStoreConformance:
         """Invalid criteria raise a DeclarationError."""
         store = await self.filled()
         for criteria in (
-            {"since": datetime(2025, 3, 30)},  # noqa: DTZ001  that is the fault
+            {"since": datetime(2025, 3, 30)},  # noqa: DTZ001  the error to test
             {"status": "lost"},
             {"limit": -1},
             {"type": ()},
@@ -245,7 +219,7 @@ class EventStoreConformance:
         )
         assert await ids_of(store) == [str(number) for number in range(2_345)]
         assert await ids_of(store.find(tag="even", limit=1_111)) == [str(number) for number in range(0, 2_222, 2)]
-        positions = [one.position async for one in store]
+        positions = [event.position async for event in store]
         assert positions == sorted(set(positions))
         await store.stop()
 
@@ -253,20 +227,20 @@ class EventStoreConformance:
     async def test_iteration_ends(self) -> None:
         """An iteration ends even if an event is stored for each event read."""
         store = await self.filled(*(stored(str(number)) for number in range(3)))
-        found, seen = store.find(), []
-        async for one in found:
-            seen.append(one.id)
-            await store.create(stored(f"after {one.id}"))
+        query, seen = store.find(), []
+        async for event in query:
+            seen.append(event.id)
+            await store.create(stored(f"after {event.id}"))
         assert seen == ["0", "1", "2"]
-        assert len(await ids_of(found)) == 6
+        assert len(await ids_of(query)) == 6
         await store.stop()
 
     @store_contract
     async def test_iteration_can_be_left(self) -> None:
         """An iteration may be left early."""
         store = await self.filled(*(stored(str(number)) for number in range(3)))
-        async for one in store:
-            assert one.id == "0"
+        async for event in store:
+            assert event.id == "0"
             break
         await store.delete("0")
         assert await ids_of(store) == ["1", "2"]
@@ -289,26 +263,26 @@ class EventStoreConformance:
         """Concurrent writers do not lose or reorder their events."""
         store = await self.filled()
         await asyncio.gather(*(_write(store, writer, 5) for writer in range(8)))
-        found = await ids_of(store)
-        assert len(found) == 400
+        ids = await ids_of(store)
+        assert len(ids) == 400
         for writer in range(8):
-            mine = [one for one in found if one.startswith(f"{writer}-")]
-            assert mine == [f"{writer}-{batch}-{number}" for batch in range(5) for number in range(10)]
+            written = [event_id for event_id in ids if event_id.startswith(f"{writer}-")]
+            assert written == [f"{writer}-{batch}-{number}" for batch in range(5) for number in range(10)]
         await store.stop()
 
     @store_contract
     async def test_following_positions(self) -> None:
         """A reader that follows the positions misses no event: events become visible in order of their positions."""
         first = await self.filled()
-        stores = [first] if not self.keeps else [first, *[await self.filled() for _ in range(3)]]
+        stores = [first] if not self.persistent else [first, *[await self.filled() for _ in range(3)]]
         writing = asyncio.gather(*(_write(store, number, 40) for number, store in enumerate(stores)))
         seen: list[str] = []
         after, done = 0, False
         while not done:
-            done = writing.done()  # then this reading is the last one
-            async for one in first.find(after=after):
-                seen.append(one.id)
-                after = one.position
+            done = writing.done()  # then this is the last pass
+            async for event in first.find(after=after):
+                seen.append(event.id)
+                after = event.position
             await asyncio.sleep(0)
         assert seen == await ids_of(first)
         assert len(seen) == 400 * len(stores)
@@ -318,7 +292,7 @@ class EventStoreConformance:
     @store_contract
     async def test_persistent(self) -> None:
         """Stored events are there for the next store in the same place."""
-        if not self.keeps:
+        if not self.persistent:
             return
         first, second = await self.filled(stored("1")), await self.filled(stored("2"))
         assert await ids_of(first) == await ids_of(second) == ["1", "2"]
@@ -336,7 +310,7 @@ class EventStoreConformance:
         assert asyncio.run(ids_of(store)) == ["1"]
         asyncio.run(store.stop())
         asyncio.run(store.stop())
-        if self.keeps:
+        if self.persistent:
             assert asyncio.run(store.count()) == 1
 
     @store_contract
@@ -358,9 +332,9 @@ class EventStoreConformance:
         store = await self.filled(event)
         assert await store.set_status([], EventStatus.PUBLISHED) == 0
         assert await store.set_status(["1"], EventStatus.PUBLISHED) == 1
-        found = await store.read("1")
-        assert found == replace(event, status=EventStatus.PUBLISHED)
-        assert found.content_hash == event.content_hash
+        event_read = await store.read("1")
+        assert event_read == replace(event, status=EventStatus.PUBLISHED)
+        assert event_read.content_hash == event.content_hash
         await store.stop()
 
 

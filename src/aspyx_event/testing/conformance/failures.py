@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from ...context import EventContext
-from ...engine.failure import republish as dead_letters
+from ...engine.failure import republish
 from ...exceptions import DecodeError
 from ...policies import AckPolicy, Retry
 from .rig import Rig
@@ -16,30 +16,30 @@ AT_ONCE = Retry(attempts=3, delay=0.0, jitter=0.0)
 
 
 class Refused(Exception):
-    """What failing listeners of the tests raise."""
+    """Raised by the failing listeners of the tests."""
 
 
-class Fussy:
-    """A handler that fails at some numbers, so many times each.
+class FailingHandler:
+    """A handler that fails for some events.
 
     Args:
-        log: Gets (number, attempt, redelivered) of every call.
-        fails: Number of an event to how often it fails.
+        log: Receives (number, attempt, redelivered) of each call.
+        failures: How often it fails, by the number of the event.
     """
 
-    def __init__(self, log: Any, fails: dict[int, int]) -> None:
-        self._log, self._left = log, dict(fails)
+    def __init__(self, log: Any, failures: dict[int, int]) -> None:
+        self._log, self._remaining = log, dict(failures)
 
     async def __call__(self, event: Any, context: EventContext) -> None:
         self._log.add((event.number, context.attempt, context.redelivered))
-        left = self._left.get(event.number, 0)
-        if left:
-            self._left[event.number] = left - 1
+        remaining = self._remaining.get(event.number, 0)
+        if remaining:
+            self._remaining[event.number] = remaining - 1
             raise Refused(f"number {event.number} is refused")
 
 
 class FailureContract(ConformanceBase):
-    """What becomes of an event that is not handled."""
+    """Events whose handlers fail."""
 
     @contract("competing", "durable")
     async def test_failure_does_not_affect_others(self, rig: Rig) -> None:
@@ -47,7 +47,7 @@ class FailureContract(ConformanceBase):
         manager, order, failing = await rig.manager(), rig.event(), rig.log()
         good = [rig.calls(), rig.calls()]
         await manager.subscribe(order, good[0], name=f"{rig.name}.first")
-        await manager.subscribe(order, Fussy(failing, {1: 9, 2: 9, 3: 9}), name=f"{rig.name}.failing")
+        await manager.subscribe(order, FailingHandler(failing, {1: 9, 2: 9, 3: 9}), name=f"{rig.name}.failing")
         await manager.subscribe(order, good[1], name=f"{rig.name}.last")
         for number in (1, 2, 3):
             await manager.send_event(order(number))
@@ -60,7 +60,7 @@ class FailureContract(ConformanceBase):
     async def test_retry_in_place(self, rig: Rig) -> None:
         """A failed event is retried at its place in the queue; later events wait."""
         manager, order, log = await rig.manager(), rig.event(), rig.log()
-        await manager.subscribe(order, Fussy(log, {1: 2, 2: 1}), name=f"{rig.name}.listener", retry=AT_ONCE)
+        await manager.subscribe(order, FailingHandler(log, {1: 2, 2: 1}), name=f"{rig.name}.listener", retry=AT_ONCE)
         for number in (1, 2, 3):
             await manager.send_event(order(number))
         attempts = [(number, attempt) for number, attempt, _ in await log.until(6)]
@@ -73,7 +73,7 @@ class FailureContract(ConformanceBase):
         manager, order, log = await rig.manager(), rig.event(), rig.log()
         name = f"{rig.name}.listener"
         dead = await rig.dead_letters(order, name)
-        await manager.subscribe(order, Fussy(log, {1: 99}), name=name, retry=AT_ONCE)
+        await manager.subscribe(order, FailingHandler(log, {1: 99}), name=name, retry=AT_ONCE)
         receipt = manager.send_event(order(1, "gr\u00fc\u00dfe"), headers={"tenant": " a:b\n"})
         await receipt
         await manager.send_event(order(2))
@@ -82,12 +82,12 @@ class FailureContract(ConformanceBase):
         assert letter.envelope.body == '{"number":1,"text":"gr\u00fc\u00dfe"}'.encode()
         assert letter.envelope.id == receipt.id
         assert headers["tenant"] == " a:b\n"
-        assert headers[dead_letters.ATTEMPTS] == "3"
-        assert headers[dead_letters.CAUSE_TYPE].endswith("Refused")
-        assert headers[dead_letters.CAUSE_MESSAGE] == "number 1 is refused"
-        assert "Refused" in headers[dead_letters.CAUSE_TRACEBACK]
-        assert headers[dead_letters.ORIGINAL_ADDRESS] == rig.address()
-        assert headers[dead_letters.SUBSCRIPTION] == name
+        assert headers[republish.ATTEMPTS] == "3"
+        assert headers[republish.CAUSE_TYPE].endswith("Refused")
+        assert headers[republish.CAUSE_MESSAGE] == "number 1 is refused"
+        assert "Refused" in headers[republish.CAUSE_TRACEBACK]
+        assert headers[republish.ORIGINAL_ADDRESS] == rig.address()
+        assert headers[republish.SUBSCRIPTION] == name
         attempts = [(number, attempt) for number, attempt, _ in await log.until(4)]
         assert attempts == [(1, 1), (1, 2), (1, 3), (2, 1)]
 
@@ -97,7 +97,7 @@ class FailureContract(ConformanceBase):
         manager, order, log, other = await rig.manager(), rig.event(), rig.log(), rig.calls()
         name = f"{rig.name}.listener"
         later = Retry(attempts=3, delay=0.3, backoff="fixed", jitter=0, mode="delayed")
-        await manager.subscribe(order, Fussy(log, {1: 2}), name=name, retry=later)
+        await manager.subscribe(order, FailingHandler(log, {1: 2}), name=name, retry=later)
         await manager.subscribe(order, other, name=f"{rig.name}.other")
         for number in (1, 2):
             await manager.send_event(order(number))
@@ -112,15 +112,15 @@ class FailureContract(ConformanceBase):
         """A replay sends a dead letter back to the listener that failed, and only to that one."""
         manager, order, log, other = await rig.manager(), rig.event(), rig.log(), rig.calls()
         name = f"{rig.name}.listener"
-        fussy = Fussy(log, {1: 1, 2: 1})
-        await manager.subscribe(order, fussy, name=name)
+        failing = FailingHandler(log, {1: 1, 2: 1})
+        await manager.subscribe(order, failing, name=name)
         await manager.subscribe(order, other, name=f"{rig.name}.other")
         receipts = [manager.send_event(order(number)) for number in (1, 2)]
         for receipt in receipts:
             await receipt
         await log.until(2)
         letters = await manager.dead_letters.list(name)
-        while len(letters) < 2:  # the suite's time limit ends it
+        while len(letters) < 2:  # the time limit of the test ends the loop
             letters = await manager.dead_letters.list(name)
         assert [letter.event_id for letter in letters] == [receipt.id for receipt in receipts]
         assert await manager.dead_letters.replay(letters[0].id) == 1
@@ -147,8 +147,8 @@ class FailureContract(ConformanceBase):
             headers = letter.envelope.headers
             assert letter.envelope.body == body
             assert (headers["type"], headers["a"]) == ("foreign", "b\n")
-            assert headers[dead_letters.CAUSE_TYPE] == f"{DecodeError.__module__}.DecodeError"
-            assert headers[dead_letters.ATTEMPTS] == "1"
+            assert headers[republish.CAUSE_TYPE] == f"{DecodeError.__module__}.DecodeError"
+            assert headers[republish.ATTEMPTS] == "1"
         await calls.until(1)
 
     @contract("competing", "durable")
@@ -156,7 +156,7 @@ class FailureContract(ConformanceBase):
         """Dead letters are kept while nothing consumes them."""
         order, log, name = rig.event(), rig.log(), f"{rig.name}.listener"
         manager = await rig.manager()
-        await manager.subscribe(order, Fussy(log, {1: 99}), name=name)
+        await manager.subscribe(order, FailingHandler(log, {1: 99}), name=name)
         await manager.send_event(order(1))
         await manager.send_event(order(2))
         await log.until(2)
@@ -170,10 +170,10 @@ class FailureContract(ConformanceBase):
         order, log, name = rig.event(), rig.log(), f"{rig.name}.listener"
         manager, group = await rig.manager(), f"{rig.name}.group"
         dead = await rig.dead_letters(order, group)
-        await manager.subscribe(order, Fussy(log, {1: 99}), name=name, group=group)
+        await manager.subscribe(order, FailingHandler(log, {1: 99}), name=name, group=group)
         await manager.send_event(order(1))
         [letter] = await dead.until(1)
-        assert letter.envelope.headers[dead_letters.SUBSCRIPTION] == group
+        assert letter.envelope.headers[republish.SUBSCRIPTION] == group
 
     @contract("competing", "durable")
     async def test_drop_without_dead_letter(self, rig: Rig) -> None:
@@ -181,12 +181,12 @@ class FailureContract(ConformanceBase):
         manager, order, log, name = await rig.manager(), rig.event(), rig.log(), f"{rig.name}.listener"
         dead = await rig.dead_letters(order, name)
         drop = Retry(attempts=2, delay=0.0, dead_letter=False)
-        subscription = await manager.subscribe(order, Fussy(log, {1: 99}), name=name, retry=drop)
+        subscription = await manager.subscribe(order, FailingHandler(log, {1: 99}), name=name, retry=drop)
         await manager.send_event(order(1))
         await manager.send_event(order(2))
         await log.until(3)
         await subscription.cancel()
-        await manager.subscribe(order, Fussy(log, {3: 99}), name=name)
+        await manager.subscribe(order, FailingHandler(log, {3: 99}), name=name)
         await manager.send_event(order(3))
         [letter] = await dead.until(1)
         assert letter.envelope.body == b'{"number":3,"text":""}'
@@ -196,17 +196,17 @@ class FailureContract(ConformanceBase):
     async def test_ack_before_handler(self, rig: Rig) -> None:
         """`AckPolicy.BEFORE` acknowledges an event before the handler runs: it is not redelivered after a stop."""
         order, log, second = rig.event(), rig.log(), rig.calls()
-        one = await rig.manager("one", stop_timeout=0.0)
+        manager_a = await rig.manager("a", stop_timeout=0.0)
 
         async def hang(event: Any) -> None:
             log.add(event.number)
             await asyncio.Event().wait()
 
-        await one.subscribe(order, hang, name=f"{rig.name}.listener", ack=AckPolicy.BEFORE, prefetch=1)
-        await one.send_event(order(1))
+        await manager_a.subscribe(order, hang, name=f"{rig.name}.listener", ack=AckPolicy.BEFORE, prefetch=1)
+        await manager_a.send_event(order(1))
         await log.until(1)
-        await one.stop()
-        two = await rig.manager("two")
-        await two.subscribe(order, second, name=f"{rig.name}.listener")
-        await two.send_event(order(2))
+        await manager_a.stop()
+        manager_b = await rig.manager("b")
+        await manager_b.subscribe(order, second, name=f"{rig.name}.listener")
+        await manager_b.send_event(order(2))
         assert await second.until_number(2) == [2]

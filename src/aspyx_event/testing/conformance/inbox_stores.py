@@ -1,26 +1,26 @@
-"""The contract of an inbox store, as tests that anybody can run against a store of their own."""
+"""The contract of an inbox store, as tests that can be run against any inbox store."""
 
 from __future__ import annotations
 
 import asyncio
 
 from ...database.base import InboxStore
-from .event_stores import store_contract
+from .stores import store_contract
 
 
 class InboxStoreConformance:
-    """Derive a test class from it, and say how to make a store.
+    """Base class of a test class; implement `make_store`.
 
     Attributes:
-        keeps: What is remembered is known to the next store of the same place.
-        limit: Seconds that one test may take.
+        persistent: Added events are known to the next store in the same place.
+        test_timeout: Seconds for one test.
     """
 
-    keeps: bool = True
-    limit: float = 60.0
+    persistent: bool = True
+    test_timeout: float = 60.0
 
     def make_store(self) -> InboxStore:
-        """Return a new store. All of one test are of one place, which is empty before the test."""
+        """Return a new store. All stores of one test share a place that is empty before the test."""
         raise NotImplementedError
 
     @store_contract
@@ -59,6 +59,6 @@ class InboxStoreConformance:
     @store_contract
     async def test_persistent(self) -> None:
         """Added events are known to the next store in the same place."""
-        if self.keeps:
+        if self.persistent:
             await self.make_store().add("billing", "1")
             assert await self.make_store().contains("billing", "1")

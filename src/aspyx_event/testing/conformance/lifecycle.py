@@ -1,4 +1,4 @@
-"""Port level: starting, stopping, starting again, and many things at once."""
+"""Port level: starting, stopping, restarting, and concurrent publishing."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from .suite import ConformanceBase, contract
 
 
 class LifecycleContract(ConformanceBase):
-    """What a provider's life is like."""
+    """Lifecycle of a provider."""
 
     @contract()
     async def test_start_and_stop_idempotent(self, rig: Rig) -> None:
         """Starting and stopping are idempotent, also concurrently."""
-        provider, inbox = self.make_provider("one"), rig.inbox()
+        provider, inbox = self.make_provider("a"), rig.inbox()
         await provider.stop()
         await asyncio.gather(provider.start(), provider.start())
         await provider.start()
@@ -42,7 +42,7 @@ class LifecycleContract(ConformanceBase):
 
     def test_used_on_several_loops(self) -> None:
         """A provider is created without an event loop and can be used on one loop after another."""
-        provider = self.make_provider("one")
+        provider = self.make_provider("a")
         names: list[str] = []
 
         async def use() -> None:
@@ -65,35 +65,40 @@ class LifecycleContract(ConformanceBase):
     @contract()
     async def test_publish_while_stopped(self, rig: Rig) -> None:
         """Publishing with a stopped provider fails with a ProviderError, in the future and not in the call."""
-        provider = self.make_provider("one")
+        provider = self.make_provider("a")
         before = provider.publish(rig.outgoing())
         with pytest.raises(ProviderError):
-            await within(before, rig.patience)
+            await within(before, rig.timeout)
         await provider.start()
         await provider.stop()
         after = provider.publish(rig.outgoing())
         with pytest.raises(ProviderError):
-            await within(after, rig.patience)
+            await within(after, rig.timeout)
 
     @contract()
     async def test_subscribe_while_stopped(self, rig: Rig) -> None:
         """Subscribing with a stopped provider fails with a ProviderError."""
-        provider = self.make_provider("one")
+        provider = self.make_provider("a")
         with pytest.raises(ProviderError):
-            await within(provider.subscribe(rig.binding(), rig.inbox()), rig.patience)
+            await within(provider.subscribe(rig.binding(), rig.inbox()), rig.timeout)
         await provider.start()
         await provider.stop()
         with pytest.raises(ProviderError):
-            await within(provider.subscribe(rig.binding(), rig.inbox()), rig.patience)
+            await within(provider.subscribe(rig.binding(), rig.inbox()), rig.timeout)
 
     @contract()
     async def test_two_providers_exchange_messages(self, rig: Rig) -> None:
         """Two providers in one process receive each other's messages."""
-        one, two, first, second = await rig.provider("one"), await rig.provider("two"), rig.inbox(), rig.inbox()
-        await one.subscribe(rig.binding(rig.address("to-one"), "to-one"), first)
-        await two.subscribe(rig.binding(rig.address("to-two"), "to-two"), second)
-        await rig.publish(one, [b"hello"], rig.address("to-two"))
-        await rig.publish(two, [b"hello yourself"], rig.address("to-one"))
+        provider_a, provider_b, first, second = (
+            await rig.provider("a"),
+            await rig.provider("b"),
+            rig.inbox(),
+            rig.inbox(),
+        )
+        await provider_a.subscribe(rig.binding(rig.address("to-a"), "to-a"), first)
+        await provider_b.subscribe(rig.binding(rig.address("to-b"), "to-b"), second)
+        await rig.publish(provider_a, [b"hello"], rig.address("to-b"))
+        await rig.publish(provider_b, [b"hello yourself"], rig.address("to-a"))
         await first.until(1)
         await second.until(1)
         assert (first.bodies, second.bodies) == ([b"hello yourself"], [b"hello"])
@@ -101,10 +106,10 @@ class LifecycleContract(ConformanceBase):
     @contract()
     async def test_stop_does_not_affect_other_provider(self, rig: Rig) -> None:
         """Stopping a provider does not affect another one."""
-        one, two, inbox = await rig.provider("one"), await rig.provider("two"), rig.inbox()
-        await two.subscribe(rig.binding(), inbox)
-        await one.stop()
-        await rig.publish(two, [b"1"])
+        provider_a, provider_b, inbox = await rig.provider("a"), await rig.provider("b"), rig.inbox()
+        await provider_b.subscribe(rig.binding(), inbox)
+        await provider_a.stop()
+        await rig.publish(provider_b, [b"1"])
         await inbox.until(1)
 
     @contract()
@@ -115,7 +120,7 @@ class LifecycleContract(ConformanceBase):
         for address, inbox in zip(addresses, inboxes, strict=True):
             await provider.subscribe(rig.binding(address, address[-6:]), inbox)
         futures = [provider.publish(rig.outgoing(addresses[number % 4], b"%d" % number)) for number in range(1000)]
-        await within(asyncio.gather(*futures), rig.patience)
+        await within(asyncio.gather(*futures), rig.timeout)
         for start, inbox in enumerate(inboxes):
             await inbox.until(250)
             assert inbox.bodies == [b"%d" % number for number in range(start, 1000, 4)]
@@ -123,11 +128,11 @@ class LifecycleContract(ConformanceBase):
     @contract()
     async def test_stop_confirms_pending_publishes(self, rig: Rig) -> None:
         """Stopping waits for the confirmation of pending publishes."""
-        provider, receiver, inbox = await rig.provider("one"), await rig.provider("two"), rig.inbox()
+        provider, receiver, inbox = await rig.provider("a"), await rig.provider("b"), rig.inbox()
         await receiver.subscribe(rig.binding(), inbox)
         futures = [provider.publish(rig.outgoing(body=b"%d" % number)) for number in range(100)]
         await provider.stop()
-        await within(asyncio.gather(*futures), rig.patience)
+        await within(asyncio.gather(*futures), rig.timeout)
         await inbox.until(100)
 
     @contract()
@@ -161,6 +166,6 @@ class LifecycleContract(ConformanceBase):
         await rig.publish(provider, [b"1", b"2"])
         await inbox.until(2)
         await provider.stop()
-        for _ in range(10):  # a task that has just been cancelled needs its turn
+        for _ in range(10):  # a cancelled task needs a turn of the loop to end
             await asyncio.sleep(0)
         assert asyncio.all_tasks() == before

@@ -1,4 +1,4 @@
-"""Manager level: which listeners get an event, and how they are called."""
+"""Manager level: which listeners receive an event, and how they are called."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from .rig import Log, Rig
 from .suite import ConformanceBase, contract
 
 
-class Watching(AbstractEnvelopePipeline):
-    """Notes each passage: ("send", name of the event) or ("handle", name of the listener), and the body."""
+class RecordingPipeline(AbstractEnvelopePipeline):
+    """Logs each call: ("send", name of the event) or ("handle", name of the listener), and the body."""
 
     def __init__(self, log: Log[Any]) -> None:
         self._log = log
@@ -35,8 +35,8 @@ class ListenerContract(ConformanceBase):
     @contract("competing")
     async def test_each_listener_called_once(self, rig: Rig) -> None:
         """Each of several listeners is called once per event, and interceptors once per message and listener."""
-        passages, order = rig.log(), rig.event()
-        manager = await rig.manager(pipelines=[Watching(passages)])
+        calls_of_pipeline, order = rig.log(), rig.event()
+        manager = await rig.manager(pipelines=[RecordingPipeline(calls_of_pipeline)])
         logs = {name: rig.calls() for name in ("alpha", "beta", "gamma")}
         for name, calls in logs.items():
             await manager.subscribe(order, calls, name=f"{rig.name}.{name}")
@@ -50,10 +50,10 @@ class ListenerContract(ConformanceBase):
         for calls in logs.values():
             await calls.until(5)
             assert calls.numbers == [0, 1, 2, 3, 4]
-        sends = [item for item in passages.items if item[0] == "send"]
-        handles = [item for item in passages.items if item[0] == "handle" and not item[1].endswith("marker")]
+        sends = [item for item in calls_of_pipeline.items if item[0] == "send"]
+        handles = [item for item in calls_of_pipeline.items if item[0] == "handle" and not item[1].endswith("marker")]
         assert (len(sends), len(handles)) == (6, 15)
-        assert len(set(handles)) == 15, "an interceptor saw a message twice for one listener"
+        assert len(set(handles)) == 15, "an interceptor was called twice for one message and listener"
 
     @contract("competing")
     async def test_each_listener_gets_own_event_object(self, rig: Rig) -> None:
@@ -64,29 +64,29 @@ class ListenerContract(ConformanceBase):
         await manager.subscribe(order, second, name=f"{rig.name}.second")
         sent = order(7, "gr\u00fc\u00dfe \U0001f600\n\t\"'\\ \x00 \u2028")
         await manager.send_event(sent)
-        [one], [other] = await first.until(1), await second.until(1)
-        assert one.event == sent
+        [call], [other] = await first.until(1), await second.until(1)
+        assert call.event == sent
         assert other.event == sent
-        assert type(one.event) is order
-        assert one.event is not other.event
+        assert type(call.event) is order
+        assert call.event is not other.event
 
     @contract("competing")
     async def test_same_name_competes(self, rig: Rig) -> None:
         """Listeners with the same name in several managers share the events."""
-        one, two, order, total = await rig.manager("one"), await rig.manager("two"), rig.event(), rig.log()
+        manager_a, manager_b, order, total = await rig.manager("a"), await rig.manager("b"), rig.event(), rig.log()
         release = asyncio.Event()
 
-        async def handle(where: str, event: Any) -> None:
-            total.add((where, event.number))
+        async def handle(label: str, event: Any) -> None:
+            total.add((label, event.number))
             await release.wait()
 
-        await one.subscribe(order, at_place(handle, "one"), name=f"{rig.name}.same", prefetch=1)
-        await two.subscribe(order, at_place(handle, "two"), name=f"{rig.name}.same", prefetch=1)
+        await manager_a.subscribe(order, labelled(handle, "a"), name=f"{rig.name}.same", prefetch=1)
+        await manager_b.subscribe(order, labelled(handle, "b"), name=f"{rig.name}.same", prefetch=1)
         for number in range(20):
-            await one.send_event(order(number))
-        # Both are at work on one event each, and neither can have more.
+            await manager_a.send_event(order(number))
+        # Both are handling an event, and neither can receive more.
         both = await total.until(2)
-        assert {where for where, _ in both} == {"one", "two"}
+        assert {label for label, _ in both} == {"a", "b"}
         release.set()
         everything = await total.until(20)
         assert sorted(number for _, number in everything) == list(range(20))
@@ -94,30 +94,30 @@ class ListenerContract(ConformanceBase):
     @contract("competing")
     async def test_group_competes(self, rig: Rig) -> None:
         """Listeners of one group share the events, whatever their names."""
-        one, two, order = await rig.manager("one"), await rig.manager("two"), rig.event()
+        manager_a, manager_b, order = await rig.manager("a"), await rig.manager("b"), rig.event()
         total, apart = rig.log(), rig.calls()
 
-        async def handle(where: str, event: Any) -> None:
-            total.add((where, event.number))
+        async def handle(label: str, event: Any) -> None:
+            total.add((label, event.number))
 
         group = f"{rig.name}.group"
-        await one.subscribe(order, at_place(handle, "one"), name=f"{rig.name}.first", group=group)
-        await two.subscribe(order, at_place(handle, "two"), name=f"{rig.name}.second", group=group)
-        await two.subscribe(order, apart, name=f"{rig.name}.third")
+        await manager_a.subscribe(order, labelled(handle, "a"), name=f"{rig.name}.first", group=group)
+        await manager_b.subscribe(order, labelled(handle, "b"), name=f"{rig.name}.second", group=group)
+        await manager_b.subscribe(order, apart, name=f"{rig.name}.third")
         for number in range(20):
-            await two.send_event(order(number))
+            await manager_b.send_event(order(number))
         await apart.until(20)
         assert sorted(number for _, number in await total.until(20)) == list(range(20))
 
     @contract("per_process")
     async def test_per_process(self, rig: Rig) -> None:
         """Each per-process listener receives every event."""
-        one, two, order = await rig.manager("one"), await rig.manager("two"), rig.event(durable=False)
+        manager_a, manager_b, order = await rig.manager("a"), await rig.manager("b"), rig.event(durable=False)
         first, second = rig.calls(), rig.calls()
-        await one.subscribe(order, first, name=f"{rig.name}.same", per_process=True)
-        await two.subscribe(order, second, name=f"{rig.name}.same", per_process=True)
+        await manager_a.subscribe(order, first, name=f"{rig.name}.same", per_process=True)
+        await manager_b.subscribe(order, second, name=f"{rig.name}.same", per_process=True)
         for number in range(10):
-            await one.send_event(order(number))
+            await manager_a.send_event(order(number))
         for calls in (first, second):
             await calls.until(10)
             assert calls.numbers == list(range(10))
@@ -126,12 +126,12 @@ class ListenerContract(ConformanceBase):
     async def test_resumable_per_process(self, rig: Rig) -> None:
         """A resumable per-process listener receives the events sent while it was stopped."""
         order, sender = rig.event(), await rig.manager("sender")
-        for server in ("one", "two"):
+        for server in ("a", "b"):
             manager = await rig.manager(server)
             await manager.subscribe(order, rig.calls(), name=f"{rig.name}.same", per_process=True, resumable=True)
             await manager.stop()
         await sender.send_event(order(1))
-        for server in ("one", "two"):
+        for server in ("a", "b"):
             calls, manager = rig.calls(), await rig.manager(server)
             await manager.subscribe(order, calls, name=f"{rig.name}.same", per_process=True, resumable=True)
             await calls.until(1)
@@ -139,11 +139,15 @@ class ListenerContract(ConformanceBase):
     @contract("per_process")
     async def test_broadcast(self, rig: Rig) -> None:
         """All listeners of a broadcast event are per-process listeners."""
-        one, two, order = await rig.manager("one"), await rig.manager("two"), rig.event(durable=False, broadcast=True)
+        manager_a, manager_b, order = (
+            await rig.manager("a"),
+            await rig.manager("b"),
+            rig.event(durable=False, broadcast=True),
+        )
         first, second = rig.calls(), rig.calls()
-        await one.subscribe(order, first, name=f"{rig.name}.same")
-        await two.subscribe(order, second, name=f"{rig.name}.same")
-        await two.send_event(order(1))
+        await manager_a.subscribe(order, first, name=f"{rig.name}.same")
+        await manager_b.subscribe(order, second, name=f"{rig.name}.same")
+        await manager_b.send_event(order(1))
         await first.until(1)
         await second.until(1)
 
@@ -154,7 +158,7 @@ class ListenerContract(ConformanceBase):
         reached = threading.Event()
 
         def blocking(event: Any, context: EventContext) -> None:
-            assert reached.wait(rig.patience), "the async listener never ran"
+            assert reached.wait(rig.timeout), "the async listener never ran"
             seen.add(("sync", event.number, context.attempt))
 
         async def quick(event: Any) -> None:
@@ -221,10 +225,10 @@ class ListenerContract(ConformanceBase):
             assert mine == [(step, number) for number in range(10) for step in ("begin", "end")]
 
 
-def at_place(handle: Any, where: str) -> Any:
-    """Return an async handler that says where it ran."""
+def labelled(handle: Any, label: str) -> Any:
+    """Return an async handler that passes the label to *handle*."""
 
     async def handler(event: Any) -> None:
-        await handle(where, event)
+        await handle(label, event)
 
     return handler

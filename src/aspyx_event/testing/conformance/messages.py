@@ -1,4 +1,4 @@
-"""Port level: what a message carries, and who gets it."""
+"""Port level: content of messages, and their receivers."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class MessageContract(ConformanceBase):
         await inbox.until(len(BODIES))
         for sent, received in zip(BODIES, inbox.bodies, strict=True):
             assert type(received) is bytes
-            assert received == sent, f"{sent[:40]!r} of {len(sent)} bytes came as {received[:40]!r}"
+            assert received == sent, f"{sent[:40]!r} of {len(sent)} bytes arrived as {received[:40]!r}"
 
     @contract("headers")
     async def test_header_values_unchanged(self, rig: Rig) -> None:
@@ -152,16 +152,16 @@ class MessageContract(ConformanceBase):
     @contract("competing")
     async def test_consumers_share_queue(self, rig: Rig) -> None:
         """Each message goes to one consumer of the queue, and each consumer gets some, on one connection and on two."""
-        one, two = await rig.provider("one"), await rig.provider("two")
+        provider_a, provider_b = await rig.provider("a"), await rig.provider("b")
         for binding in rig.shared_bindings(prefetch=1):
             total = rig.log()
             inboxes = [rig.inbox(ack=False, total=total) for _ in range(3)]
-            for provider, inbox in zip((one, one, two), inboxes, strict=True):
+            for provider, inbox in zip((provider_a, provider_a, provider_b), inboxes, strict=True):
                 await provider.subscribe(binding, inbox)
             bodies = [b"%02d" % number for number in range(60)]
-            await rig.publish(one, bodies, binding.address)
+            await rig.publish(provider_a, bodies, binding.address)
             for inbox in inboxes:
-                # Nobody has settled yet: a prefetch of one leaves something for everybody.
+                # Nothing is settled yet, so a prefetch of one leaves a message for each consumer.
                 await inbox.until(1)
             for inbox in inboxes:
                 inbox.settle_all()
@@ -179,7 +179,7 @@ class MessageContract(ConformanceBase):
         """A message that requires a route fails if no queue receives it."""
         provider, inbox = await rig.provider(), rig.inbox()
         with pytest.raises(NoRouteError):
-            await within(provider.publish(rig.outgoing(require_route=True)), rig.patience)
+            await within(provider.publish(rig.outgoing(require_route=True)), rig.timeout)
         await provider.subscribe(rig.binding(), inbox)
         await rig.publish(provider, [b"somebody takes it"], require_route=True)
         await inbox.until(1)
@@ -191,7 +191,7 @@ class MessageContract(ConformanceBase):
         await provider.subscribe(rig.binding(), inbox)
         bodies = [b"%d" % number for number in range(200)]
         futures = [provider.publish(rig.outgoing(body=body, require_route=True)) for body in bodies]
-        await within(asyncio.gather(*futures), rig.patience)
+        await within(asyncio.gather(*futures), rig.timeout)
         await inbox.until(200)
         assert inbox.bodies == bodies
 

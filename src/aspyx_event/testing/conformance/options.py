@@ -10,12 +10,12 @@ from ...providers.base import Delivery
 from .rig import Rig
 from .suite import ConformanceBase, contract
 
-#: Seconds by which clocks of transport and test may differ in what they call the same moment.
+#: Seconds by which the clocks of the transport and the test may differ.
 TOLERANCE = 0.05
 
 
 class OptionContract(ConformanceBase):
-    """What a message may ask for."""
+    """Options of a message."""
 
     @contract("delay")
     async def test_delay(self, rig: Rig) -> None:
@@ -31,7 +31,7 @@ class OptionContract(ConformanceBase):
         waited = loop.time() - published
         assert inbox.bodies == [b"at once", b"delayed"]
         assert overtaken < waited
-        assert waited >= 1.0 - TOLERANCE, f"it came after {waited:.3f} s"
+        assert waited >= 1.0 - TOLERANCE, f"it arrived after {waited:.3f} s"
 
     @contract("delay", "durable")
     async def test_delayed_message_waits_for_consumer(self, rig: Rig) -> None:
@@ -49,7 +49,7 @@ class OptionContract(ConformanceBase):
         await (await provider.subscribe(rig.binding(), inbox)).close()
         await rig.publish(provider, [b"too late"], ttl=0.3)
         await rig.publish(provider, [b"in time"], ttl=300.0)
-        await asyncio.sleep(0.3 + TOLERANCE)  # the time itself is what is tested
+        await asyncio.sleep(0.3 + TOLERANCE)  # the passing of time is what is tested
         await provider.subscribe(rig.binding(), inbox)
         await rig.publish(provider, [b"marker"])
         assert await inbox.until_body(b"marker") == [b"in time", b"marker"]
@@ -68,38 +68,38 @@ class OptionContract(ConformanceBase):
     @contract("ordered_keys", "competing")
     async def test_key_order(self, rig: Rig) -> None:
         """One consumer at a time has the messages of a key, in order. The keys are spread over the consumers."""
-        one, two = await rig.provider("one"), await rig.provider("two")
-        under_way: dict[bytes, set[str]] = {}
+        provider_a, provider_b = await rig.provider("a"), await rig.provider("b")
+        with_consumer: dict[bytes, set[str]] = {}
         log = rig.log()
 
-        def consume(who: str, delivery: Delivery) -> None:
+        def consume(label: str, delivery: Delivery) -> None:
             key, _, number = delivery.envelope.body.partition(b"-")
-            under_way.setdefault(key, set()).add(who)
-            log.add((key, int(number), who, frozenset(under_way[key])))
-            asyncio.get_running_loop().call_later(0.002, settle, key, who, delivery)
+            with_consumer.setdefault(key, set()).add(label)
+            log.add((key, int(number), label, frozenset(with_consumer[key])))
+            asyncio.get_running_loop().call_later(0.002, settle, key, label, delivery)
 
-        def settle(key: bytes, who: str, delivery: Delivery) -> None:
-            under_way[key].discard(who)
+        def settle(key: bytes, label: str, delivery: Delivery) -> None:
+            with_consumer[key].discard(label)
             delivery.ack()
 
-        for provider, who in ((one, "first"), (two, "second")):
-            await provider.subscribe(rig.binding(prefetch=4), partial(consume, who))
-        for provider in (one, two):
-            # A broker that had heard of one consumer only would bind all keys to it.
+        for provider, label in ((provider_a, "first"), (provider_b, "second")):
+            await provider.subscribe(rig.binding(prefetch=4), partial(consume, label))
+        for provider in (provider_a, provider_b):
+            # A broker that knows only one consumer would assign all keys to it.
             await rig.round_trips(provider)
-        # An odd number, or turn and turn about would bring each key to one consumer by chance.
+        # An odd number: with an even one, round-robin would send each key to one consumer by chance.
         keys = [b"%d" % number for number in range(7)]
         futures = [
-            one.publish(rig.outgoing(body=b"%s-%d" % (key, number), key=key.decode()))
+            provider_a.publish(rig.outgoing(body=b"%s-%d" % (key, number), key=key.decode()))
             for number in range(15)
             for key in keys
         ]
-        await within(asyncio.gather(*futures), rig.patience)
+        await within(asyncio.gather(*futures), rig.timeout)
         items = await log.until(15 * len(keys))
         for key in keys:
-            assert [number for found, number, _, _ in items if found == key] == list(range(15))
-        assert all(len(at_work) == 1 for _, _, _, at_work in items), "two consumers had messages of one key"
-        assert {who for _, _, who, _ in items} == {"first", "second"}, "one consumer got all keys"
+            assert [number for item_key, number, _, _ in items if item_key == key] == list(range(15))
+        assert all(len(holders) == 1 for _, _, _, holders in items), "two consumers had messages of one key"
+        assert {label for _, _, label, _ in items} == {"first", "second"}, "one consumer got all keys"
 
     @contract("ordered_keys")
     async def test_key_reassigned_after_close(self, rig: Rig) -> None:

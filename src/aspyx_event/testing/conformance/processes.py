@@ -1,4 +1,4 @@
-"""Listening processes for the tests: real ones that can be killed, and stand-ins on the loop of the test."""
+"""Processes with a listener: real processes that can be killed, and substitutes on the loop of the test."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ Report = Callable[[dict[str, Any]], None]
 
 @dataclass(frozen=True)
 class Recipe:
-    """How another process makes the same provider.
+    """How another process creates the same provider.
 
     Attributes:
-        factory: ``module:name`` of a class or function that can be imported there.
-        arguments: Its keyword arguments; what JSON can carry. They travel over a pipe, not on the command line.
+        factory: ``module:name`` of an importable class or function.
+        arguments: Its keyword arguments, as values that JSON can express. They are sent through a pipe, not on the
+            command line.
     """
 
     factory: str
@@ -35,21 +36,21 @@ class Recipe:
     def make(self) -> Provider:
         module, _, name = self.factory.partition(":")
         provider = getattr(importlib.import_module(module), name)(**self.arguments)
-        assert isinstance(provider, Provider), f"{self.factory} made {provider!r}, which is no Provider"
+        assert isinstance(provider, Provider), f"{self.factory} returned {provider!r}, which is not a Provider"
         return provider
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a process listens to and what its listener does.
+    """The listener of a process.
 
     Attributes:
         event: Name of the event; it has the fields `number` and `text`.
-        durable: Of the event.
+        durable: Option of the event.
         listener: Name of the listener.
-        group, per_process, prefetch: Of the listener.
-        hangs_on: At the event of this number the handler never returns.
-        answers: Name of an event of the same fields that the handler sends for each that it gets; "" for none.
+        group, per_process, prefetch: Options of the listener.
+        hangs_on: The handler never returns for the event with this number.
+        answers: Name of an event with the same fields that the handler sends for each received event; "" sends none.
     """
 
     event: str
@@ -66,10 +67,10 @@ class Worker:
     """A manager with the listener of a plan.
 
     Args:
-        provider: Not started yet.
-        plan: What to listen to.
-        report: Told ``{"number", "process", "id", "redelivered"}`` when the handler begins with an event.
-        name: Of the process.
+        provider: Not started.
+        plan: Describes the listener.
+        report: Called with ``{"number", "process", "id", "redelivered"}`` when the handler starts with an event.
+        name: Name of the process.
     """
 
     def __init__(self, provider: Provider, plan: Plan, report: Report, name: str) -> None:
@@ -92,8 +93,8 @@ class Worker:
     async def stop(self) -> None:
         await self._manager.stop()
 
-    async def break_off(self) -> None:
-        """Let the transport vanish under the handlers."""
+    async def disconnect(self) -> None:
+        """Stop the transport while handlers are running."""
         await self._provider.stop()
         for subscription in self._manager.list_subscriptions():
             await subscription.consumer.detach(0.0)
@@ -120,48 +121,48 @@ def numbered_event(name: str, *, durable: bool) -> type:
 
 
 class Process(ABC):
-    """A process that listens."""
+    """A process with a listener."""
 
     @abstractmethod
-    async def start(self, patience: float) -> None:
-        """Return when its listener is attached."""
+    async def start(self, timeout: float) -> None:
+        """Start, and return once the listener is attached."""
 
     @abstractmethod
     async def stop(self) -> None:
-        """End it in an orderly way."""
+        """Stop gracefully."""
 
     @abstractmethod
     async def kill(self) -> None:
-        """End it at once, in the middle of what it does; again is no error."""
+        """End immediately, while handlers are running. Idempotent."""
 
 
 class LoopProcess(Process):
-    """Stands in for a process where the provider reaches no other."""
+    """Replaces a process for a provider that is not remote."""
 
     def __init__(self, provider: Provider, plan: Plan, report: Report, name: str) -> None:
         self._worker = Worker(provider, plan, report, name)
 
-    async def start(self, patience: float) -> None:
-        await within(self._worker.start(), patience)
+    async def start(self, timeout: float) -> None:
+        await within(self._worker.start(), timeout)
 
     async def stop(self) -> None:
         await self._worker.stop()
 
     async def kill(self) -> None:
-        await self._worker.break_off()
+        await self._worker.disconnect()
 
 
 class RemoteProcess(Process):
-    """A Python process of its own. It gets its orders on stdin and reports on stdout, a line of JSON each."""
+    """A separate Python process. It reads its configuration from stdin and writes reports to stdout, as lines of JSON."""
 
     def __init__(self, recipe: Recipe, plan: Plan, report: Report, name: str) -> None:
-        self._orders = json.dumps({"recipe": asdict(recipe), "plan": asdict(plan), "name": name})
+        self._configuration = json.dumps({"recipe": asdict(recipe), "plan": asdict(plan), "name": name})
         self._report, self._name = report, name
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.Task[None] | None = None
 
-    async def start(self, patience: float) -> None:
+    async def start(self, timeout: float) -> None:
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -170,15 +171,15 @@ class RemoteProcess(Process):
             stdout=asyncio.subprocess.PIPE,
         )
         self._reader = asyncio.create_task(self._read(self._process), name=f"reports of process {self._name}")
-        await self._tell(self._orders)
-        await within(self._ready, patience)
+        await self._write_line(self._configuration)
+        await within(self._ready, timeout)
 
     async def stop(self) -> None:
-        await self._tell("stop")
+        await self._write_line("stop")
         if self._process is not None and self._reader is not None:
             code = await self._process.wait()
             await self._reader
-            assert code == 0, f"process {self._name} ended with {code}"
+            assert code == 0, f"process {self._name} exited with {code}"
 
     async def kill(self) -> None:
         if self._process is not None and self._reader is not None:
@@ -189,17 +190,17 @@ class RemoteProcess(Process):
             if self._ready.done() and not self._ready.cancelled():
                 self._ready.exception()
 
-    async def _tell(self, line: str) -> None:
+    async def _write_line(self, line: str) -> None:
         if self._process is not None and self._process.stdin is not None:
             self._process.stdin.write(line.encode() + b"\n")
             await self._process.stdin.drain()
 
     async def _read(self, process: asyncio.subprocess.Process) -> None:
         while process.stdout is not None and (line := await process.stdout.readline()):
-            said = json.loads(line)
-            if said == "ready":
+            report = json.loads(line)
+            if report == "ready":
                 self._ready.set_result(None)
             else:
-                self._report(said)
+                self._report(report)
         if not self._ready.done():
-            self._ready.set_exception(AssertionError(f"process {self._name} ended before it listened"))
+            self._ready.set_exception(AssertionError(f"process {self._name} ended before its listener was attached"))

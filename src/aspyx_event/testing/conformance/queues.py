@@ -1,4 +1,4 @@
-"""Port level: which queues keep what, and for how long."""
+"""Port level: lifetime and messages of queues."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .suite import ConformanceBase, contract
 
 
 class QueueContract(ConformanceBase):
-    """Durable, volatile and temporary queues, and plain ones."""
+    """Durable, volatile, unnamed and point-to-point queues."""
 
     @contract("durable")
     async def test_durable_queue_keeps_messages(self, rig: Rig) -> None:
@@ -28,7 +28,7 @@ class QueueContract(ConformanceBase):
     @contract("durable")
     async def test_durable_queue_outlives_provider(self, rig: Rig) -> None:
         """A durable queue keeps messages while its provider is stopped."""
-        provider, other, inbox = await rig.provider("one"), await rig.provider("two"), rig.inbox()
+        provider, other, inbox = await rig.provider("a"), await rig.provider("b"), rig.inbox()
         await provider.subscribe(rig.binding(), rig.inbox())
         await provider.stop()
         await rig.publish(other, [b"1", b"2"])
@@ -57,12 +57,12 @@ class QueueContract(ConformanceBase):
     @contract("competing")
     async def test_volatile_queue_shared_by_providers(self, rig: Rig) -> None:
         """Consumers of several providers share a volatile queue."""
-        one, two = await rig.provider("one"), await rig.provider("two")
+        provider_a, provider_b = await rig.provider("a"), await rig.provider("b")
         first, second, binding = rig.inbox(), rig.inbox(), rig.binding(durable=False)
-        leaving = await one.subscribe(binding, first)
-        await two.subscribe(binding, second)
+        leaving = await provider_a.subscribe(binding, first)
+        await provider_b.subscribe(binding, second)
         await leaving.close()
-        await rig.publish(one, [b"1", b"2"], durable=False)
+        await rig.publish(provider_a, [b"1", b"2"], durable=False)
         await second.until(2)
         assert first.bodies == []
 
@@ -72,19 +72,19 @@ class QueueContract(ConformanceBase):
         provider, inbox = await rig.provider(), rig.inbox()
         await provider.subscribe(rig.binding(), inbox)
         with pytest.raises(QueueClashError):
-            await within(provider.subscribe(rig.binding(rig.address("other")), rig.inbox()), rig.patience)
+            await within(provider.subscribe(rig.binding(rig.address("other")), rig.inbox()), rig.timeout)
         await rig.publish(provider, [b"1"])
         await inbox.until(1)
 
     @contract("per_process")
     async def test_unnamed_queue_per_consumer(self, rig: Rig) -> None:
         """Each consumer without a queue name has its own queue and receives all messages."""
-        one, two = await rig.provider("one"), await rig.provider("two")
+        provider_a, provider_b = await rig.provider("a"), await rig.provider("b")
         inboxes = [rig.inbox() for _ in range(3)]
-        for provider, inbox in zip((one, one, two), inboxes, strict=True):
+        for provider, inbox in zip((provider_a, provider_a, provider_b), inboxes, strict=True):
             await provider.subscribe(rig.binding(queue=None), inbox)
         bodies = [b"%d" % number for number in range(10)]
-        await rig.publish(one, bodies)
+        await rig.publish(provider_a, bodies)
         for inbox in inboxes:
             await inbox.until(10)
             assert inbox.bodies == bodies
@@ -121,11 +121,11 @@ class QueueContract(ConformanceBase):
     @contract("durable", "competing")
     async def test_consumers_share_point_to_point_queue(self, rig: Rig) -> None:
         """Consumers of a point-to-point queue share its messages."""
-        one, two, address = await rig.provider("one"), await rig.provider("two"), rig.address("plain")
+        provider_a, provider_b, address = await rig.provider("a"), await rig.provider("b"), rig.address("plain")
         first, second = rig.inbox(ack=False), rig.inbox(ack=False)
-        await one.subscribe(rig.plain_queue(address, prefetch=1), first)
-        await two.subscribe(rig.plain_queue(address, prefetch=1), second)
-        await rig.publish(one, [b"1", b"2"], address, kind=AddressKind.QUEUE)
+        await provider_a.subscribe(rig.plain_queue(address, prefetch=1), first)
+        await provider_b.subscribe(rig.plain_queue(address, prefetch=1), second)
+        await rig.publish(provider_a, [b"1", b"2"], address, kind=AddressKind.QUEUE)
         await first.until(1)
         await second.until(1)
         assert sorted(first.bodies + second.bodies) == [b"1", b"2"]

@@ -1,4 +1,4 @@
-"""The ground under one test: its providers, managers, names and processes, and waits that have a deadline."""
+"""The test rig: providers, managers, processes and unique names of one test, and waits with a deadline."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ T = TypeVar("T")
 
 
 class Suite(Protocol):
-    """What a rig needs of the suite it works for; see `ConformanceBase`."""
+    """The part of `ConformanceBase` that a rig uses."""
 
     provider_type: ClassVar[type[Provider]]
-    patience: float
+    wait_timeout: float
 
     def make_provider(self, server_name: str) -> Provider: ...
 
@@ -34,15 +34,15 @@ class Suite(Protocol):
 
 
 class Log(Generic[T]):
-    """What happened, in order. Anything may add to it, from any thread; one task at a time waits.
+    """An ordered list that any thread may add to, and that one task at a time can wait for.
 
     Args:
-        patience: Seconds that a wait may take.
+        timeout: Seconds for one wait.
     """
 
-    def __init__(self, patience: float) -> None:
+    def __init__(self, timeout: float) -> None:
         self.items: list[T] = []
-        self._patience, self._loop = patience, asyncio.get_running_loop()
+        self._timeout, self._loop = timeout, asyncio.get_running_loop()
         self._changed = asyncio.Event()
 
     def add(self, item: T) -> None:
@@ -50,20 +50,20 @@ class Log(Generic[T]):
         self._loop.call_soon_threadsafe(self._changed.set)
 
     async def until(self, count: int) -> list[T]:
-        """Return the items as soon as there are *count*; fail if that takes too long, or if there are more."""
+        """Return the items once there are *count*; fail on a timeout, or if there are more."""
         items = await self.when(lambda items: len(items) >= count, f"{count} items")
-        assert len(items) == count, f"{len(items)} came, {count} were due: {items}"
+        assert len(items) == count, f"{len(items)} items instead of {count}: {items}"
         return items
 
     async def when(self, condition: Callable[[list[T]], bool], what: str) -> list[T]:
-        """Return a copy of the items as soon as they meet *condition*; fail if that takes too long."""
-        end = self._loop.time() + self._patience
+        """Return a copy of the items once they meet *condition*; fail on a timeout."""
+        end = self._loop.time() + self._timeout
         while not condition(self.items):
             self._changed.clear()
             try:
                 await within(self._changed.wait(), max(0.0, end - self._loop.time()))
             except asyncio.TimeoutError:
-                raise AssertionError(f"not within {self._patience:g} s: {what}; there are {self.items}") from None
+                raise AssertionError(f"no {what} within {self._timeout:g} s; items: {self.items}") from None
         return list(self.items)
 
 
@@ -76,15 +76,15 @@ def make_outgoing(address: str, body: bytes, headers: dict[str, str] | None = No
 
 
 class Inbox(Log[Delivery]):
-    """Takes deliveries, as `Consume`.
+    """Collects deliveries; a `Consume` callback.
 
     Args:
-        ack: Acknowledge at once; False keeps them, for the test to settle.
-        total: Gets them too; several inboxes may share one.
+        ack: Acknowledge immediately; False leaves settling to the test.
+        total: Log that also receives the deliveries; several inboxes may share it.
     """
 
-    def __init__(self, patience: float, *, ack: bool = True, total: Log[Any] | None = None) -> None:
-        super().__init__(patience)
+    def __init__(self, timeout: float, *, ack: bool = True, total: Log[Any] | None = None) -> None:
+        super().__init__(timeout)
         self.ack, self._total = ack, total
 
     def __call__(self, delivery: Delivery) -> None:
@@ -99,12 +99,12 @@ class Inbox(Log[Delivery]):
         return [delivery.envelope.body for delivery in self.items]
 
     async def until_body(self, body: bytes) -> list[bytes]:
-        """Return the bodies as soon as *body* is among them: the marker behind what must not come."""
-        await self.when(lambda items: any(one.envelope.body == body for one in items), f"the message {body!r}")
+        """Return the bodies once *body* is among them: a marker sent after messages that must not arrive."""
+        await self.when(lambda items: any(item.envelope.body == body for item in items), f"message {body!r}")
         return self.bodies
 
     def settle_all(self) -> None:
-        """Acknowledge what is held, and what comes from now on."""
+        """Acknowledge all deliveries, including those still to come."""
         self.ack = True
         for delivery in list(self.items):
             delivery.ack()
@@ -123,7 +123,7 @@ class Call:
 
 
 class Calls(Log[Call]):
-    """Takes calls, as an async handler with a context."""
+    """Collects calls; an async handler with a context."""
 
     async def __call__(self, event: Any, context: EventContext) -> None:
         self.add(Call(event, context))
@@ -133,20 +133,21 @@ class Calls(Log[Call]):
         return [call.number for call in self.items]
 
     async def until_number(self, number: int) -> list[int]:
-        """Return the numbers as soon as *number* is among them."""
-        await self.when(lambda items: any(one.number == number for one in items), f"event {number}")
+        """Return the numbers once *number* is among them."""
+        await self.when(lambda items: any(item.number == number for item in items), f"event {number}")
         return self.numbers
 
 
 class Rig:
-    """Makes what a test needs and takes it away again.
+    """Creates the objects of a test, and closes them at its end.
 
     Attributes:
-        name: Part of the name of every address and queue of the test; no other test has it.
+        name: Unique prefix of the addresses and queues of the test.
+        timeout: Seconds for one wait.
     """
 
     def __init__(self, suite: Suite) -> None:
-        self.suite, self.patience = suite, suite.patience
+        self.suite, self.timeout = suite, suite.wait_timeout
         self.name = f"c{os.getpid() % 10_000}-{uuid.uuid4().hex[:8]}"
         self._managers: list[EventManager] = []
         self._providers: list[Provider] = []
@@ -160,15 +161,15 @@ class Rig:
     def address(self, label: str = "event") -> str:
         return f"{self.name}.{label}"
 
-    async def provider(self, server_name: str = "one") -> Provider:
-        """Return a started provider; it is stopped at the end of the test."""
+    async def provider(self, server_name: str = "a") -> Provider:
+        """Return a started provider. It is stopped at the end of the test."""
         provider = self.suite.make_provider(server_name)
         self._providers.append(provider)
         await provider.start()
         return provider
 
-    async def manager(self, server_name: str = "one", *, start: bool = True, **options: Any) -> EventManager:
-        """Return a manager on a provider of its own; it is stopped at the end of the test."""
+    async def manager(self, server_name: str = "a", *, start: bool = True, **options: Any) -> EventManager:
+        """Return a manager with its own provider. It is stopped at the end of the test."""
         manager = EventManager(self.suite.make_provider(server_name), **options)
         self._managers.append(manager)
         if start:
@@ -176,44 +177,44 @@ class Rig:
         return manager
 
     async def process(self, plan: Plan, reports: Log[dict[str, Any]], server_name: str) -> Process:
-        """Return a running process that listens as *plan* says: a real one for a remote provider.
+        """Return a running process with the listener of *plan*.
 
-        A provider that is not remote reaches nobody outside: there it is one more manager on the same loop.
+        For a provider that is not remote, it is a further manager on the same loop.
         """
         if self.capabilities.remote:
             recipe = self.suite.recipe(server_name)
-            assert recipe is not None, "a remote provider is tested across processes: implement recipe()"
+            assert recipe is not None, "tests of a remote provider need real processes: implement recipe()"
             process: Process = RemoteProcess(recipe, plan, reports.add, server_name)
         else:
             process = LoopProcess(self.suite.make_provider(server_name), plan, reports.add, server_name)
         self._processes.append(process)
-        await process.start(self.patience)
+        await process.start(self.timeout)
         return process
 
     def inbox(self, *, ack: bool = True, total: Log[Any] | None = None) -> Inbox:
-        return Inbox(self.patience, ack=ack, total=total)
+        return Inbox(self.timeout, ack=ack, total=total)
 
     def calls(self) -> Calls:
-        return Calls(self.patience)
+        return Calls(self.timeout)
 
     def log(self) -> Log[Any]:
-        return Log(self.patience)
+        return Log(self.timeout)
 
     def event(self, label: str = "event", *, durable: bool | None = None, **options: Any) -> type:
-        """Return an event class of a name of its own with the fields `number` and `text`.
+        """Return an event class with a unique name and the fields `number` and `text`.
 
         Args:
-            durable: None takes what the provider can do.
+            durable: None makes it durable if the provider supports that.
         """
         cls = make_dataclass("Numbered", [("number", int), ("text", str, "")])
         durable = self.capabilities.durable if durable is None else durable
         return event(name=self.address(label), durable=durable, **options)(cls)
 
     def binding(self, address: str = "", queue: str | None = "queue", **fields: Any) -> Binding:
-        """Return a binding for *address*; its queue has a name of this test. Durable where the provider can.
+        """Return a binding for *address*, with a queue name of this test. Durable if the provider supports that.
 
         Args:
-            queue: None for one that belongs to its consumer alone, which it also does where queues cannot be shared.
+            queue: None binds an unnamed queue of one consumer; so do providers without shared queues.
         """
         if not self.capabilities.competing:
             queue = None
@@ -223,7 +224,7 @@ class Rig:
         return Binding(address=address or self.address(), queue=queue, **fields)
 
     def shared_bindings(self, **fields: Any) -> list[Binding]:
-        """Return a binding for each kind of queue that consumers can share, on addresses of their own."""
+        """Return a binding for each kind of queue that consumers can share, each with its own address."""
         kinds = [True, False] if self.capabilities.durable else [False]
         return [
             self.binding(self.address(f"durable-{kind}"), f"durable-{kind}", durable=kind, **fields) for kind in kinds
@@ -240,12 +241,12 @@ class Rig:
         return make_outgoing(address or self.address(), body, headers, **fields)
 
     async def publish(self, provider: Provider, bodies: Iterable[bytes], address: str = "", **fields: Any) -> None:
-        """Publish *bodies* in order and wait for their confirmations."""
+        """Publish *bodies* in order, and wait for the confirmations."""
         futures = [provider.publish(self.outgoing(address, body, **fields)) for body in bodies]
-        await within(asyncio.gather(*futures), self.patience)
+        await within(asyncio.gather(*futures), self.timeout)
 
     async def dead_letters(self, event_class: type, listener: str, provider: Provider | None = None) -> Inbox:
-        """Return an inbox at the dead letters of a listener."""
+        """Return an inbox that consumes the dead letters of a listener."""
         manager = EventManager(self.suite.make_provider("names"))
         address = dead_letter_address(manager.events.add(event_class).name, listener)
         inbox = self.inbox()
@@ -253,7 +254,7 @@ class Rig:
         return inbox
 
     async def round_trips(self, provider: Provider, count: int = 5) -> None:
-        """Send messages to and fro: what was on its way to this provider before has come meanwhile."""
+        """Send and receive messages; messages that were on their way to this provider have arrived afterwards."""
         inbox, label = self.inbox(), f"echo-{next(self._numbers)}"
         address = self.address(label)
         binding = self.binding(address, None if self.capabilities.per_process else label)

@@ -1,4 +1,4 @@
-"""The base of all parts of the suite: what a provider's author gives, and how a test runs."""
+"""The base class of all parts of the suite, and the decorator that turns a scenario into a test."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ Scenario = Callable[[Any, Rig], Awaitable[None]]
 
 
 class ConformanceBase:
-    """What a subclass gives. Tests are plain functions that run an event loop of their own.
+    """Configured by a subclass. Tests are plain functions with their own event loop.
 
     Attributes:
-        provider_type: The class of the provider. What its `capabilities` do not claim is not tested: those tests are
-            not there, see `__init_subclass__`.
-        patience: Seconds that one wait may take before it counts as failed.
-        limit: Seconds that one test may take.
+        provider_type: Class of the provider. Tests of capabilities that it does not have are removed, see
+            `__init_subclass__`.
+        wait_timeout: Seconds for one wait; after that the test fails.
+        test_timeout: Seconds for one test.
     """
 
     provider_type: ClassVar[type[Provider]]
-    patience: float = 20.0
-    limit: float = 90.0
+    wait_timeout: float = 20.0
+    test_timeout: float = 90.0
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -39,22 +39,22 @@ class ConformanceBase:
                 setattr(cls, name, None)
 
     def make_provider(self, server_name: str) -> Provider:
-        """Return a new provider that is not started. All providers of one test reach each other."""
+        """Return a new provider that is not started. All providers of one test must reach each other."""
         raise NotImplementedError
 
     def recipe(self, server_name: str) -> Recipe | None:  # noqa: ARG002
-        """Return how another process makes the same provider; None for a provider that is not remote."""
+        """Return how another process creates the same provider; None for a provider that is not remote."""
         return None
 
     def clean_up(self, prefix: str) -> None:
-        """Called after each test: remove what the broker keeps of addresses and queues whose names contain *prefix*."""
+        """Remove addresses and queues whose names contain *prefix* from the broker; called after each test."""
 
 
 def contract(*needs: str) -> Callable[[Scenario], Callable[[Any], None]]:
-    """Make a test of a scenario: ``async def test_x(self, rig)``.
+    """Turn a scenario ``async def test_x(self, rig)`` into a test.
 
     Args:
-        needs: Names of the capabilities that it tests.
+        needs: Names of the capabilities that the test requires.
     """
 
     def decorate(scenario: Scenario) -> Callable[[Any], None]:
@@ -66,7 +66,7 @@ def contract(*needs: str) -> Callable[[Scenario], Callable[[Any], None]]:
                 for name in names:
                     self.clean_up(name)
 
-        # Not functools.wraps: by __wrapped__ pytest would take the rig for a fixture.
+        # Not functools.wraps: because of __wrapped__, pytest would treat rig as a fixture.
         test.__name__, test.__qualname__ = scenario.__name__, scenario.__qualname__
         test.__doc__, test.__module__ = scenario.__doc__, scenario.__module__
         test.__dict__["needs"] = needs
@@ -76,12 +76,12 @@ def contract(*needs: str) -> Callable[[Scenario], Callable[[Any], None]]:
 
 
 async def _run(suite: ConformanceBase, scenario: Scenario, names: list[str]) -> None:
-    accidents: list[dict[str, Any]] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: accidents.append(context))
+    loop_errors: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: loop_errors.append(context))
     rig = Rig(suite)
     names.append(rig.name)
     try:
-        await within(scenario(suite, rig), suite.limit)
+        await within(scenario(suite, rig), suite.test_timeout)
     finally:
-        await within(rig.close(), suite.limit)
-    assert not accidents, f"the loop had to report: {accidents}"
+        await within(rig.close(), suite.test_timeout)
+    assert not loop_errors, f"errors reported by the event loop: {loop_errors}"

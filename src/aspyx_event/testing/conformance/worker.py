@@ -1,4 +1,4 @@
-"""The program of a listening process: `RemoteProcess` starts it. Not for people."""
+"""The program of a process with a listener, started by `RemoteProcess`."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from typing import Any
 from .processes import Plan, Recipe, Worker
 
 
-def _report(said: Any) -> None:
-    sys.stdout.write(json.dumps(said) + "\n")
+def _report(report: Any) -> None:
+    sys.stdout.write(json.dumps(report) + "\n")
     sys.stdout.flush()
 
 
 async def _main() -> None:
     loop = asyncio.get_running_loop()
-    orders = json.loads(await loop.run_in_executor(None, sys.stdin.readline))
-    recipe = Recipe(**orders["recipe"])
-    worker = Worker(recipe.make(), Plan(**orders["plan"]), _report, orders["name"])
+    configuration = json.loads(await loop.run_in_executor(None, sys.stdin.readline))
+    recipe = Recipe(**configuration["recipe"])
+    worker = Worker(recipe.make(), Plan(**configuration["plan"]), _report, configuration["name"])
     await worker.start()
     _report("ready")
-    # The end of the input counts too: a worker must not outlive the test that started it.
+    # The end of the input stops it too: a worker must not outlive the test that started it.
     await loop.run_in_executor(None, sys.stdin.readline)
     await worker.stop()
 

@@ -1,4 +1,4 @@
-"""Port level: what becomes of a delivery, and how a consumer pauses and leaves."""
+"""Port level: settling deliveries; pausing and closing consumers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from .rig import Rig
 from .suite import ConformanceBase, contract
 
 
-class SettlingContract(ConformanceBase):
+class SettlementContract(ConformanceBase):
     """Acknowledge, release, hold, pause, close."""
 
     @contract("competing")
@@ -18,11 +18,11 @@ class SettlingContract(ConformanceBase):
             consumer = await provider.subscribe(binding, first)
             await rig.publish(provider, [b"1", b"2"], binding.address)
             await first.until(2)
-            keeper = await provider.subscribe(binding, second)
+            remaining = await provider.subscribe(binding, second)
             await consumer.close()
             await rig.publish(provider, [b"marker"], binding.address)
             assert await second.until_body(b"marker") == [b"marker"]
-            await keeper.close()
+            await remaining.close()
 
     @contract()
     async def test_released_redelivered(self, rig: Rig) -> None:
@@ -67,24 +67,24 @@ class SettlingContract(ConformanceBase):
     @contract("durable")
     async def test_unsettled_redelivered_after_stop(self, rig: Rig) -> None:
         """Messages that are unsettled when the provider stops are delivered again."""
-        one, two = await rig.provider("one"), await rig.provider("two")
+        provider_a, provider_b = await rig.provider("a"), await rig.provider("b")
         first, second = rig.inbox(ack=False), rig.inbox()
-        await one.subscribe(rig.binding(prefetch=2), first)
-        await rig.publish(two, [b"1", b"2", b"3"])
+        await provider_a.subscribe(rig.binding(prefetch=2), first)
+        await rig.publish(provider_b, [b"1", b"2", b"3"])
         await first.until(2)
         first.items[0].ack()
-        await rig.round_trips(one, 1)
-        await one.stop()
-        await two.subscribe(rig.binding(), second)
+        await rig.round_trips(provider_a, 1)
+        await provider_a.stop()
+        await provider_b.subscribe(rig.binding(), second)
         assert await second.until_body(b"3") == [b"2", b"3"]
 
     @contract("durable")
     async def test_first_settlement_counts(self, rig: Rig) -> None:
         """Settling again, or after the consumer closed or the provider stopped, has no effect."""
-        one, two = await rig.provider("one"), await rig.provider("two")
+        provider_a, provider_b = await rig.provider("a"), await rig.provider("b")
         first, second = rig.inbox(ack=False), rig.inbox()
-        consumer = await one.subscribe(rig.binding(prefetch=3), first)
-        await rig.publish(two, [b"1", b"2", b"3"])
+        consumer = await provider_a.subscribe(rig.binding(prefetch=3), first)
+        await rig.publish(provider_b, [b"1", b"2", b"3"])
         acknowledged, late, later = await first.until(3)
         acknowledged.ack()
         acknowledged.ack()
@@ -92,11 +92,11 @@ class SettlingContract(ConformanceBase):
         await consumer.close()
         late.ack()
         late.release()
-        await one.stop()
+        await provider_a.stop()
         later.release()
         later.ack()
-        await two.subscribe(rig.binding(), second)
-        await rig.publish(two, [b"marker"])
+        await provider_b.subscribe(rig.binding(), second)
+        await rig.publish(provider_b, [b"marker"])
         assert await second.until_body(b"marker") == [b"2", b"3", b"marker"]
 
     @contract()
@@ -108,7 +108,7 @@ class SettlingContract(ConformanceBase):
         for settled in range(4):
             await inbox.until(3 + settled)
             await rig.round_trips(provider)
-            assert len(inbox.items) == 3 + settled, "more was handed over than may be unsettled"
+            assert len(inbox.items) == 3 + settled, "more messages were delivered than may be unsettled"
             inbox.items[settled].ack()
         inbox.settle_all()
         await inbox.until(20)
@@ -176,7 +176,7 @@ class SettlingContract(ConformanceBase):
             await consumer.pause()
             await rig.publish(provider, [b"1", b"2", b"3"], binding.address)
             await rig.round_trips(provider)
-            assert inbox.bodies == [b"0"], f"a paused consumer of {binding} was given more"
+            assert inbox.bodies == [b"0"], f"a paused consumer of {binding} received more"
             await consumer.resume()
             await inbox.until(4)
             assert inbox.bodies == [b"0", b"1", b"2", b"3"]

@@ -1,4 +1,4 @@
-"""Manager level: receivers that go away and come back, and the end of a manager."""
+"""Manager level: cancelling, pausing and resuming subscriptions, and stopping managers."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from .rig import Rig
 from .suite import ConformanceBase, contract
 
 
-class DetachingContract(ConformanceBase):
-    """Cancel, pause, stop, come back."""
+class SubscriptionContract(ConformanceBase):
+    """Cancel, pause, stop, restart."""
 
     @contract("durable", "competing")
     async def test_durable_events_wait(self, rig: Rig) -> None:
@@ -54,84 +54,84 @@ class DetachingContract(ConformanceBase):
     @contract("durable", "competing")
     async def test_unsubscribe(self, rig: Rig) -> None:
         """After unsubscribing, the queue keeps later events, and another process receives them."""
-        one, two, order = await rig.manager("one"), await rig.manager("two"), rig.event()
+        manager_a, manager_b, order = await rig.manager("a"), await rig.manager("b"), rig.event()
         first, witness, second = rig.calls(), rig.calls(), rig.calls()
-        subscription = await one.subscribe(order, first, name=f"{rig.name}.listener")
-        await one.subscribe(order, witness, name=f"{rig.name}.witness")
-        await one.send_event(order(1))
+        subscription = await manager_a.subscribe(order, first, name=f"{rig.name}.listener")
+        await manager_a.subscribe(order, witness, name=f"{rig.name}.witness")
+        await manager_a.send_event(order(1))
         await first.until(1)
-        assert await one.unsubscribe(subscription.id)
-        assert not await one.unsubscribe(subscription.id)
+        assert await manager_a.unsubscribe(subscription.id)
+        assert not await manager_a.unsubscribe(subscription.id)
         assert not await subscription.cancel()
-        await one.send_event(order(2))
+        await manager_a.send_event(order(2))
         await witness.until_number(2)
-        await two.subscribe(order, second, name=f"{rig.name}.listener")
-        await one.send_event(order(3))
+        await manager_b.subscribe(order, second, name=f"{rig.name}.listener")
+        await manager_a.send_event(order(3))
         await second.until(2)
         assert (first.numbers, second.numbers) == ([1], [2, 3])
 
     @contract("competing")
     async def test_pause(self, rig: Rig) -> None:
         """Events of a paused subscription go to other consumers."""
-        order, one, two = rig.event(), await rig.manager("one"), await rig.manager("two")
+        order, manager_a, manager_b = rig.event(), await rig.manager("a"), await rig.manager("b")
         first, second = rig.calls(), rig.calls()
-        paused = await one.subscribe(order, first, name=f"{rig.name}.listener")
-        other = await two.subscribe(order, second, name=f"{rig.name}.listener")
+        paused = await manager_a.subscribe(order, first, name=f"{rig.name}.listener")
+        other = await manager_b.subscribe(order, second, name=f"{rig.name}.listener")
         await paused.pause()
         for number in range(10):
-            await one.send_event(order(number))
+            await manager_a.send_event(order(number))
         await second.until(10)
         await paused.resume()
         await other.cancel()
-        await one.send_event(order(10))
+        await manager_a.send_event(order(10))
         await first.until(1)
         assert (first.numbers, second.numbers) == ([10], list(range(10)))
 
     @contract("durable", "competing")
     async def test_stop_finishes_running_handlers(self, rig: Rig) -> None:
         """Stopping finishes running handlers and releases the other events, which are redelivered in order."""
-        order, begun, finished, second = rig.event(), rig.log(), rig.log(), rig.calls()
-        go_on = asyncio.Event()
-        one = await rig.manager("one")
+        order, started, finished, second = rig.event(), rig.log(), rig.log(), rig.calls()
+        proceed = asyncio.Event()
+        manager_a = await rig.manager("a")
 
         async def handle(event: Any) -> None:
-            begun.add(event.number)
-            await go_on.wait()
+            started.add(event.number)
+            await proceed.wait()
             await asyncio.sleep(0.02)
             finished.add(event.number)
 
-        await one.subscribe(order, handle, name=f"{rig.name}.listener")
+        await manager_a.subscribe(order, handle, name=f"{rig.name}.listener")
         for number in range(20):
-            await one.send_event(order(number))
-        await begun.until(1)
-        stopping = asyncio.ensure_future(one.stop())
+            await manager_a.send_event(order(number))
+        await started.until(1)
+        stopping = asyncio.ensure_future(manager_a.stop())
         await asyncio.sleep(0)
-        go_on.set()
+        proceed.set()
         await stopping
         done = len(finished.items)
-        assert finished.items == begun.items == list(range(done))
-        two = await rig.manager("two")
-        await two.subscribe(order, second, name=f"{rig.name}.listener")
-        await two.send_event(order(20))
+        assert finished.items == started.items == list(range(done))
+        manager_b = await rig.manager("b")
+        await manager_b.subscribe(order, second, name=f"{rig.name}.listener")
+        await manager_b.send_event(order(20))
         assert await second.until_number(20) == list(range(done, 21))
 
     @contract("durable", "competing")
     async def test_stop_timeout(self, rig: Rig) -> None:
         """The event of a handler that does not finish within the stop timeout is redelivered."""
-        order, begun, second = rig.event(), rig.log(), rig.calls()
-        one = await rig.manager("one", stop_timeout=0.05)
+        order, started, second = rig.event(), rig.log(), rig.calls()
+        manager_a = await rig.manager("a", stop_timeout=0.05)
 
         async def hang(event: Any) -> None:
-            begun.add(event.number)
+            started.add(event.number)
             await asyncio.Event().wait()
 
-        await one.subscribe(order, hang, name=f"{rig.name}.listener")
-        await one.send_event(order(1))
-        await one.send_event(order(2))
-        await begun.until(1)
-        await one.stop()
-        two = await rig.manager("two")
-        await two.subscribe(order, second, name=f"{rig.name}.listener")
+        await manager_a.subscribe(order, hang, name=f"{rig.name}.listener")
+        await manager_a.send_event(order(1))
+        await manager_a.send_event(order(2))
+        await started.until(1)
+        await manager_a.stop()
+        manager_b = await rig.manager("b")
+        await manager_b.subscribe(order, second, name=f"{rig.name}.listener")
         await second.until(2)
         assert second.numbers == [1, 2]
 

@@ -1,4 +1,4 @@
-"""Manager level: which events a subscription takes, and what happens between the handlers of one event."""
+"""Manager level: targets and conditions of subscriptions, handler chains, returned events, topics."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from .rig import Log, Rig
 from .suite import ConformanceBase, contract
 
 
-class Noting:
-    """A handler that notes its name and the number of its event; a plain function to whoever looks at it.
+class RecordingHandler:
+    """A handler that logs its label and the number of the event.
 
     Args:
-        log: Gets the notes.
-        label: The name.
-        failures: How often it fails first.
-        answer: What it returns.
+        log: Receives the pairs.
+        label: Identifies the handler.
+        failures: Number of calls that fail first.
+        answer: Function that makes its result from the event.
     """
 
     def __init__(self, log: Log[Any], label: str, *, failures: int = 0, answer: Any = None) -> None:
@@ -36,25 +36,28 @@ class Noting:
         self._log.add((self._label, event.number))
         if self._failures:
             self._failures -= 1
-            raise ValueError(f"{self._label} fails as it was told")
+            raise ValueError(f"{self._label} fails on purpose")
         return self._answer(event) if self._answer is not None else None
 
 
-class ReactingContract(ConformanceBase):
-    """Filters, targets, order, returned events, topics."""
+class RoutingContract(ConformanceBase):
+    """Conditions, targets, handler order, returned events, topics."""
 
     @contract("competing", "headers", "durable")
     async def test_condition_skips_event(self, rig: Rig) -> None:
         """An event that does not meet the conditions is skipped and acknowledged."""
         manager, order, log = await rig.manager(), rig.event(), rig.log()
-        kept = await manager.subscribe(
-            order, Noting(log, "large"), name=f"{rig.name}.l", when=[header("kind", "x"), lambda one: one.number > 2]
+        subscription = await manager.subscribe(
+            order,
+            RecordingHandler(log, "large"),
+            name=f"{rig.name}.l",
+            when=[header("kind", "x"), lambda received: received.number > 2],
         )
         for number in range(5):
             await manager.send_event(order(number), headers={"kind": "x" if number != 3 else "y"})
         await manager.send_event(order(9), headers={"kind": "x"})
         assert await log.until(2) == [("large", 4), ("large", 9)]
-        assert kept.stats.skipped == 4
+        assert subscription.stats.skipped == 4
         assert await manager.dead_letters.list() == []
 
     @contract("competing", "durable")
@@ -62,9 +65,9 @@ class ReactingContract(ConformanceBase):
         """A condition that raises affects only its own subscription, and the event becomes a dead letter."""
         manager, order, log = await rig.manager(), rig.event(), rig.log()
         await manager.subscribe(
-            order, Noting(log, "broken"), name=f"{rig.name}.broken", when=lambda one: one.number / 0
+            order, RecordingHandler(log, "broken"), name=f"{rig.name}.broken", when=lambda received: received.number / 0
         )
-        await manager.subscribe(order, Noting(log, "sound"), name=f"{rig.name}.sound")
+        await manager.subscribe(order, RecordingHandler(log, "sound"), name=f"{rig.name}.sound")
         await manager.send_event(order(1))
         assert await log.until(1) == [("sound", 1)]
         letters: list[DeadLetter] = []
@@ -76,33 +79,38 @@ class ReactingContract(ConformanceBase):
     async def test_several_events_per_subscription(self, rig: Rig) -> None:
         """A subscription may receive several event classes."""
         manager, order, bill, log = await rig.manager(), rig.event("order"), rig.event("bill"), rig.log()
-        shared = await manager.subscribe((order, bill), Noting(log, "both"), name=f"{rig.name}.both")
+        shared = await manager.subscribe((order, bill), RecordingHandler(log, "both"), name=f"{rig.name}.both")
         await manager.send_event(order(1))
         await manager.send_event(bill(2))
         assert sorted(await log.until(2)) == [("both", 1), ("both", 2)]
-        while shared.stats.count < 2:  # noqa: ASYNC110  a plain counter tells nobody
+        while shared.stats.count < 2:  # noqa: ASYNC110  a plain counter notifies nobody
             await asyncio.sleep(0.01)
 
     @contract("patterns", "competing", "headers")
     async def test_pattern_subscription(self, rig: Rig) -> None:
         """A subscription to a pattern receives all events with a matching name, as objects of their class if known."""
-        one, two, order, log = await rig.manager("one"), await rig.manager("two"), rig.event("shop.order"), rig.log()
-        await one.subscribe(f"{rig.name}.shop.*", log.add, name=f"{rig.name}.shop")
-        one.events.add(order)
-        await two.send_event(order(1))
-        await two.send_event(GenericEvent(f"{rig.name}.shop.other", {"number": 2}))
-        await two.send_event(GenericEvent(f"{rig.name}.shop.too.deep", {"number": 3}))
-        await two.send_event(order(4))
-        found = await log.until(3)
-        assert [type(item) for item in found].count(order) == 2
-        assert GenericEvent(f"{rig.name}.shop.other", {"number": 2}) in found
+        manager_a, manager_b, order, log = (
+            await rig.manager("a"),
+            await rig.manager("b"),
+            rig.event("shop.order"),
+            rig.log(),
+        )
+        await manager_a.subscribe(f"{rig.name}.shop.*", log.add, name=f"{rig.name}.shop")
+        manager_a.events.add(order)
+        await manager_b.send_event(order(1))
+        await manager_b.send_event(GenericEvent(f"{rig.name}.shop.other", {"number": 2}))
+        await manager_b.send_event(GenericEvent(f"{rig.name}.shop.too.deep", {"number": 3}))
+        await manager_b.send_event(order(4))
+        events = await log.until(3)
+        assert [type(item) for item in events].count(order) == 2
+        assert GenericEvent(f"{rig.name}.shop.other", {"number": 2}) in events
 
     @contract("patterns", "per_process", "headers")
     async def test_subscription_to_any(self, rig: Rig) -> None:
         """A subscription to ANY receives every event."""
         manager, order, bill, log = await rig.manager(), rig.event("order"), rig.event("bill"), rig.log()
         mine = header("rig", rig.name)
-        await manager.subscribe(ANY, Noting(log, "any"), name=f"{rig.name}.any", per_process=True, when=mine)
+        await manager.subscribe(ANY, RecordingHandler(log, "any"), name=f"{rig.name}.any", per_process=True, when=mine)
         await manager.send_event(order(1), headers={"rig": rig.name})
         await manager.send_event(bill(2), headers={"rig": rig.name})
         assert sorted(await log.until(2)) == [("any", 1), ("any", 2)]
@@ -117,27 +125,27 @@ class ReactingContract(ConformanceBase):
         await manager.subscribe(base, log.add, name=f"{rig.name}.base", subtypes=True)
         await manager.send_event(first(1))
         await manager.send_event(second(2))
-        assert sorted(await log.until(2), key=lambda one: one.number) == [first(1), second(2)]
+        assert sorted(await log.until(2), key=lambda received: received.number) == [first(1), second(2)]
 
     @contract("competing", "headers")
     async def test_generic_event(self, rig: Rig) -> None:
         """An event without a class is sent and received by its name."""
-        one, two, log = await rig.manager("one"), await rig.manager("two"), rig.log()
-        await one.subscribe(rig.address("foo"), log.add, name=f"{rig.name}.foo")
-        await two.send_event(GenericEvent(rig.address("foo"), {"ip": "127.0.0.1", "parts": [1, None, True]}))
-        [found] = await log.until(1)
-        assert found == GenericEvent(rig.address("foo"), {"ip": "127.0.0.1", "parts": [1, None, True]})
+        manager_a, manager_b, log = await rig.manager("a"), await rig.manager("b"), rig.log()
+        await manager_a.subscribe(rig.address("foo"), log.add, name=f"{rig.name}.foo")
+        await manager_b.send_event(GenericEvent(rig.address("foo"), {"ip": "127.0.0.1", "parts": [1, None, True]}))
+        [events] = await log.until(1)
+        assert events == GenericEvent(rig.address("foo"), {"ip": "127.0.0.1", "parts": [1, None, True]})
 
     @contract("durable", "headers")
     async def test_resumable_generic_event(self, rig: Rig) -> None:
         """A resumable subscription to an event without a class receives the events sent while it was detached."""
-        one, two, log = await rig.manager("one"), await rig.manager("two"), rig.log()
+        manager_a, manager_b, log = await rig.manager("a"), await rig.manager("b"), rig.log()
         name, address = f"{rig.name}.foo", rig.address("foo")
-        away = await one.subscribe(address, lambda one: log.add(one.payload), name=name, resumable=True)
+        away = await manager_a.subscribe(address, lambda received: log.add(received.payload), name=name, resumable=True)
         await away.cancel()
-        await two.send_event(GenericEvent(address, 1))
-        await one.subscribe(address, lambda one: log.add(one.payload), name=name, resumable=True)
-        await two.send_event(GenericEvent(address, 2))
+        await manager_b.send_event(GenericEvent(address, 1))
+        await manager_a.subscribe(address, lambda received: log.add(received.payload), name=name, resumable=True)
+        await manager_b.send_event(GenericEvent(address, 2))
         assert await log.until(2) == [1, 2]
 
     @contract("competing")
@@ -145,11 +153,11 @@ class ReactingContract(ConformanceBase):
         """Handlers with `requires` and `required_by` run one after the other, from one queue."""
         manager, order, log = await rig.manager(start=False), rig.event(), rig.log()
         names = {short: f"{rig.name}.{short}" for short in ("run", "prepare", "auxiliary")}
-        run = manager.subscribe(order, Noting(log, "run"), name=names["run"], requires=names["prepare"])
-        manager.subscribe(order, Noting(log, "prepare"), name=names["prepare"])
+        run = manager.subscribe(order, RecordingHandler(log, "run"), name=names["run"], requires=names["prepare"])
+        manager.subscribe(order, RecordingHandler(log, "prepare"), name=names["prepare"])
         manager.subscribe(
             order,
-            Noting(log, "auxiliary"),
+            RecordingHandler(log, "auxiliary"),
             name=names["auxiliary"],
             requires=names["prepare"],
             required_by=names["run"],
@@ -159,24 +167,24 @@ class ReactingContract(ConformanceBase):
             await manager.send_event(order(number))
         expected = [(label, number) for number in range(3) for label in ("prepare", "auxiliary", "run")]
         assert await log.until(9) == expected
-        assert len({one.queue for one in manager.list_subscriptions()}) == 1
+        assert len({subscription.queue for subscription in manager.list_subscriptions()}) == 1
 
     @contract("competing")
     async def test_chain_retry(self, rig: Rig) -> None:
         """A retry of a handler chain continues with the handler that failed."""
-        await self._chain_goes_on(rig, Retry(attempts=3, delay=0.01))
+        await self._check_chain(rig, Retry(attempts=3, delay=0.01))
 
     @contract("competing", "delay", "headers")
     async def test_chain_delayed_retry(self, rig: Rig) -> None:
         """A delayed retry of a handler chain continues with the handler that failed."""
-        await self._chain_goes_on(rig, Retry(attempts=3, delay=0.05, mode=RetryMode.DELAYED))
+        await self._check_chain(rig, Retry(attempts=3, delay=0.05, mode=RetryMode.DELAYED))
 
-    async def _chain_goes_on(self, rig: Rig, retry: Retry) -> None:
+    async def _check_chain(self, rig: Rig, retry: Retry) -> None:
         manager, order, log = await rig.manager(start=False, retry=retry), rig.event(), rig.log()
         first, second, third = (f"{rig.name}.{short}" for short in ("first", "second", "third"))
-        manager.subscribe(order, Noting(log, "first"), name=first)
-        manager.subscribe(order, Noting(log, "second", failures=2), name=second, requires=first)
-        await manager.subscribe(order, Noting(log, "third"), name=third, requires=second)
+        manager.subscribe(order, RecordingHandler(log, "first"), name=first)
+        manager.subscribe(order, RecordingHandler(log, "second", failures=2), name=second, requires=first)
+        await manager.subscribe(order, RecordingHandler(log, "third"), name=third, requires=second)
         await manager.send_event(order(1))
         assert [label for label, _ in await log.until(5)] == ["first", "second", "second", "second", "third"]
 
@@ -185,8 +193,8 @@ class ReactingContract(ConformanceBase):
         """A replay of a handler chain continues with the handler that failed."""
         manager, order, log = await rig.manager(start=False), rig.event(), rig.log()
         first, second = f"{rig.name}.first", f"{rig.name}.second"
-        manager.subscribe(order, Noting(log, "first"), name=first)
-        await manager.subscribe(order, Noting(log, "second", failures=1), name=second, requires=first)
+        manager.subscribe(order, RecordingHandler(log, "first"), name=first)
+        await manager.subscribe(order, RecordingHandler(log, "second", failures=1), name=second, requires=first)
         await manager.send_event(order(1))
         letters: list[DeadLetter] = []
         while not letters:
@@ -220,15 +228,15 @@ class ReactingContract(ConformanceBase):
         await manager.subscribe(bill, calls, name=f"{rig.name}.bill")
         await manager.subscribe(
             order,
-            Noting(log, "order", answer=lambda one: [bill(one.number), bill(one.number + 1)]),
+            RecordingHandler(log, "order", answer=lambda received: [bill(received.number), bill(received.number + 1)]),
             name=f"{rig.name}.order",
         )
         receipt = manager.send_event(order(1))
         await receipt
-        found = await calls.until(2)
-        assert [call.event.number for call in found] == [1, 2]
-        assert {call.context.causation_id for call in found} == {receipt.id}
-        assert {call.context.correlation_id for call in found} == {receipt.id}
+        events = await calls.until(2)
+        assert [call.event.number for call in events] == [1, 2]
+        assert {call.context.causation_id for call in events} == {receipt.id}
+        assert {call.context.correlation_id for call in events} == {receipt.id}
 
     @contract("competing", "durable")
     async def test_stop_processing(self, rig: Rig) -> None:
@@ -241,7 +249,7 @@ class ReactingContract(ConformanceBase):
                 raise StopProcessing
 
         manager.subscribe(order, authorise, name=f"{rig.name}.authorise", required_by=f"{rig.name}.work")
-        await manager.subscribe(order, Noting(log, "work"), name=f"{rig.name}.work")
+        await manager.subscribe(order, RecordingHandler(log, "work"), name=f"{rig.name}.work")
         await manager.send_event(order(1))
         await manager.send_event(order(2))
         assert await log.until(3) == [("authorise", 1), ("authorise", 2), ("work", 2)]
@@ -250,30 +258,30 @@ class ReactingContract(ConformanceBase):
     @contract("competing", "headers")
     async def test_topic(self, rig: Rig) -> None:
         """An event sent to a topic reaches the listeners of the topic, in another manager too."""
-        one, two, order, bill = (
-            await rig.manager("one"),
-            await rig.manager("two"),
+        manager_a, manager_b, order, bill = (
+            await rig.manager("a"),
+            await rig.manager("b"),
             rig.event("order"),
             rig.event("bill"),
         )
         topic, log = Topic(rig.address("family"), (order, bill)), rig.log()
-        await one.subscribe(topic, lambda one: log.add(("topic", one)), name=f"{rig.name}.topic")
-        await one.subscribe(order, lambda one: log.add(("order", one)), name=f"{rig.name}.order")
-        await two.send_event(order(1), topic=topic)
-        await two.send_event(bill(2), topic=topic.name)
-        await two.send_event(order(3))
-        found = await log.until(3)
-        assert [item for where, item in found if where == "topic"] == [order(1), bill(2)]
-        assert ("order", order(3)) in found
+        await manager_a.subscribe(topic, lambda received: log.add(("topic", received)), name=f"{rig.name}.topic")
+        await manager_a.subscribe(order, lambda received: log.add(("order", received)), name=f"{rig.name}.order")
+        await manager_b.send_event(order(1), topic=topic)
+        await manager_b.send_event(bill(2), topic=topic.name)
+        await manager_b.send_event(order(3))
+        events = await log.until(3)
+        assert [item for where, item in events if where == "topic"] == [order(1), bill(2)]
+        assert ("order", order(3)) in events
 
     @contract("competing")
     async def test_cooldown(self, rig: Rig) -> None:
         """A subscription with a cooldown waits after each event."""
         manager, order, log = await rig.manager(), rig.event(), rig.log()
-        await manager.subscribe(order, Noting(log, "slow"), name=f"{rig.name}.slow", cooldown=1.5)
+        await manager.subscribe(order, RecordingHandler(log, "slow"), name=f"{rig.name}.slow", cooldown=1.5)
         await manager.send_event(order(1))
         await manager.send_event(order(2))
         await log.until(1)
         await rig.round_trips(manager.provider)
-        assert len(log.items) == 1, "it took the next one without a rest"
+        assert len(log.items) == 1, "the next event was taken without the cooldown"
         await log.until(2)
