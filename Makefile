@@ -69,6 +69,7 @@ lint: ## Check format, style, spelling and types
 	$(BIN)/ruff check $(wildcard $(SOURCES))
 	$(BIN)/codespell
 	$(BIN)/mypy
+	$(BIN)/mypy --config-file tests/mypy.ini
 
 .PHONY: format
 format: ## Bring the code into the project's format

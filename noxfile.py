@@ -50,6 +50,7 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "check", *SOURCES)
     session.run("codespell")
     session.run("mypy")
+    session.run("mypy", "--config-file", "tests/mypy.ini")
 
 
 @nox.session(python="3.11")

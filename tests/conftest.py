@@ -122,4 +122,4 @@ def _no_loop_is_left_running(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     for manager in created:
         if manager.running and manager._runner._loop.owns_loop:
-            manager.stop()
+            manager.stop()  # type: ignore[unused-coroutine]

@@ -97,7 +97,7 @@ def test_a_cloudevent_is_known_by_its_class_without_its_package():
     cloudevents = importlib.import_module("aspyx_event.cloudevents")
     free_form = importlib.import_module("aspyx_event.free_form")
 
-    class Derived(cloudevents.CloudEvent):
+    class Derived(cloudevents.CloudEvent):  # type: ignore[name-defined]
         pass
 
     assert free_form.is_cloudevent_class(cloudevents.CloudEvent)

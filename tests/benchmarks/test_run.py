@@ -172,7 +172,7 @@ def test_orders_are_passed_on_unchanged():
     order = Order(contender="", messages=3, confirms=2)
     scale = BY_KEY["ours-local"].scale
     with prepared(order, BY_KEY["ours-local"], Brokers()) as placed:
-        assert placed == replace(order, contender="ours-local", messages=3 * scale)
+        assert placed == replace(order, contender="ours-local", messages=3 * scale)  # type: ignore[arg-type]
 
 
 def test_every_group_is_a_choice(benchmarks):

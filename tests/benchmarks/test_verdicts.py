@@ -20,7 +20,7 @@ from benchmarks import guards, page, report
 
 names = {one.key: one for one in CONTENDERS}
 faster = Target("twice as fast", "ours", "peer", END_TO_END, RATE, 2, 3, "because")
-texts = st.text(st.characters(exclude_categories=("Cs",)), max_size=300)
+texts = st.text(st.characters(exclude_categories=("Cs",)), max_size=300)  # type: ignore[arg-type]
 
 
 def rates(*values: float) -> list[Sample]:

@@ -52,7 +52,7 @@ def test_an_address_that_is_none_is_a_usage_error(shop, address):
 
 class Ill(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        body = self.server.answer
+        body = self.server.answer  # type: ignore[attr-defined]
         self.send_response(503)
         self.end_headers()
         self.wfile.write(body)

@@ -210,7 +210,7 @@ def test_ek_02_what_is_assigned_is_checked_and_a_refused_value_does_not_stay():
         with pytest.raises((ValidationError, ValueError)):
             setattr(event, name, value)
     assert (event.id, event.specversion, event.extensions) == ("1", "1.0", {"tenant": "blue"})
-    event.time, event.tenant, event.count = "2018-04-05T17:31:00Z", "red", 3
+    event.time, event.tenant, event.count = "2018-04-05T17:31:00Z", "red", 3  # type: ignore[assignment]
     assert event.time == datetime(2018, 4, 5, 17, 31, tzinfo=timezone.utc)
     assert event.extensions == {"tenant": "red", "count": 3}
 

@@ -111,7 +111,7 @@ class Receiver:
 @pytest.fixture(params=["amqp", "stomp"])
 async def relay(request, broker, management, serve):
     """The application's URL, its environment and its manager."""
-    Settings.kind = PROVIDERS[request.param]
+    Settings.kind = PROVIDERS[request.param]  # type: ignore[assignment]
     Settings.arguments = {"host": broker.host, "port": broker.port, "user": broker.user, "password": broker.password}
     environment = Environment(RelayModule)
     manager = environment.get(EventManager)

@@ -213,4 +213,4 @@ def test_bq_93_everything_is_imported_from_the_top():
         "GenericEvent",
         "EventConfiguration",
     ):
-        assert name in aspyx_event.__all__
+        assert name in aspyx_event.__all__  # type: ignore[attr-defined]

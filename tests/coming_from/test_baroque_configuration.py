@@ -290,11 +290,11 @@ async def test_bq_91_times_are_aware_and_written_in_utc():
         written = json.loads(receipt.record.json())["time"]
         assert written.endswith("Z")
         assert datetime.fromisoformat(written.replace("Z", "+00:00")) == receipt.record.time
-        assert receipt.record.time.utcoffset() == subscription.stats.last_time.utcoffset() == timedelta(0)
+        assert receipt.record.time.utcoffset() == subscription.stats.last_time.utcoffset() == timedelta(0)  # type: ignore[attr-defined]
 
 
 def test_bq_93_every_public_name_is_there_and_comes_with_a_star(tmp_path):
-    for name in aspyx_event.__all__:
+    for name in aspyx_event.__all__:  # type: ignore[attr-defined]
         assert getattr(aspyx_event, name) is not None
     done = run_program("from aspyx_event import *\nprint(EventManager, Topic, GenericEvent)\n", tmp_path)
     assert (done.returncode, done.stderr) == (0, "")

@@ -6,6 +6,7 @@ import asyncio
 import os
 import uuid
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from aspyx.di import Environment, create, module
@@ -42,7 +43,7 @@ class Ledger:
     """What the listeners saw, and the provider the application is to use."""
 
     provider = None
-    calls = None
+    calls: Any = None
 
 
 @event_listener(Greeting, name=f"{PREFIX}.greeter")

@@ -133,7 +133,7 @@ def clients(arguments):
     made = {"amqp": AMQPClient(arguments("client")), "stomp": StompClient(arguments("client"))}
     yield made
     for client in made.values():
-        client.close()
+        client.close()  # type: ignore[attr-defined]
 
 
 @pytest.fixture

@@ -230,9 +230,9 @@ async def test_the_check_can_be_switched_off():
 def test_what_is_not_like_its_class_is_refused_by_the_same_error():
     manager = EventManager(LocalProvider())
     with pytest.raises(InvalidEventSchemaError) as caught:
-        manager.send_event(Measured("warm", Decimal(1), b""))
+        manager.send_event(Measured("warm", Decimal(1), b""))  # type: ignore[arg-type]
     assert caught.value.errors[0].startswith("field 'value'")
-    assert caught.value.__cause__.error_count() == 1
+    assert caught.value.__cause__.error_count() == 1  # type: ignore[attr-defined]
 
 
 @event(name="schemas.looping", schema={"$ref": "#"})

@@ -275,7 +275,7 @@ async def test_what_is_just_being_sent_is_not_sent_again(sqlite_url):
     "made",
     [
         lambda: SqlEventStore("events.db"),
-        lambda: SqlEventStore(Path("events.db")),
+        lambda: SqlEventStore(Path("events.db")),  # type: ignore[arg-type]
         lambda: SqlEventStore(timeout=0),
         lambda: SqlEventStore(prefix="drop table"),
         lambda: SqlEventStore(pool_size=0),

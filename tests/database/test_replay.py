@@ -107,7 +107,7 @@ async def test_a_subscription_to_several_events_gets_each_of_them(manager):
 
 async def test_a_subscription_to_a_topic_gets_the_events_of_the_topic(manager):
     seen = Recorder()
-    topic = Topic("store.family", [Order])
+    topic = Topic("store.family", [Order])  # type: ignore[arg-type]
     subscription = await manager.subscribe(topic, seen, name="family")
     await fill(manager, 1)
     await manager.send_event(Other(1))
@@ -207,7 +207,7 @@ async def test_behind_deduplicate_a_replay_is_handled_again_and_a_second_deliver
         await eventually(lambda: len(seen.handled) == 2)
         for times in (1, 2):
             await manager.store.replay(manager.store, to=subscription)
-            await eventually(lambda times=times: len(seen.handled) == 2 + 2 * times)
+            await eventually(lambda times=times: len(seen.handled) == 2 + 2 * times)  # type: ignore[misc]
         # What `send_unpublished` sends is no replay: whoever has handled it does not handle it again.
         first = await manager.store.read(seen.contexts[0].event_id)
         await manager.store.backend.set_status([first.id], type(first.status).UNPUBLISHED)
@@ -231,7 +231,7 @@ async def test_what_was_handled_is_known_after_a_restart(url):
                 sent = [one async for one in store]
                 await store.set_status([sent[0].id], type(sent[0].status).UNPUBLISHED)
                 assert await manager.store.send_unpublished(older_than=0) == 1
-            await eventually(lambda subscription=subscription: subscription.stats.count == 1)
+            await eventually(lambda subscription=subscription: subscription.stats.count == 1)  # type: ignore[misc]
     assert [one.number for one in seen.handled] == [1]
 
 

@@ -186,4 +186,4 @@ def test_bq_15_what_a_handler_raises_reaches_the_caller_of_process_or_the_log(ca
             manager.process(Grown(1))
             assert "listener 'fails' failed" in caplog.text
         assert notes == ([] if propagates else [Grown(1)])
-        manager.stop()
+        manager.stop()  # type: ignore[unused-coroutine]

@@ -54,7 +54,7 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None):
     hooks.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
     for attempt in range(_ATTEMPTS):
         if attempt:
-            item._initrequest()
+            item._initrequest()  # type: ignore[attr-defined]
         item.stash[_BROKER_LOST] = False
         reports = runtestprotocol(item, nextitem=nextitem, log=False)
         if not item.stash[_BROKER_LOST]:

@@ -8,6 +8,7 @@ import logging
 import sys
 from dataclasses import dataclass
 from importlib import metadata
+from typing import Any
 
 import pytest
 from support_core import Gate, Recorder, eventually, settle
@@ -111,7 +112,7 @@ def test_ax_25_ax_41_the_documented_nested_names_are_the_public_classes(name):
 
 def test_ax_41_what_is_no_provider_is_refused():
     with pytest.raises(DeclarationError, match="does not derive from Provider"):
-        EventManager("localhost")
+        EventManager("localhost")  # type: ignore[arg-type]
 
 
 def test_ax_41_what_reacts_to_nothing_is_refused():
@@ -157,10 +158,10 @@ async def test_ax_63_n_listeners_handle_an_event_n_times_and_settle_after_their_
         await eventually(lambda: gate.entered and all(counter.handled for counter in counters))
         await settle()
         assert [len(counter.events) for counter in counters] == [1, 1, 1]
-        assert manager.provider.broker.depth("l0") == 0
-        assert manager.provider.broker.depth("slow") == 1
+        assert manager.provider.broker.depth("l0") == 0  # type: ignore[attr-defined]
+        assert manager.provider.broker.depth("slow") == 1  # type: ignore[attr-defined]
         gate.opened.set()
-        await eventually(lambda: manager.provider.broker.depth("slow") == 0)
+        await eventually(lambda: manager.provider.broker.depth("slow") == 0)  # type: ignore[attr-defined]
 
 
 def test_ax_80_the_package_says_which_pythons_it_is_for():
@@ -171,8 +172,8 @@ def test_ax_80_the_package_says_which_pythons_it_is_for():
 
 
 async def test_ax_45_ax_46_the_module_and_the_local_provider_are_public():
-    assert {"EventModule", "LocalProvider"} <= set(aspyx_event.__all__)
-    for name in aspyx_event.__all__:
+    assert {"EventModule", "LocalProvider"} <= set(aspyx_event.__all__)  # type: ignore[attr-defined]
+    for name in aspyx_event.__all__:  # type: ignore[attr-defined]
         assert getattr(aspyx_event, name) is not None
 
 
@@ -207,7 +208,7 @@ async def test_ax_47x_unsubscribing_detaches_the_queue_and_tells_whether_it_was_
         assert await manager.unsubscribe("never there") is False
         await manager.send_event(Order(1))
         await settle()
-        assert (seen.events, manager.list_subscriptions(), manager.provider.broker.queues()) == ([], [], [])
+        assert (seen.events, manager.list_subscriptions(), manager.provider.broker.queues()) == ([], [], [])  # type: ignore[attr-defined]
         assert not subscription.attached
 
 
@@ -223,7 +224,7 @@ async def test_ax_47x_subscribing_and_unsubscribing_leaves_nothing_behind():
         for _ in range(20):
             subscription = await manager.subscribe(Order, Recorder())
             await subscription.cancel()
-        assert not manager.provider._consumers
+        assert not manager.provider._consumers  # type: ignore[attr-defined]
         # Its queue name is free for another event, too.
         taken = await manager.subscribe(Order, Recorder(), name="free")
         await taken.cancel()
@@ -295,6 +296,7 @@ async def test_ax_50_a_transport_of_somebody_else_is_plugged_in():
 
 async def test_ax_50_what_a_transport_lacks_is_refused_before_anything_is_sent():
     async with EventManager(Minimal()) as manager:
+        option: dict[str, Any]
         for option in ({"delay": 1.0}, {"ttl": 1.0}, {"priority": 3}, {"key": "k"}, {"require_route": True}):
             with pytest.raises(
                 UnsupportedError, match=rf"{next(iter(option))}=.*the minimal provider does not offer it"
@@ -302,7 +304,7 @@ async def test_ax_50_what_a_transport_lacks_is_refused_before_anything_is_sent()
                 manager.send_event(Order(1), **option)
         for keywords in ({"per_process": True}, {"resumable": True}):
             with pytest.raises(UnsupportedError, match=r"needs a queue.* the minimal provider does not offer"):
-                manager.subscribe(Order, Recorder(), name="l", **keywords)
+                manager.subscribe(Order, Recorder(), name="l", **keywords)  # type: ignore[arg-type]
         with pytest.raises(UnsupportedError, match="outlives its listener"):
             manager.subscribe(Durable, Recorder(), name="l")
 
@@ -349,4 +351,4 @@ async def test_pausing_holds_deliveries_back_and_resuming_takes_them():
 
 def test_the_base_listener_says_that_on_is_missing():
     with pytest.raises(NotImplementedError):
-        EventListener.on(object(), Order(1), None)
+        EventListener.on(object(), Order(1), None)  # type: ignore[arg-type]

@@ -64,8 +64,8 @@ def test_the_example_of_the_published_readme_runs(tmp_path):
 
 
 def test_the_misspelt_provider_is_the_provider():
-    assert aspyx_event.AMQProvider is AMQPProvider
-    assert "AMQProvider" not in aspyx_event.__all__
+    assert aspyx_event.AMQProvider is AMQPProvider  # type: ignore[attr-defined]
+    assert "AMQProvider" not in aspyx_event.__all__  # type: ignore[attr-defined]
 
 
 def test_earlier_methods_say_what_replaces_them_and_when_they_go():

@@ -110,7 +110,7 @@ async def test_nothing_tells_it_while_all_is_well_and_when_the_broker_dies(told,
         await manager.subscribe(order, seen, name=f"{unique}.{kind}.billing")
         await manager.send_event(order(1))
         await manager.send_event(order(2))
-        await eventually(lambda seen=seen: seen.handled)
+        await eventually(lambda seen=seen: seen.handled)  # type: ignore[misc]
         health = await manager.health()
         assert health.ready
         (letter,) = await manager.dead_letters.list()
@@ -118,7 +118,7 @@ async def test_nothing_tells_it_while_all_is_well_and_when_the_broker_dies(told,
     texts.append(told.reader.get_metrics_data().to_json())
     await asyncio.to_thread(broker.kill)
     for manager in managers:
-        await eventually(lambda manager=manager: not manager.provider.connected)
+        await eventually(lambda manager=manager: not manager.provider.connected)  # type: ignore[misc]
         protocol = manager.provider.name
         assert (protocol, 0) in [
             (attributes["network.protocol.name"], value) for attributes, value in told.points("aspyx_event.connected")

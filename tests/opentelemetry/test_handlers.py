@@ -71,7 +71,7 @@ async def test_an_event_that_is_not_wanted_is_told_as_skipped(told, order, uniqu
 async def test_an_event_that_a_handler_returns_is_part_of_the_story(told, order, invoice, unique):
     got = Recorder()
 
-    async def bill(event) -> invoice:
+    async def bill(event) -> invoice:  # type: ignore[valid-type]
         return invoice(event.number)
 
     async with EventManager(LocalProvider(), observers=[told.telemetry()]) as manager:
@@ -90,7 +90,7 @@ async def test_an_event_that_a_handler_returns_is_part_of_the_story(told, order,
 async def test_what_is_processed_here_and_now_knows_its_cause_and_the_trace_of_its_caller(told, order, invoice):
     seen, inside = [], []
 
-    async def bill(event, context) -> invoice:
+    async def bill(event, context) -> invoice:  # type: ignore[valid-type]
         inside.append(trace.get_current_span())
         seen.append(context)
         return invoice(event.number)

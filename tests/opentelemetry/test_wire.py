@@ -81,7 +81,7 @@ async def test_what_a_foreign_client_says_is_read_by_both_protocols(
         await manager.subscribe(order, seen[name], name=f"{unique}.{name}")
     await asyncio.to_thread(FOREIGN[sender], broker, f"{unique}.order", names)
     for recorder in seen.values():
-        await eventually(lambda recorder=recorder: recorder.handled)
+        await eventually(lambda recorder=recorder: recorder.handled)  # type: ignore[misc]
         (context,) = recorder.contexts
         assert (context.event_id, context.correlation_id, context.causation_id) == ("id-1", "order-4711", "id-0")
     processes = await eventually(lambda: len(told.named(f"process {unique}.order")) == 2 and told.spans)

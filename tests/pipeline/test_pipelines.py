@@ -153,7 +153,7 @@ async def _pass(*pipelines, handler=None, headers=None) -> Recorder:
 def test_ax_20_ax_21_the_interface_has_two_abstract_methods():
     assert EnvelopePipeline.__abstractmethods__ == {"send", "handle"}
     with pytest.raises(TypeError):
-        EnvelopePipeline()
+        EnvelopePipeline()  # type: ignore[abstract]
 
 
 @pytest.mark.parametrize("pipeline", [SyncSession, AsyncSession])
@@ -245,7 +245,7 @@ async def test_ax_24_an_interceptor_that_does_not_proceed_stops_the_event_on_the
         await manager.subscribe(Order, seen, name="listener")
         await manager.send_event(Order(1))
         await settle()
-        assert (log, seen.events, manager.provider.broker.depth("listener")) == ([], [], 0)
+        assert (log, seen.events, manager.provider.broker.depth("listener")) == ([], [], 0)  # type: ignore[attr-defined]
 
 
 async def test_ax_24_an_interceptor_that_does_not_proceed_acknowledges_on_the_receiving_side():
@@ -254,7 +254,7 @@ async def test_ax_24_an_interceptor_that_does_not_proceed_acknowledges_on_the_re
         subscription = await manager.subscribe(Order, seen, name="listener")
         await manager.send_event(Order(1))
         await eventually(lambda: subscription.stats.count == 1)
-        assert (seen.events, manager.provider.broker.depth("listener")) == ([], 0)
+        assert (seen.events, manager.provider.broker.depth("listener")) == ([], 0)  # type: ignore[attr-defined]
 
 
 async def test_ax_30_interceptors_read_the_body_as_json_text_on_both_sides():
@@ -345,6 +345,6 @@ async def test_what_an_interceptor_changes_does_not_reach_the_next_attempt():
 
 
 def test_a_pipeline_must_be_one():
-    manager = EventManager(LocalProvider(), pipelines=["no pipeline"])
+    manager = EventManager(LocalProvider(), pipelines=["no pipeline"])  # type: ignore[list-item]
     with pytest.raises(DeclarationError, match="derive its class from AbstractEnvelopePipeline"):
         manager.send_event(Order(1))

@@ -95,7 +95,7 @@ def test_bq_55_bq_56_bq_57_bq_58_ready_made_events():
     assert seen == ready
     with pytest.raises(InvalidEventSchemaError, match="operation"):
         manager.send_event(DataOperation({}, None, "now"))  # type: ignore[arg-type]
-    manager.stop()
+    manager.stop()  # type: ignore[unused-coroutine]
 
 
 async def test_bq_64_bq_65_bq_66_ready_made_handlers(caplog):
@@ -128,7 +128,8 @@ async def test_bq_64_bq_65_bq_66_ready_made_handlers(caplog):
 
 
 @pytest.mark.parametrize(
-    "make", [lambda: call(object(), "missing"), lambda: call(object(), 5), lambda: log_event("no logger")]
+    "make",
+    [lambda: call(object(), "missing"), lambda: call(object(), 5), lambda: log_event("no logger")],  # type: ignore[arg-type]
 )
 def test_bq_65_bq_66_misuse_of_ready_made_handlers_is_told_at_once(make):
     with pytest.raises(DeclarationError):

@@ -173,7 +173,7 @@ class OwnConfig(BaseModel):
 @event(name="codec.unresolvable")
 @dataclass
 class Unresolvable:
-    thing: NoSuchClass  # noqa: F821  that is the point
+    thing: NoSuchClass  # type: ignore[name-defined]  # noqa: F821  that is the point
 
 
 @event(name="codec.aliased")
@@ -181,7 +181,7 @@ class Aliased(BaseModel):
     order_id: int = Field(alias="orderId")
     parsed: Json[list[int]]
 
-    @computed_field
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def double(self) -> int:
         return 2 * self.order_id

@@ -14,7 +14,7 @@ COMPLETE = os.environ.get("CI", "").lower() in ("1", "true")
 
 Report = pytest.TestReport | pytest.CollectReport
 
-_DESELECTED = pytest.StashKey[Counter[str]]()
+_DESELECTED = pytest.StashKey[dict[str, int]]()
 _FIELD = "left_out"
 
 
@@ -23,24 +23,24 @@ def deselect(config: pytest.Config, items: list[pytest.Item], unwanted: list[pyt
     if unwanted:
         config.hook.pytest_deselected(items=unwanted)
         items[:] = [item for item in items if item not in unwanted]
-        config.stash[_DESELECTED][reason] += len(unwanted)
+        config.stash[_DESELECTED][reason] = len(unwanted)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_DESELECTED] = Counter()
+    config.stash[_DESELECTED] = {}
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     # A worker of pytest-xdist: it has no terminal, so the controller gets the counts.
     output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
     if output is not None:
-        output[_FIELD] = dict(session.config.stash[_DESELECTED])
+        output[_FIELD] = session.config.stash[_DESELECTED]
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any, error: object) -> None:
     # Every worker collects all tests, so the counts are the same; a worker that crashed has none.
-    node.config.stash[_DESELECTED] |= Counter(getattr(node, "workeroutput", {}).get(_FIELD, {}))
+    node.config.stash[_DESELECTED].update(getattr(node, "workeroutput", {}).get(_FIELD, {}))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -69,9 +69,9 @@ def reason_of(report: Report) -> str:
     return reason.removeprefix("Skipped: ")
 
 
-def lines(skipped: Iterable[Report], deselected: Counter[str]) -> list[str]:
+def lines(skipped: Iterable[Report], deselected: dict[str, int]) -> list[str]:
     """Return one line for each reason, the most frequent one first."""
-    reasons = Counter(reason_of(report) for report in skipped) + deselected
+    reasons = Counter(reason_of(report) for report in skipped) + Counter(deselected)
     return [f"{count:5} {reason}" for reason, count in reasons.most_common()]
 
 

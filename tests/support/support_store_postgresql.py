@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 
@@ -41,7 +42,7 @@ class PostgresServer:
         self._initdb, self._postgres = program("initdb"), program("postgres")
         if not self._initdb or not self._postgres:
             raise FileNotFoundError(MISSING)
-        self._account = _unprivileged() if os.geteuid() == 0 else {}
+        self._account: dict[str, Any] = _unprivileged() if os.geteuid() == 0 else {}
         self._home = Path(tempfile.mkdtemp(prefix="aspyx-pg-"))
         if self._account:
             os.chown(self._home, self._account["user"], self._account["group"])

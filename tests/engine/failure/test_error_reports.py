@@ -103,7 +103,7 @@ async def test_ax_43_a_handler_knows_event_and_subscription():
     assert (context.event_name, context.listener.name, context.attempt) == ("failures.order", "failing", 1)
     assert context.listener is subscription.descriptor
     assert context.headers
-    [note] = error.__notes__
+    [note] = error.__notes__  # type: ignore[attr-defined]
     assert "listener 'failing'" in note
     assert "event 'failures.order'" in note
     assert current_context() is None

@@ -192,7 +192,7 @@ def test_async_handlers_are_run_on_the_loop_of_the_manager_where_there_is_none()
     manager.subscribe(Paid, lambda event: notes.append(event))
     manager.process(Placed(1))
     assert notes == [Placed(1), Paid(1)]
-    manager.stop()
+    manager.stop()  # type: ignore[unused-coroutine]
 
 
 async def test_process_with_an_async_handler_inside_a_loop_says_what_to_do():

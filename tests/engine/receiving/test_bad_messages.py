@@ -209,7 +209,7 @@ async def test_an_event_is_not_forgotten_before_its_dead_letter_is_stored(caplog
         subscription = await manager.subscribe(Order, Recorder(failures=[ValueError("x")]), name="careful")
         await manager.send_event(Order(1))
         [letter] = await letters(manager)
-        await eventually(lambda: manager.provider.broker.depth("careful") == 0)
+        await eventually(lambda: manager.provider.broker.depth("careful") == 0)  # type: ignore[attr-defined]
     assert letter.get("aspyx-attempts") == "1"
     assert subscription.stats.dead_letters == 1
     assert caplog.text.count("the disk is full") == 2

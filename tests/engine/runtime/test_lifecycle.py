@@ -133,7 +133,7 @@ async def test_who_gives_up_waiting_for_the_start_does_not_stop_it_for_others():
         await go.wait()
         await LocalProvider.start(provider)
 
-    provider.start = slow_start
+    provider.start = slow_start  # type: ignore[method-assign]
     manager = EventManager(provider)
     other = asyncio.ensure_future(manager.start())
     with pytest.raises(asyncio.TimeoutError):
@@ -320,7 +320,7 @@ async def test_a_stop_never_raises(caplog):
     async def broken() -> None:
         raise OSError("the cable is cut")
 
-    provider.stop = broken
+    provider.stop = broken  # type: ignore[method-assign]
     manager = EventManager(provider)
     await manager.start()
     await manager.stop()
@@ -347,7 +347,7 @@ async def test_declared_listeners_are_attached_before_the_start_is_over(caplog):
     caplog.set_level(logging.INFO, "aspyx.event")
     async with EventManager(LocalProvider(), listeners=[declared]) as manager:
         assert [one.attached for one in manager.list_subscriptions()] == [True]
-        assert manager.provider.broker.queues("lifecycle.order") == ["declared"]
+        assert manager.provider.broker.queues("lifecycle.order") == ["declared"]  # type: ignore[attr-defined]
     assert "started: 1 subscriptions on the local provider" in caplog.text
 
 
@@ -355,7 +355,7 @@ async def test_a_sync_handler_may_stop_a_manager_on_the_programs_own_loop():
     manager = EventManager(LocalProvider())
 
     def stops(event: Order) -> None:
-        manager.stop()
+        manager.stop()  # type: ignore[unused-coroutine]
 
     await manager.subscribe(Order, stops, name="l")
     await manager.send_event(Order(1))
@@ -366,5 +366,5 @@ async def test_a_sync_handler_may_stop_a_manager_on_the_programs_own_loop():
 async def test_a_thread_without_a_loop_may_stop_a_manager_and_waits_for_it():
     manager = EventManager(LocalProvider())
     await manager.start()
-    await asyncio.to_thread(manager.stop)
+    await asyncio.to_thread(manager.stop)  # type: ignore[unused-coroutine]
     assert not manager.running

@@ -69,7 +69,7 @@ async def test_a_manager_that_was_stopped_and_started_has_threads_again():
     for number in (1, 2):
         await manager.start()
         await manager.send_event(Order(number))
-        await eventually(lambda number=number: len(handled) == number)
+        await eventually(lambda number=number: len(handled) == number)  # type: ignore[misc]
         await manager.stop()
 
 

@@ -184,7 +184,7 @@ def test_ax_42_many_threads_may_send_at_once_and_start_the_manager_once():
         thread.start()
     for thread in threads:
         thread.join(10)
-    assert sorted(seen) == list(range(20))
+    assert sorted(seen) == list(range(20))  # type: ignore[type-var]
     manager._engine.lifecycle._stop_at_exit()
 
 

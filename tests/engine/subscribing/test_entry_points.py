@@ -56,9 +56,9 @@ NOTES = "notes = __import__('builtins').__dict__.setdefault('entry_notes', [])\n
 def notes():
     import builtins
 
-    builtins.entry_notes = []
-    yield builtins.entry_notes
-    del builtins.entry_notes
+    builtins.entry_notes = []  # type: ignore[attr-defined]
+    yield builtins.entry_notes  # type: ignore[attr-defined]
+    del builtins.entry_notes  # type: ignore[attr-defined]
 
 
 def test_ep_22_ep_23_two_distributions_contribute_to_one_group(site, notes):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from aspyx_event.providers.amqp import AMQPProvider
 from aspyx_event.providers.amqp.errors import Condition, Stage, error_for
 from aspyx_event.testing.broker import free_ports
 
-QUICK = {"start_timeout": 0.2, "connect_timeout": 5.0}
+QUICK: dict[str, Any] = {"start_timeout": 0.2, "connect_timeout": 5.0}
 
 
 async def serve(answer: bytes | None):

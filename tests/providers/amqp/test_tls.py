@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import trustme
@@ -37,7 +38,7 @@ cert {
 
 def key_store(issued: trustme.LeafCert) -> bytes:
     chain = [x509.load_pem_x509_certificate(blob.bytes()) for blob in issued.cert_chain_pems]
-    key = load_pem_private_key(issued.private_key_pem.bytes(), None)
+    key: Any = load_pem_private_key(issued.private_key_pem.bytes(), None)
     return pkcs12.serialize_key_and_certificates(
         b"broker", key, chain[0], chain[1:] or None, BestAvailableEncryption(PASSWORD.encode())
     )

@@ -268,7 +268,7 @@ class Reading(AbstractEnvelopePipeline):
 
 
 async def test_without_copies_every_listener_gets_the_very_object_and_nothing_is_encoded():
-    one, two, sent = Recorder(), Recorder(), Unwritable(object())
+    one, two, sent = Recorder(), Recorder(), Unwritable(object())  # type: ignore[arg-type]
     async with EventManager(LocalProvider(copy=False)) as manager:
         await manager.subscribe(Unwritable, one, name="one")
         await manager.subscribe(Unwritable, two, name="two")

@@ -132,9 +132,9 @@ async def test_a_stop_ends_the_wait_and_the_event_stays_in_its_durable_queue():
     manager = EventManager(LocalProvider(broker=broker))
     await manager.subscribe(Order, seen, name="careful", retry=Retry(attempts=2, delay=3600))
     await manager.send_event(Order(1))
-    await eventually(lambda: broker.clock.waiting)
+    await eventually(lambda: broker.clock.waiting)  # type: ignore[attr-defined]
     await manager.stop()
-    assert (broker.depth("careful"), broker.clock.waiting) == (1, 0)
+    assert (broker.depth("careful"), broker.clock.waiting) == (1, 0)  # type: ignore[attr-defined]
     async with EventManager(LocalProvider(broker=broker)) as other:
         await other.subscribe(Order, seen, name="careful")
         await eventually(lambda: seen.handled)
@@ -150,10 +150,10 @@ async def test_a_delayed_event_comes_when_its_time_has_come():
         await manager.send_event(Order(3))
         await eventually(lambda: seen.handled == [Order(3)])
         assert broker.delayed == 2
-        await broker.clock.advance(4.9)
+        await broker.clock.advance(4.9)  # type: ignore[attr-defined]
         await settle()
         assert seen.handled == [Order(3)]
-        await broker.clock.advance(10)
+        await broker.clock.advance(10)  # type: ignore[attr-defined]
         await eventually(lambda: seen.handled == [Order(3), Order(2), Order(1)])
         assert broker.delayed == 0
 
@@ -172,7 +172,7 @@ async def test_an_event_that_waited_too_long_is_not_delivered():
         await eventually(lambda: len(gate.left) == 2)
         await settle()
         assert gate.left == [Order(1), Order(3)]
-        assert manager.provider.broker.depth("slow") == 0
+        assert manager.provider.broker.depth("slow") == 0  # type: ignore[attr-defined]
 
 
 async def test_a_manual_clock_calls_in_order_and_forgets_what_was_cancelled():
@@ -181,7 +181,7 @@ async def test_a_manual_clock_calls_in_order_and_forgets_what_was_cancelled():
     clock.call_later(1, lambda: called.append(("one", clock.time())))
     cancelled = clock.call_later(1, lambda: called.append(("never", 0)))
     cancelled.cancel()
-    clock.call_later(1, lambda: clock.call_later(0.5, lambda: called.append(("nested", clock.time()))))
+    clock.call_later(1, lambda: clock.call_later(0.5, lambda: called.append(("nested", clock.time()))))  # type: ignore[arg-type]
     assert clock.waiting == 3
     await clock.advance(1.5)
     assert (called, clock.time()) == ([("one", 101.0), ("nested", 101.5)], 101.5)

@@ -42,7 +42,7 @@ def authority() -> trustme.CA:
 
 
 def _key_store(issued: trustme.LeafCert) -> bytes:
-    key = load_pem_private_key(issued.private_key_pem.bytes(), None)
+    key: Any = load_pem_private_key(issued.private_key_pem.bytes(), None)
     chain = [x509.load_pem_x509_certificate(blob.bytes()) for blob in issued.cert_chain_pems]
     return pkcs12.serialize_key_and_certificates(
         b"broker", key, chain[0], chain[1:] or None, BestAvailableEncryption(b"changeit")

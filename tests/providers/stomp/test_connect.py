@@ -8,6 +8,7 @@ import ssl
 import subprocess
 import sys
 import time
+from typing import Any
 
 import pytest
 import trustme
@@ -164,7 +165,7 @@ def certificate(authority):
     from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, load_pem_private_key, pkcs12
 
     leaf = authority.issue_cert("localhost")
-    key = load_pem_private_key(leaf.private_key_pem.bytes(), None)
+    key: Any = load_pem_private_key(leaf.private_key_pem.bytes(), None)
     chain = [x509.load_pem_x509_certificate(blob.bytes()) for blob in leaf.cert_chain_pems]
     return pkcs12.serialize_key_and_certificates(
         b"server", key, chain[0], chain[1:], BestAvailableEncryption(b"changeit")

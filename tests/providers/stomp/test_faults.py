@@ -285,7 +285,7 @@ async def test_a_broker_that_drops_every_connection_is_not_called_in_a_tight_loo
         writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    server.host, server.port = server.sockets[0].getsockname()
+    server.host, server.port = server.sockets[0].getsockname()  # type: ignore[attr-defined]
     caplog.set_level(logging.ERROR)
     connected = await provider(server, confirm_timeout=3.0)
     with pytest.raises(TimeoutError):

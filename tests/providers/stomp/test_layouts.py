@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import tracemalloc
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -41,7 +42,7 @@ def usual(**changes: str) -> dict[str, str]:
     return {"subscription": "1", **USUAL, **changes}
 
 
-def trained(headers: dict[str, str], **options: object) -> FrameParser:
+def trained(headers: dict[str, str], **options: Any) -> FrameParser:
     """Return a parser that has read frames with these headers."""
     parser = FrameParser(**options)
     for _ in range(ENOUGH):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -37,8 +38,9 @@ MESSAGES = st.builds(
 )
 
 
-def message(headers: dict[str, str] | None = None, **changes: object) -> Outgoing:
-    return make_outgoing(**{"address": "shop", "body": b"{}", "headers": headers, "dedup_id": "1", **changes})
+def message(headers: dict[str, str] | None = None, **changes: Any) -> Outgoing:
+    fields: dict[str, Any] = {"address": "shop", "body": b"{}", "headers": headers, "dedup_id": "1", **changes}
+    return make_outgoing(**fields)
 
 
 @pytest.fixture(autouse=True)
