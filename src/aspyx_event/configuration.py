@@ -11,10 +11,12 @@ from typing import Any, Protocol
 from .database.base import EventStore
 from .events import is_event
 from .exceptions import ConfigurationError
+from .names import check_name
 
 _ROOT = "event"
 #: Where each attribute stands, below the root.
 _KEYS = {
+    "application": "application",
     "ignore_unregistered": "eventtypes.ignore_unregistered",
     "pre_registered": "eventtypes.pre_registered",
     "validate_schema": "events.validate_schema",
@@ -39,6 +41,7 @@ class EventConfiguration:
     """Switches of an `EventManager`. What is not given has its default.
 
     Attributes:
+        application: Name of the application: see `EventManager`. Key ``event.application``.
         ignore_unregistered: Let events travel whose name no class here has; False refuses to send and to subscribe
             to them. Key ``event.eventtypes.ignore_unregistered``.
         pre_registered: Dotted paths of event classes that the manager is to know from the start. Key
@@ -56,6 +59,7 @@ class EventConfiguration:
         ConfigurationError: a value is of the wrong kind.
     """
 
+    application: str = ""
     ignore_unregistered: bool = True
     pre_registered: tuple[str, ...] = ()
     validate_schema: bool = True
@@ -72,6 +76,11 @@ class EventConfiguration:
                 if not listed:
                     raise ConfigurationError(f"{_where(field.name)}: {value!r} is no list of dotted paths")
                 object.__setattr__(self, field.name, tuple(value))
+            elif field.name == "application":
+                if not isinstance(value, str):
+                    raise ConfigurationError(f"{_where(field.name)}: {value!r} is not a str")
+                if value:
+                    check_name(value, "application name")
             elif field.name == "persistence_backend":
                 if not isinstance(value, str) or not value:
                     raise ConfigurationError(f"{_where(field.name)}: {value!r} is no str, or is empty")
@@ -139,13 +148,16 @@ class EventConfiguration:
         """
         return EventConfiguration.from_mapping(configuration.get_raw(_ROOT, None), where="configuration 'event'")
 
-    def as_dict(self) -> dict[str, dict[str, Any]]:
+    def as_dict(self) -> dict[str, Any]:
         """Return the sections with their keys and values, below the root key: what `from_mapping` and a file take."""
-        sections: dict[str, dict[str, Any]] = {}
+        sections: dict[str, Any] = {}
         for name, key in _KEYS.items():
             section, _, last = key.partition(".")
             value = getattr(self, name)
-            sections.setdefault(section, {})[last] = list(value) if isinstance(value, tuple) else value
+            if last:
+                sections.setdefault(section, {})[last] = list(value) if isinstance(value, tuple) else value
+            else:
+                sections[section] = value
         return sections
 
     def event_classes(self) -> list[type]:

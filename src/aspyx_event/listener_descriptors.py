@@ -23,6 +23,8 @@ class EventListenerDescriptor:
         routes: What is consumed; the first is that of `event`.
         qualified: The queue name carries the event name, because the plain one belongs to another event of the
             same listener class.
+        application: Name of the manager's application; "" if it has none.
+        scope: The application, where queues and dead letters are named after it (`QueueNaming.APPLICATION`); else "".
     """
 
     type: Any
@@ -31,6 +33,13 @@ class EventListenerDescriptor:
     options: SubscriptionOptions
     routes: tuple[Route, ...] = ()
     qualified: bool = False
+    application: str = ""
+    scope: str = ""
+
+    @property
+    def consumer_name(self) -> str:
+        """The group, else the name: what the queue is named after."""
+        return self.options.group or self.name
 
     @property
     def group(self) -> str:

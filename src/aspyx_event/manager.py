@@ -68,6 +68,8 @@ class EventManager(PublishedNames):
         observers: Told of everything that happens to events, such as `observability.OpenTelemetry()`.
         store: The event store; None stores nothing. Opened and closed with the manager.
         persist: Store each event before it is sent; costs a transaction, which events sent at once share.
+        application: Name of the application. Part of queue names with `QueueNaming.APPLICATION`, and always of what must
+            not be shared with another application: ids of returned events, entries of `Deduplicate`.
         configuration: Further switches, and what is not given here; None has the defaults.
 
     Raises:
@@ -90,6 +92,7 @@ class EventManager(PublishedNames):
         observers: Iterable[Observer] = (),
         store: EventStore | None = None,
         persist: bool | None = None,
+        application: str = "",
         configuration: EventConfiguration | None = None,
     ) -> None:
         if not isinstance(provider, Provider):
@@ -97,6 +100,9 @@ class EventManager(PublishedNames):
         self.provider = provider
         if hooks is not None:
             provider.hooks = hooks
+        configuration = configuration or EventConfiguration()
+        if application:
+            configuration = replace(configuration, application=application)
         reporter = FailureReporter(exception_manager)
         loop = EventLoopRunner(reporter.report)
         self._engine = Engine(
@@ -113,7 +119,7 @@ class EventManager(PublishedNames):
             observers,
             store,
             persist,
-            configuration or EventConfiguration(),
+            configuration,
         )
         self._runner = EngineRunner(self._engine, loop)
 

@@ -33,6 +33,9 @@ class QueueNaming(Enum):
     LISTENER = "listener"
     #: ``<event>.<listener>[-<server>]``; never clashes with another event's queue.
     QUALIFIED = "qualified"
+    #: ``<application>.<event>.<listener>[-<server>]``; never shared with another application. For brokers that several
+    #: applications use. Needs ``EventManager(application=...)``.
+    APPLICATION = "application"
 
 
 class Backoff(Enum):

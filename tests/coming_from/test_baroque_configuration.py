@@ -38,6 +38,7 @@ class Left:
 
 
 DEFAULTS = {
+    "application": "",
     "eventtypes": {"ignore_unregistered": True, "pre_registered": []},
     "events": {"validate_schema": True, "persist": False, "persistence_backend": "memory"},
     "listeners": {"propagate_exceptions": True},

@@ -240,7 +240,7 @@ async def test_ax_47x_functions_of_one_name_get_different_queues():
 
 async def test_ax_47x_a_lambda_needs_a_name_where_its_queue_outlives_the_program():
     async with EventManager(LocalProvider()) as manager:
-        with pytest.raises(DeclarationError, match=r"manager\.durable.*durable.*lambda needs a name="):
+        with pytest.raises(DeclarationError, match=r"manager\.durable.*durable.*no name of its own.*needs a name="):
             manager.subscribe(Durable, lambda event: None)
         assert await manager.subscribe(Durable, lambda event: None, name="named")
 

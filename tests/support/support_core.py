@@ -29,6 +29,8 @@ async def settle(rounds: int = 50) -> None:
 class Recorder:
     """An async handler that remembers what it was given and fails as often as it is told."""
 
+    __name__ = "recorder"  # queues of durable events need a name
+
     failures: list[Exception] = field(default_factory=list)
     events: list[Any] = field(default_factory=list)
     contexts: list[EventContext] = field(default_factory=list)

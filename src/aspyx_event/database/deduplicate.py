@@ -38,7 +38,9 @@ class Deduplicate(AbstractEnvelopePipeline):
         if not event_id:
             await self.proceed_handle(envelope, event_listener_descriptor)
             return
-        name = event_listener_descriptor.group or event_listener_descriptor.name
+        name = event_listener_descriptor.consumer_name
+        application = event_listener_descriptor.application
+        name = f"{application}.{name}" if application else name
         run = envelope.get(REPLAY_RUN)
         source = envelope.get(CE_SOURCE)  # an id is unique within its source
         event = f"{source}|{event_id}" if source else event_id

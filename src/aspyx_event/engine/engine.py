@@ -165,6 +165,7 @@ class Engine:
                 publish_results=ResultPublisher(self.events, self.factory, self.sending),
                 threads=self._threads,
                 remove=self.remove,
+                application=self.configuration.application,
             )
         )
         self.processor = Processor(self.events, self.subscriptions, self.factory, self._loop.control)
@@ -277,7 +278,7 @@ class Engine:
         for reaction in () if self._prepared else self._reactions:
             declaration = reaction.declaration
             routes = self.binder.routes_of(declaration.target, declaration.options, reaction.type)
-            descriptor = declaration.describe(reaction.type, routes)
+            descriptor = self.binder.in_application(declaration.describe(reaction.type, routes))
             found.append((descriptor, queue_name(descriptor, routes[0], self._provider) or ""))
         return found
 

@@ -64,7 +64,8 @@ def letter_name(listener: EventListenerDescriptor, *, alone: bool) -> str:
         listener: Its descriptor.
         alone: The listener shares its queue with no other handler.
     """
-    return (listener.group or listener.name) if alone else listener.name
+    name = listener.consumer_name if alone else listener.name
+    return f"{listener.scope}.{name}" if listener.scope else name
 
 
 def finished_handlers(headers: Mapping[str, str]) -> list[str]:

@@ -37,7 +37,7 @@ class ResultPublisher:
             envelope = self._factory.make(event, descriptor, None, NO_OPTIONS)
             if context.event_id:
                 # The same at every attempt: a broker that can tell drops what was sent before a crash.
-                envelope.headers[CE_ID] = _derived(context.event_id, listener.event.name, listener.name, number)
+                envelope.headers[CE_ID] = _derived(context, number)
             await self._sending.send(envelope, descriptor)
 
 
@@ -72,8 +72,14 @@ def _as_list(result: Any) -> list[Any] | None:
         return None
 
 
-def _derived(event_id: str, target: str, listener: str, number: int) -> str:
-    """Return an id that the same event, listener and place always give: a UUID of version 8 (RFC 9562, section 5.8)."""
-    digest = bytearray(blake2b(f"{event_id}|{target}|{listener}|{number}".encode(), digest_size=16).digest())
+def _derived(context: EventContext, number: int) -> str:
+    """Return an id that the same event, listener and position always give: a UUID of version 8 (RFC 9562, section 5.8).
+
+    Applications and sources are part of it: listeners of one name in two applications, or events of one id from two
+    sources, must not give events that a broker takes for duplicates.
+    """
+    listener = context.listener
+    parts = (context.event_id, context.source, listener.application, listener.event.name, listener.name, str(number))
+    digest = bytearray(blake2b("|".join(parts).encode(), digest_size=16).digest())
     digest[6], digest[8] = digest[6] & 0x0F | 0x80, digest[8] & 0x3F | 0x80
     return str(UUID(bytes=bytes(digest)))

@@ -15,7 +15,7 @@ from ...listener_descriptors import EventListenerDescriptor
 from ...observer import Observer
 from ...options import SubscriptionOptions
 from ...pipeline import Next
-from ...policies import Limits, Retry
+from ...policies import Limits, QueueNaming, Retry
 from ...providers.base import Provider
 from ...registry import EventRegistry
 from ...targets import Route, Target, free_form_of, routes_of
@@ -63,6 +63,8 @@ class Collaborators(NamedTuple):
     publish_results: Callable[[EventContext], Awaitable[None]]
     threads: Callable[[], ThreadPool]
     remove: Callable[[Subscription], Coroutine[Any, Any, bool]]
+    #: Name of the application; "" if the manager has none.
+    application: str
 
 
 class Binder:
@@ -92,6 +94,12 @@ class Binder:
             find_topic=self._shared.topics.resolve,
         )
 
+    def in_application(self, descriptor: EventListenerDescriptor) -> EventListenerDescriptor:
+        """Return a descriptor that carries the application's name, and names queues after it if the provider does."""
+        application = self._shared.application
+        scoped = self._shared.provider.queue_naming is QueueNaming.APPLICATION
+        return replace(descriptor, application=application, scope=application if scoped else "")
+
     def bind(self, descriptor: EventListenerDescriptor, function: Callable[..., Any]) -> Subscription:
         """Bind *function* as a descriptor declares it; its queue is not attached yet.
 
@@ -99,6 +107,7 @@ class Binder:
             DeclarationError: the function cannot be called with an event, the provider lacks a feature, the queue
                 serves another event here, or the requested order cannot be kept.
         """
+        descriptor = self.in_application(descriptor)
         shared, options, label = self._shared, descriptor.options, f"listener {descriptor.name!r}"
         for event in (event for route in descriptor.routes for event in route.events):
             check_field(event.type, options.order_by, f"{label}: order_by")

@@ -40,14 +40,22 @@ def queue_name(descriptor: EventListenerDescriptor, route: Route, provider: Prov
     """Return the queue for one route; None for a queue that belongs to this process alone and vanishes with it.
 
     Raises:
-        DeclarationError: a resumable listener per process, and the provider has no server name.
+        DeclarationError: a resumable listener per process, and the provider has no server name; or queues are named
+            after the application, and the manager has none.
     """
+    if provider.queue_naming is QueueNaming.APPLICATION and not descriptor.scope:
+        raise DeclarationError(
+            f"listener {descriptor.name!r}: queue_naming=QueueNaming.APPLICATION names queues after the application; write "
+            "EventManager(..., application='orders'), or event.application in the configuration"
+        )
     if descriptor.per_process and not descriptor.options.resumable:
         return None
-    name = descriptor.group or descriptor.name
+    name = descriptor.consumer_name
     # The first route keeps the plain name: queue names are unique per broker.
-    if descriptor.qualified or provider.queue_naming is QueueNaming.QUALIFIED or route != descriptor.routes[0]:
+    if descriptor.qualified or provider.queue_naming is not QueueNaming.LISTENER or route != descriptor.routes[0]:
         name = f"{literal(route.address)}.{name}"
+    if descriptor.scope:
+        name = f"{descriptor.scope}.{name}"
     if descriptor.per_process:
         if not provider.server_name:
             raise DeclarationError(

@@ -23,24 +23,26 @@ Control = Callable[[Callable[[], Coroutine[Any, Any, Any]]], Operation[Any]]
 
 
 def default_name(callback: Callable[..., Any], route: Route, subscriptions: SubscriptionRegistry) -> str:
-    """Return the name of a subscription without `name=`: the function's name, numbered if it is in use.
+    """Return the name of a subscription without `name=`: the function's name, numbered if this manager uses it already.
 
     Raises:
-        DeclarationError: the event is durable, so its queue would stay, and the function has no name of its own.
+        DeclarationError: the event is durable, so the queue outlives the program, and nobody chose its name: the function
+            has no name of its own, or the number would depend on the order of subscribing.
     """
-    name = getattr(callback, "__name__", type(callback).__name__)
-    if name == "<lambda>":
-        if route.durable:
-            raise DeclarationError(
-                f"event {route.descriptor.name!r} is durable: its queue outlives the program, so a lambda needs a "
-                "name=..."
-            )
-        name = "lambda"
-    used = {subscription.name for subscription in subscriptions.of(route.descriptor.name)}
+    name = getattr(callback, "__name__", "")
+    named = bool(name) and name != "<lambda>"
+    if not named:
+        name = "lambda" if name else type(callback).__name__
+    used = {subscription.name for subscription in subscriptions}
     number, candidate = 1, name
     while candidate in used:
         number += 1
         candidate = f"{name}-{number}"
+    if route.durable and not (named and number == 1):
+        reason = f"{name!r} is the name of another subscription" if named else f"{callback!r} has no name of its own"
+        raise DeclarationError(
+            f"event {route.descriptor.name!r} is durable, so its queue outlives the program, and {reason}: it needs a name=..."
+        )
     return candidate
 
 
