@@ -126,7 +126,7 @@ class EventManager(PublishedNames):
     @inject_environment()  # type: ignore[untyped-decorator]
     def set_environment(self, environment: Environment) -> None:
         """Take the listeners and pipelines of *environment*; called by the container."""
-        self._engine.adopt(environment)
+        self._engine.use_environment(environment)
 
     @on_running()  # type: ignore[untyped-decorator]
     async def start(self) -> None:
@@ -332,8 +332,8 @@ class EventManager(PublishedNames):
         """
         from .engine.operations.stored_events import StoredEvents
 
-        self._engine.memory.store  # noqa: B018  raises where there is none
-        return StoredEvents(self._engine.memory, self._runner.started)
+        self._engine.replayer.store  # noqa: B018  raises where there is none
+        return StoredEvents(self._engine.replayer, self._runner.started)
 
     @property
     def contracts(self) -> ApplicationContracts:

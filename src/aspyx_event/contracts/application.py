@@ -28,7 +28,7 @@ class ApplicationContracts(Contracts):
 
     def __init__(self, engine: Engine, provider: Provider) -> None:
         self._engine, self._provider = engine, provider
-        listening = [descriptor for descriptor, _ in engine.listening()]
+        listening = [descriptor for descriptor, _ in engine.listeners()]
         _senders(engine, set(), ())
         known = list(engine.events)
         pairs = [
@@ -59,7 +59,7 @@ class ApplicationContracts(Contracts):
                 not known.
         """
         engine = self._engine
-        listening = engine.listening()
+        listening = engine.listeners()
         routes = [route for descriptor, _ in listening for route in descriptor.routes]
         consumed = {route.address for route in routes}
         consumed.update(event.name for route in routes if route.topic is not None for event in route.topic.descriptors)

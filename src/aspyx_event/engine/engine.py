@@ -1,4 +1,4 @@
-"""The rooms of one manager joined up: what it knows, what it sends through, and what is subscribed. On one loop."""
+"""`Engine`: builds the parts of one manager, and starts and stops them on its event loop."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from .runtime.threads import ThreadPool
 
 logger = logging.getLogger("aspyx.event")
-# As many as there are sync handlers at work at one moment; their number is bounded by each listener's concurrency.
+#: A thread for each sync handler that runs at the same time; the concurrency of the listeners limits that number too.
 _MAX_THREADS = 512
 
 
@@ -60,15 +60,15 @@ class Engine:
     Args:
         provider: The transport.
         codec: Events to bytes and back.
-        limits: What is too large.
+        limits: Maximum sizes.
         retry: For listeners that declare none.
-        reporter: Gets the errors that nobody else handles.
+        reporter: Reports the errors that nobody else handles.
         pipelines: Interceptors outside of those of the environment, outermost first.
         listeners: Marked functions and listener instances besides those of the environment.
         source: CloudEvents source of sent events.
         stop_timeout: Seconds that running handlers have to finish.
         loop: The loop on which the engine will live.
-        observers: Get all that happens to events.
+        observers: Notified of everything that happens to events.
         store: The event store; None without one.
         persist: Store each event that is sent; None takes the setting of the configuration.
         configuration: Further settings.
@@ -101,14 +101,14 @@ class Engine:
         self.consumes = True
         self._forced = False
         self.lifecycle = Lifecycle(self.start, self.stop, loop)
-        self._declare(pipelines, listeners)
+        self._collect(pipelines, listeners)
         configuration = configuration or EventConfiguration()
         if persist is None:
             persist = configuration.persist
             store = configuration.make_store() if store is None else store
         self.configuration = replace(configuration, persist=persist)
 
-        # What is known, then the chain from its end to its start, then what uses the chain.
+        # In this order: what the parts share, the chain, the parts that send by it, the parts that receive by it.
         self.events, self.subscriptions, self.topics = EventRegistry(), SubscriptionRegistry(), TopicRegistry()
         self._observer = observer_for(observers, provider, self.subscriptions)
         self.stats = ManagerStats(self.events, self.subscriptions)
@@ -117,8 +117,8 @@ class Engine:
         self._build_receiving(retry, reporter, limits)
         self._configure(configuration)
 
-    def _declare(self, pipelines: Iterable[EnvelopePipeline], listeners: Iterable[Any]) -> None:
-        self._given_pipelines, self._reactions = list(pipelines), handlers_in(listeners)
+    def _collect(self, pipelines: Iterable[EnvelopePipeline], listeners: Iterable[Any]) -> None:
+        self._own_pipelines, self._declared = list(pipelines), handlers_in(listeners)
         self._pipelines, self._pipeline_types = list[EnvelopePipeline](), list[type]()
         self._environment: Environment | None = None
         self._prepared = False
@@ -127,7 +127,7 @@ class Engine:
         check_store(store, persist)
         publisher = Publisher(self._provider, limits, self._observer, self.stats.note_sent)
         recorder = EventRecorder(store, publisher) if store is not None and persist else None
-        self.memory = Replayer(
+        self.replayer = Replayer(
             store, recorder, publisher, self._provider, self.subscriptions, self.events, self._observer
         )
         return Chain(publisher.send if recorder is None else recorder.send, ChainEnd().handle)
@@ -144,10 +144,10 @@ class Engine:
     def _build_receiving(self, retry: Retry, reporter: FailureReporter, limits: Limits) -> None:
         provider = self._provider
         self._hooks = HookNotifier(provider, self.subscriptions)
-        # Only a broker keeps the journal of a dead process, and only under a name that the next process has again.
-        journals = provider.capabilities.remote and bool(provider.server_name)
-        self._journal = InFlightJournal(provider) if journals else None
-        self._workers: ThreadPool | None = None
+        # The journal outlives the process only in a broker, and is found again only under a server name that stays.
+        has_journal = provider.capabilities.remote and bool(provider.server_name)
+        self._journal = InFlightJournal(provider) if has_journal else None
+        self._thread_pool: ThreadPool | None = None
         self.binder = Binder(
             Collaborators(
                 provider=provider,
@@ -170,53 +170,54 @@ class Engine:
         )
         self.processor = Processor(self.events, self.subscriptions, self.factory, self._loop.control)
 
-    def adopt(self, environment: Environment) -> None:
-        """Take the listeners and pipelines of *environment*. Builds nothing, so that what is broken shows at start."""
+    def use_environment(self, environment: Environment) -> None:
+        """Add the listeners and pipelines of *environment*. Builds none of them, so errors appear at start."""
         self._environment = environment
-        self._reactions += handlers_of(environment)
+        self._declared += handlers_of(environment)
         self._pipeline_types = pipelines_of(environment)
 
     async def start(self) -> None:
-        """Build listeners and interceptors, connect, attach all subscriptions if it `consumes`. Undone if a part fails.
+        """Build listeners and interceptors, connect, and attach all subscriptions if it `consumes`. Undone on failure.
 
         Raises:
             DeclarationError: a listener or pipeline is wrong or cannot be built; the message names it.
-            ProviderError: no connection, no right, no queue.
+            ProviderError: no connection, no permission, or no queue.
         """
         self._forced = False
         self.prepare()
         self._chain.build(self._pipelines)
         attaching: list[asyncio.Future[None]] = []
         try:
-            await self.memory.start()
+            await self.replayer.start()
             self._hooks.install()
             await self._provider.start()
             if self.consumes:
-                attaching += [asyncio.ensure_future(one.attach(self._provider)) for one in self.subscriptions.consumers]
+                consumers = self.subscriptions.consumers
+                attaching += [asyncio.ensure_future(consumer.attach(self._provider)) for consumer in consumers]
             await asyncio.gather(*attaching)
         except BaseException:
             await asyncio.gather(*attaching, return_exceptions=True)
             await detach_all(self.subscriptions, 0.0)
             await self._provider.stop()
-            await self.memory.stop(0.0)
+            await self.replayer.stop(0.0)
             self._chain.release()
             raise
         if self._observer is not None:
             self._observer.started()
         if self.consumes:
             await self._notify_attached()
-        # The last step: nothing may be sent between these and the events that find the manager started.
+        # Last, without an await until the state is STARTED: from then on sends no longer wait behind these.
         self.sender.early.flush()
         logger.info("started: %d subscriptions on the %s provider", len(self.subscriptions), self._provider.name)
 
     async def consume(self) -> None:
-        """Attach what a start without listening left out; what is attached stays as it is.
+        """Attach the subscriptions, if the engine was started without them.
 
         Raises:
-            ProviderError: no right, no queue.
+            ProviderError: no permission, or no queue.
         """
         if not self.consumes:
-            await asyncio.gather(*(one.attach(self._provider) for one in self.subscriptions.consumers))
+            await asyncio.gather(*(consumer.attach(self._provider) for consumer in self.subscriptions.consumers))
             self.consumes = True
             await self._notify_attached()
 
@@ -225,30 +226,30 @@ class Engine:
             await self._hooks.attached(subscription)
 
     async def stop(self) -> None:
-        """Take no more deliveries, let handlers finish, flush what is being sent, disconnect."""
+        """Take no more deliveries, let handlers finish, flush sends, and disconnect."""
         self._hooks.stop()
         await detach_all(self.subscriptions, 0.0 if self._forced else self.stop_timeout)
         await self.sending.flush(self.stop_timeout)
-        await self.memory.drain(self.stop_timeout)
+        await self.replayer.drain(self.stop_timeout)
         if self._journal is not None:
             await self._journal.close()
         await self._provider.stop()
-        await self.memory.stop(self.stop_timeout)
+        await self.replayer.stop(self.stop_timeout)
         if self._observer is not None:
             self._observer.stopped()
         self._chain.release()
-        workers, self._workers = self._workers, None
-        if workers is not None:
-            workers.close()
+        pool, self._thread_pool = self._thread_pool, None
+        if pool is not None:
+            pool.close()
 
     def force_stop(self) -> None:
-        """Give running handlers no more time, in the stop under way or else in the next one. On the loop."""
+        """Give running handlers no more time, in the stop in progress or else in the next one. On the loop."""
         self._forced = True
         for consumer in self.subscriptions.consumers:
             consumer.force_stop()
 
     async def attach(self, subscription: Subscription) -> None:
-        """Attach a subscription's queue; again is no error."""
+        """Attach a subscription's queue. Idempotent."""
         was_attached = subscription.attached
         await subscription.consumer.attach(self._provider)
         if not was_attached:
@@ -261,35 +262,38 @@ class Engine:
         return DeadLetters(self._provider, self.subscriptions, self._observer, started)
 
     async def health(self, running: bool, timeout: float, stalled_after: float | None) -> Health:
-        """Look at provider and subscriptions; see `check_health`."""
+        """Check the provider and the subscriptions; see `check_health`."""
         from .operations.health import check_health
 
         return await check_health(
             self._provider, self.subscriptions, running=running, timeout=timeout, stalled_after=stalled_after
         )
 
-    def listening(self) -> list[tuple[EventListenerDescriptor, str]]:
-        """Return all that listens, or will after a start, each with its queue ("" without a name). Builds nothing.
+    def listeners(self) -> list[tuple[EventListenerDescriptor, str]]:
+        """Return the listeners, also those that only a start will bind, each with its queue ("" for one without a name).
+
+        Builds none of them.
 
         Raises:
-            DeclarationError: an event is not known.
+            DeclarationError: an event is unknown.
         """
-        found = [(one.descriptor, one.queue) for one in self.subscriptions]
-        for reaction in () if self._prepared else self._reactions:
-            declaration = reaction.declaration
-            routes = self.binder.routes_of(declaration.target, declaration.options, reaction.type)
-            descriptor = self.binder.in_application(declaration.describe(reaction.type, routes))
-            found.append((descriptor, queue_name(descriptor, routes[0], self._provider) or ""))
-        return found
+        listeners = [(subscription.descriptor, subscription.queue) for subscription in self.subscriptions]
+        for handler in () if self._prepared else self._declared:
+            declaration = handler.declaration
+            routes = self.binder.routes_of(declaration.target, declaration.options, handler.type)
+            descriptor = self.binder.in_application(declaration.describe(handler.type, routes))
+            listeners.append((descriptor, queue_name(descriptor, routes[0], self._provider) or ""))
+        return listeners
 
     def senders(self) -> list[Any]:
-        """Return the classes and functions that may tell with ``@sends`` what they send."""
-        reacting = [one.type for one in self._reactions] + [one.descriptor.type for one in self.subscriptions]
-        return [*(senders_of(self._environment) if self._environment is not None else ()), *reacting]
+        """Return the classes and functions that may be decorated with ``@sends``."""
+        types = [handler.type for handler in self._declared]
+        types += [subscription.descriptor.type for subscription in self.subscriptions]
+        return [*(senders_of(self._environment) if self._environment is not None else ()), *types]
 
     @property
     def codec(self) -> Codec:
-        """Writes and reads the bodies."""
+        """Encodes and decodes the bodies."""
         return self._codec
 
     @property
@@ -298,41 +302,45 @@ class Engine:
         return self._environment
 
     async def remove(self, subscription: Subscription | None) -> bool:
-        """Detach and forget a subscription; False if it was gone."""
+        """Detach and forget a subscription; False if it was removed already."""
         if subscription is None or self.subscriptions.get(subscription) is None:
             return False
-        unused = self.binder.forget(subscription)
-        if unused is not None:
-            await unused.detach(self.stop_timeout)
+        unused_consumer = self.binder.forget(subscription)
+        if unused_consumer is not None:
+            await unused_consumer.detach(self.stop_timeout)
         return True
 
     def prepare(self) -> None:
-        """Build interceptors and listeners, once. What is wrong with a declaration shows here."""
+        """Build interceptors and listeners, once.
+
+        Raises:
+            DeclarationError: a declaration is wrong; the message names it.
+        """
         if self._prepared:
             return
-        for reaction in self._reactions:
-            for target in targets_in(reaction.declaration.target):
+        for handler in self._declared:
+            for target in targets_in(handler.declaration.target):
                 if is_event(target):
                     self.events.add(target)
         for descriptor in self.events:
             self._codec.prepare(descriptor)
-        self._pipelines = list(self._given_pipelines)
+        self._pipelines = list(self._own_pipelines)
         if self._environment is not None:
             self._pipelines += build_pipelines(self._environment, self._pipeline_types)
-        self.binder.bind_all(self._reactions)
+        self.binder.bind_all(self._declared)
         self._prepared = True
 
     def _configure(self, configuration: EventConfiguration) -> None:
         self.events.strict = not configuration.ignore_unregistered
-        for cls in configuration.event_classes():
-            self.events.add(cls)
+        for event_class in configuration.event_classes():
+            self.events.add(event_class)
         self.factory.schemas.enabled = configuration.validate_schema
         self.processor.propagates = configuration.propagate_exceptions
         self.topics.registers = configuration.register_topics_on_binding
 
     def _threads(self) -> ThreadPool:
-        if self._workers is None:
+        if self._thread_pool is None:
             from .runtime.threads import ThreadPool
 
-            self._workers = ThreadPool(_MAX_THREADS, "aspyx-event")
-        return self._workers
+            self._thread_pool = ThreadPool(_MAX_THREADS, "aspyx-event")
+        return self._thread_pool
