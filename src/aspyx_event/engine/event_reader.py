@@ -1,4 +1,4 @@
-"""From an envelope to the event of a class that is known: content modes, versions, codec."""
+"""`EventReader`: envelope -> event, by content mode, schema version and codec."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from ..exceptions import DecodeError
 
 
 class EventReader:
-    """Reads events.
+    """Decodes envelopes to events.
 
     Args:
-        codec: Reads bodies.
+        codec: Decodes the bodies.
     """
 
     def __init__(self, codec: Codec) -> None:
@@ -23,18 +23,18 @@ class EventReader:
         self._content_type = codec.content_type
 
     def prepare(self, descriptor: EventDescriptor) -> None:
-        """Check what older payloads of an event are read with.
+        """Check the upcasters for older payloads of an event.
 
         Raises:
-            DeclarationError: its upcasters do not lead to its version.
+            DeclarationError: they do not lead to its version.
         """
         self._versions.prepare(descriptor)
 
     def binary(self, envelope: Envelope) -> Envelope:
-        """Return the envelope with the attributes in its headers; itself where they are.
+        """Return the envelope in binary mode, with the CloudEvents attributes in its headers; itself if it is already.
 
         Raises:
-            DecodeError: a structured event that cannot be read, which is why a provider handed it over as it came.
+            DecodeError: a structured event that cannot be decoded, which a provider therefore delivered unchanged.
         """
         content_type = envelope.headers.get(CONTENT_TYPE)
         if content_type is None or content_type == self._content_type:
@@ -48,18 +48,18 @@ class EventReader:
         return Envelope(body, headers)
 
     def decode(self, descriptor: EventDescriptor, envelope: Envelope) -> Any:
-        """Return the event of *envelope*, which is of the class that *descriptor* describes.
+        """Return the event of *envelope*, an instance of the class that *descriptor* describes.
 
         Raises:
-            DecodeError: the body is not of the described class, or the message says that it is another event.
+            DecodeError: the body does not match the class, or the message names another event.
         """
         headers = envelope.headers
         if headers.get(CONTENT_TYPE) != self._content_type:
             envelope = self.binary(envelope)
             headers = envelope.headers
-        stated = headers.get(CE_TYPE)
-        if stated and stated != descriptor.name:
-            raise DecodeError(f"event {descriptor.name!r}: the message says that it is a {stated!r}, unknown here")
+        event_type = headers.get(CE_TYPE)
+        if event_type and event_type != descriptor.name:
+            raise DecodeError(f"event {descriptor.name!r}: the message says that it is a {event_type!r}, unknown here")
         if descriptor.self_described:
             from ..cloudevents.messaging import from_envelope
 

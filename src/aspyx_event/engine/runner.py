@@ -86,7 +86,7 @@ class EngineRunner:
         return Completed(None)
 
     def force_stop(self) -> None:
-        """Give running handlers no more time, in the stop under way or else in the next one. From any thread."""
+        """Give running handlers no more time, in the stop in progress or else in the next one. From any thread."""
         loop = self._loop.loop
         if loop is None or loop.is_closed():
             self._engine.force_stop()

@@ -1,4 +1,4 @@
-"""Envelopes of CloudEvents, which bring their attributes along instead of getting them from the manager."""
+"""The envelope of a `CloudEvent`, which has its own attributes instead of those that the manager sets."""
 
 from __future__ import annotations
 
@@ -24,34 +24,34 @@ def cloudevent_envelope(
     reader: EventReader,
     clock: Clock,
 ) -> Envelope:
-    """Return the envelope of a CloudEvent: its own attributes and data.
+    """Return the envelope of a CloudEvent, with its attributes and data.
 
     Args:
         event: The event.
-        descriptor: Of the class of its name, or one for CloudEvents where there is none.
-        headers: Of the caller.
-        options: How it is to travel; its attribute `partitionkey` is a key.
-        reader: Makes the object of a known class, so that the sender learns if there is none in the data.
-        clock: Tells when it expires.
+        descriptor: Of the event class with its name, or of `CloudEvent` if there is none.
+        headers: The caller's headers.
+        options: The options of the send. Without a key in them, the attribute `partitionkey` is the key.
+        reader: Decodes the data to the event class, so that the sender gets the error if they do not match.
+        clock: Gives the time of expiry.
 
     Raises:
-        EncodeError: its data cannot be written.
-        DecodeError: its data is not what the known class says.
+        EncodeError: its data cannot be encoded.
+        DecodeError: its data does not match the event class with its name.
         HeaderError: a header cannot be sent.
     """
     all_headers, body = to_stomp(event)
     correlation_id, causation_id = lineage(event.id)
-    if correlation_id != event.id:  # which is what a missing one means; the event stays as it was made
+    if correlation_id != event.id:  # a missing correlation id means the event's own: the event stays unchanged
         all_headers.setdefault(CE_CORRELATION, correlation_id)
     if causation_id:
         all_headers.setdefault(CE_CAUSATION, causation_id)
     envelope = Envelope(body, all_headers, event)
-    # Ids are unique within their source only.
+    # Ids are unique only within their source.
     envelope.dedup_id = f"{event.source}|{event.id}"
-    found: Any = event
+    value: Any = event
     if descriptor.type is not CloudEvent and not issubclass(descriptor.type, CloudEvent):
-        found = envelope.event = reader.decode(descriptor, envelope)
-    key = options.key or all_headers.get(CE_KEY) or descriptor.key_of(found)
+        value = envelope.event = reader.decode(descriptor, envelope)
+    key = options.key or all_headers.get(CE_KEY) or descriptor.key_of(value)
     if key is not None:
         all_headers[CE_KEY] = key
         options = replace(options, key=key)

@@ -40,13 +40,13 @@ if TYPE_CHECKING:
 
 
 class EnvelopeFactory:
-    """Makes the envelope of an event that is sent.
+    """Builds the envelope of an event that is sent. Thread-safe.
 
     Args:
-        codec: Writes the body.
-        source: CloudEvents source of all events of this manager, a URI reference.
-        passes_objects: The provider can carry the event object: encode only if an interceptor reads the body.
-        clock: Tells when an event expires; None is the real time.
+        codec: Encodes the body.
+        source: CloudEvents source of the manager's events, a URI reference.
+        passes_objects: The provider can carry the event object, so the body is only encoded when it is read.
+        clock: Gives the time of expiry; None is the system clock.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class EnvelopeFactory:
     ) -> None:
         self._codec, self._passes_objects = codec, passes_objects
         self._clock = clock or SystemClock()
-        #: Checks what has a JSON Schema of its own; `process` and whatever else brings events in asks it too.
+        #: Checks events whose class declares a JSON Schema; also used by the other ways to bring events in.
         self.schemas = SchemaValidation()
         self._source = uri_reference(source)
         self._reader = EventReader(codec)
@@ -70,9 +70,9 @@ class EnvelopeFactory:
         """Return the envelope of *event*, with the attributes of CloudEvents v1.0.
 
         Raises:
-            EncodeError: the event cannot be written.
-            DecodeError: it is a CloudEvent, and not what the known class of its name says.
-            InvalidEventSchemaError: the event is not what its JSON Schema says.
+            EncodeError: the event cannot be encoded.
+            DecodeError: it is a CloudEvent whose data does not match the event class with its name.
+            InvalidEventSchemaError: the event does not match its JSON Schema.
             HeaderError: a header cannot be sent.
         """
         if (descriptor.self_described or type(event) is not descriptor.type) and isinstance(event, SelfDescribed):
@@ -107,8 +107,8 @@ class EnvelopeFactory:
             check_headers(headers)
             all_headers.update(headers)
         if descriptor.free_form:
-            body, own = cast("FreeFormEvent", event).write()
-            all_headers.update(own)
+            body, event_headers = cast("FreeFormEvent", event).write()
+            all_headers.update(event_headers)
             envelope = Envelope(body, all_headers)
         elif self._passes_objects:
             envelope = Envelope.lazy(event, all_headers, lambda value: self._codec.encode(value, descriptor))
@@ -118,12 +118,12 @@ class EnvelopeFactory:
         return envelope
 
     def check(self, event: Any, descriptor: EventDescriptor) -> None:
-        """Raise what `make` would raise of the event itself; nobody is told of it."""
+        """Raise the errors that `make` would raise for the event itself, without sending it."""
         if isinstance(event, SelfDescribed):
             from .cloudevent import cloudevent_envelope
 
-            found = cast("CloudEvent", event)
-            event = cloudevent_envelope(found, descriptor, None, NO_OPTIONS, self._reader, self._clock).event
+            cloudevent = cast("CloudEvent", event)
+            event = cloudevent_envelope(cloudevent, descriptor, None, NO_OPTIONS, self._reader, self._clock).event
         else:
             self._codec.encode(event, descriptor)
         if descriptor.declared_schema is not None:
@@ -134,8 +134,8 @@ class EnvelopeFactory:
     ) -> Envelope:
         from .cloudevent import cloudevent_envelope
 
-        found = cast("CloudEvent", event)
-        envelope = cloudevent_envelope(found, descriptor, headers, options, self._reader, self._clock)
+        cloudevent = cast("CloudEvent", event)
+        envelope = cloudevent_envelope(cloudevent, descriptor, headers, options, self._reader, self._clock)
         if descriptor.declared_schema is not None:
             self.schemas.check(envelope.event, descriptor)
         return envelope

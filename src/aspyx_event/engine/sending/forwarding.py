@@ -1,4 +1,4 @@
-"""Events that a handler returned: sent once it succeeded, in their order, before its delivery is acknowledged."""
+"""`ResultPublisher`: sends the events that a handler returned, in order, before its delivery is acknowledged."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from .sending import Sending
 
 
 class ResultPublisher:
-    """Sends what handlers return. On the manager's loop, inside the attempt: what cannot be sent fails it.
+    """Sends the events that handlers return. On the manager's loop, as part of the attempt: a failed send fails it.
 
     Args:
-        registry: Knows the classes.
-        factory: Makes the envelopes.
-        sending: Takes them out.
+        registry: Finds the descriptors of the events.
+        factory: Builds the envelopes.
+        sending: Sends the envelopes.
     """
 
     def __init__(self, registry: EventRegistry, factory: EnvelopeFactory, sending: Sending) -> None:
         self._registry, self._factory, self._sending = registry, factory, sending
 
     async def __call__(self, context: EventContext) -> None:
-        """Send what the handler of *context* returned; return when the provider has taken all of it."""
+        """Send the events that the handler of *context* returned; return when the provider has confirmed all of them."""
         result, context.returned = context.returned, None
         listener = context.listener
         for number, event in enumerate(returned_events(result, f"listener {listener.name!r}")):
             descriptor = self._registry.of(event)
             envelope = self._factory.make(event, descriptor, None, NO_OPTIONS)
             if context.event_id:
-                # The same at every attempt: a broker that can tell drops what was sent before a crash.
-                envelope.headers[CE_ID] = _derived(context, number)
+                # The same id at every attempt: a broker that detects duplicates drops those sent before a crash.
+                envelope.headers[CE_ID] = _derived_id(context, number)
             await self._sending.send(envelope, descriptor)
 
 
@@ -72,11 +72,11 @@ def _as_list(result: Any) -> list[Any] | None:
         return None
 
 
-def _derived(context: EventContext, number: int) -> str:
-    """Return an id that the same event, listener and position always give: a UUID of version 8 (RFC 9562, section 5.8).
+def _derived_id(context: EventContext, number: int) -> str:
+    """Return the same id for the same event, listener and position: a UUID of version 8 (RFC 9562, section 5.8).
 
-    Applications and sources are part of it: listeners of one name in two applications, or events of one id from two
-    sources, must not give events that a broker takes for duplicates.
+    Application and source are part of it. Otherwise a broker would drop events as duplicates where two applications
+    have a listener of the same name, or two sources use the same id.
     """
     listener = context.listener
     parts = (context.event_id, context.source, listener.application, listener.event.name, listener.name, str(number))

@@ -1,4 +1,4 @@
-"""Publishes that an observer watches until their confirmation."""
+"""Publishing with an observer, which is notified before it and when the provider has answered."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from ...providers.base import Outgoing, Provider
 def observed_publish(
     observer: Observer, provider: Provider, message: Outgoing, event: EventDescriptor
 ) -> asyncio.Future[None]:
-    """Publish *message*, watched until its confirmation."""
+    """Publish *message*, and notify *observer* before and when the provider has answered."""
     finish = observer.sending(message, event)
     return watched(lambda: provider.publish(message), finish)
 
 
 def watched(publish: Callable[[], asyncio.Future[None]], finish: Finish | None) -> asyncio.Future[None]:
-    """Publish, and call *finish* with how it ended."""
+    """Publish, and call *finish* with the outcome: an error, or None for a confirmation."""
     try:
         sent = publish()
     except BaseException as error:
@@ -30,9 +30,9 @@ def watched(publish: Callable[[], asyncio.Future[None]], finish: Finish | None) 
             finish(error)
         raise
     if finish is not None:
-        sent.add_done_callback(partial(_sent, finish))
+        sent.add_done_callback(partial(_on_done, finish))
     return sent
 
 
-def _sent(finish: Finish, sent: asyncio.Future[Any]) -> None:
+def _on_done(finish: Finish, sent: asyncio.Future[Any]) -> None:
     finish(outcome(sent))

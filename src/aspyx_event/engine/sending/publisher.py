@@ -15,7 +15,14 @@ from .observed import observed_publish
 
 
 class Publisher:
-    """Sending end of a chain: hands the envelope to the provider."""
+    """Last link of the sending chain: passes the envelope to the provider. Runs on the manager's loop.
+
+    Args:
+        provider: The transport.
+        limits: Maximum sizes.
+        observer: Notified of each message and its confirmation; None for no observer.
+        count: Called for each published event; None counts nothing.
+    """
 
     def __init__(
         self,
@@ -27,18 +34,22 @@ class Publisher:
         self._provider, self._limits, self._observer, self._count = provider, limits, observer, count
 
     def check(self, envelope: Envelope, descriptor: EventDescriptor) -> None:
-        """Refuse what is too large.
+        """Check the size of an envelope.
 
         Raises:
-            LimitExceededError: it is.
+            LimitExceededError: it is too large.
         """
         exceeded = self._limits.exceeded(envelope)
         if exceeded:
             raise LimitExceededError(f"event {descriptor.name!r} (id {envelope.id}): too large: {exceeded}")
 
     def send(self, envelope: Envelope, descriptor: EventDescriptor, /) -> asyncio.Future[None]:
-        """Hand *envelope* over; the future is done when the provider has confirmed it."""
-        self.check(envelope, descriptor)  # here, because interceptors may have made it larger
+        """Publish an envelope; the future is done when the provider has confirmed it.
+
+        Raises:
+            LimitExceededError: it is too large.
+        """
+        self.check(envelope, descriptor)  # after the interceptors, which may have made it larger
         options = envelope.options
         message = Outgoing(
             address=options.address or descriptor.name,
@@ -57,21 +68,21 @@ class Publisher:
 
 
 def check_send_options(options: SendOptions, provider: Provider) -> None:
-    """Refuse what the provider cannot do.
+    """Check that the provider supports the options of a send.
 
     Raises:
-        UnsupportedError: names the option and the provider.
+        UnsupportedError: it does not support one of them; the message names option and provider.
     """
     if options is NO_OPTIONS:
         return
     capabilities = provider.capabilities
-    wanted = (
+    options_in_use = (
         ("delay", options.delay > 0, capabilities.delay),
         ("ttl", options.ttl is not None, capabilities.ttl),
         ("priority", options.priority is not None, capabilities.priority),
         ("key", options.key is not None, capabilities.ordered_keys),
         ("require_route", options.require_route, capabilities.require_route),
     )
-    for name, asked, offered in wanted:
-        if asked and not offered:
+    for name, used, supported in options_in_use:
+        if used and not supported:
             raise UnsupportedError(f"send_event({name}=...): the {provider.name} provider does not offer it")

@@ -34,7 +34,7 @@ class Receipt(Operation[None]):
 
     @property
     def record(self) -> StoredEvent:
-        """What is known of the event: id, type, time, status, owner, tags, canonical JSON, content hash."""
+        """The event as a store would keep it: id, type, time, status, owner, tags, canonical JSON, content hash."""
         status = EventStatus.UNPUBLISHED
         if self._future.done() and not self._future.cancelled():
             status = EventStatus.REFUSED if self._future.exception() else EventStatus.PUBLISHED
