@@ -39,7 +39,7 @@ class Capabilities:
         delay: The transport can hold a message back until its time.
         ttl: A message that waited too long is not delivered.
         priority: Waiting messages of a higher priority are delivered first.
-        ordered_keys: Messages with the same key go to one consumer at a time, in order.
+        ordered_keys: Messages with the same key go to a single consumer at a time, in order.
         require_route: A message for an address without a queue can be refused instead of dropped.
         deduplicates: A second message with the same `dedup_id` for the same address is confirmed and dropped.
         headers: Headers travel unchanged.
@@ -78,7 +78,7 @@ class ConnectionHooks:
 
 @dataclass(slots=True, kw_only=True)
 class Outgoing:
-    """One message for one address.
+    """A message for an address.
 
     Attributes:
         address: The event name, or a queue name with `AddressKind.QUEUE`.
@@ -111,7 +111,7 @@ class Binding:
         kind: TOPIC or QUEUE.
         durable: The queue outlives its consumers and keeps messages for them; otherwise it vanishes with the last.
         prefetch: Maximum number of deliveries handed over and not yet settled.
-        max_crashes: Number of process crashes during the handling of one message after which the consumer makes it a
+        max_crashes: Number of process crashes during the handling of a message after which the consumer makes it a
             dead letter; 0 if crashes are not counted. For a warning if the broker gives up earlier.
         label: Names the subscription in errors and logs.
         selector: Header names, each with the accepted values; only for a queue that belongs to this consumer alone.
@@ -147,7 +147,7 @@ class ServerDescription:
 
 
 class Delivery(ABC):
-    """One message handed to one subscription. The first call of `ack` or `release` settles it; later calls do nothing.
+    """A message handed to a subscription. The first call of `ack` or `release` settles it; later calls do nothing.
 
     Settling a delivery whose connection was lost in the meantime does nothing: the broker delivers the message again.
 
@@ -241,7 +241,7 @@ class Provider(ABC):
 
     @property
     def reconnects(self) -> int:
-        """Connections opened after the first one, since `start`."""
+        """The number of reconnects since `start`."""
         return 0
 
     @property

@@ -91,7 +91,7 @@ class BrokerLimits:
         await asyncio.gather(*self._checks, return_exceptions=True)
 
     async def _check(self, binding: Binding) -> None:
-        async with self._lock:  # one request at a time: a start with many listeners must not flood the management
+        async with self._lock:  # a single request at a time: a start with many listeners must not flood the management
             if self._unreadable:
                 return
             try:

@@ -32,7 +32,7 @@ class Supervisor(Generic[C]):
 
     Args:
         settings: Brokers, time limits and hooks.
-        connect: Opens one connection to the given broker; may raise whatever `ConnectionSettings.connect_error` maps.
+        connect: Opens a connection to the given broker; may raise whatever `ConnectionSettings.connect_error` maps.
         up: Called with each new connection; attaches links and resends unconfirmed messages.
         down: Called with the reason whenever a connection ended.
     """
@@ -47,13 +47,13 @@ class Supervisor(Generic[C]):
         self.settings = settings
         self._connect, self._up, self._down = connect, up, down
         self.wire: C | None = None
-        #: Connections opened after the first one.
+        #: Connections opened after the first.
         self.reconnects = 0
-        #: Why there is no connection now; None while there is one.
+        #: Why there is no connection now; None while connected.
         self.error: Exception | None = None
         #: True once `max_retries` attempts to reconnect have failed: there will not be a connection any more.
         self.reconnect_exhausted = False
-        #: The first one is the broker in use, or the next to try.
+        #: The first is the broker in use, or the next to try.
         self._endpoints = settings.endpoints()
         self._hook_tasks = TaskSet()
         #: The text of the last error reported to `on_error`.
@@ -101,7 +101,7 @@ class Supervisor(Generic[C]):
         return wire
 
     async def connected(self, timeout: float) -> C:
-        """Return the open connection; wait for one if necessary.
+        """Return the open connection; wait for it if necessary.
 
         Raises:
             ConnectError: none within *timeout* seconds.

@@ -44,7 +44,7 @@ class ConnectionSettings:
         require_tls: Refuse to connect without TLS.
         heartbeat: Interval of traffic promised in both directions; a broker silent for twice as long is disconnected.
             0 turns it off.
-        connect_timeout: Limit of one attempt to connect, TLS and login included.
+        connect_timeout: Limit of an attempt to connect, TLS and login included.
         start_timeout: How long `start` retries before it raises, because a broker may come up later than the process.
         confirm_timeout: Limit from a publish to its confirmation, reconnects included.
         max_unconfirmed: Published messages that may wait for their confirmation; more fail with `BufferFullError`.
@@ -84,7 +84,7 @@ class ConnectionSettings:
         return f"{self.protocol} broker at {self.host}:{self.port}"
 
     def endpoints(self) -> list[ConnectionSettings]:
-        """Return these settings for each broker that may be connected to, this one first.
+        """Return these settings for each broker that may be connected to, this broker first.
 
         Raises:
             DeclarationError: an entry of `failover` is not ``host:port``, or the host is a URL.

@@ -29,7 +29,7 @@ _TOPIC = AddressKind.TOPIC
 
 
 class Client:
-    """One connection and its links, on the loop that was running when it was constructed.
+    """A connection and its links, on the loop that was running when it was constructed.
 
     Args:
         settings: Prepared to connect.

@@ -54,7 +54,7 @@ _SENDER = frozenset({Stage.SENDER, Stage.OUTCOME})
 _LINK = _RECEIVER | _SENDER
 
 _CLASH = (
-    "queue names are unique per broker, and this one belongs to another address; give the listener another name=, "
+    "queue names are unique per broker, and this name belongs to another address; give the listener another name=, "
     "or the provider queue_naming=QueueNaming.QUALIFIED"
 )
 _PERMISSION = (

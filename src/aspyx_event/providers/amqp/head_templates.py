@@ -55,7 +55,7 @@ class LearningBudget:
         self._wait = self._pause = 8 * limit
 
     def spend(self) -> bool:
-        """Return whether one more template may be learned."""
+        """Return whether another template may be learned."""
         if self._remaining:
             self._remaining -= 1
             return True
@@ -105,7 +105,7 @@ def write_head(headers: dict[str, str], dedup_id: str, group: str | None) -> byt
     else:
         values = [headers[CE_ID], headers[CONTENT_TYPE], group, dedup_id, *headers.values()]
         del values[4 + templates.content_type]
-    # Bytes are joined as text, one character per byte, because that is faster than encoding each value.
+    # Bytes are joined as text, a character per byte, because that is faster than encoding each value.
     if not "".join(values).isascii():
         if not values[1].isascii():
             return None
@@ -152,7 +152,7 @@ def _new_write_template(templates: _WriteTemplates, lengths: bytes, *, grouped: 
 
 
 def _as_text(text: str) -> str:
-    """Return the UTF-8 bytes of *text*, one character per byte."""
+    """Return the UTF-8 bytes of *text*, a character per byte."""
     return text.encode().decode("latin-1")
 
 
@@ -171,7 +171,7 @@ _MAX_TEMPLATES_AT_OFFSET = 3
 
 
 class HeaderTemplate(NamedTuple):
-    """A received head, and how to recognize and read another one like it.
+    """A received head, and how to recognize and read another head like it.
 
     Attributes:
         fixed_parts: Extracts the parts of a message that must equal `fixed`: descriptors, types, lengths, names and
@@ -189,14 +189,14 @@ class HeaderTemplate(NamedTuple):
 
 
 class TemplateCache:
-    """The templates for the messages of one receiver."""
+    """The templates for the messages of a receiver."""
 
     __slots__ = ("_budget", "_by_offset", "_end", "_first")
 
     def __init__(self) -> None:
         #: By the offset of the data section.
         self._by_offset: dict[int, tuple[HeaderTemplate, ...]] = {}
-        # The first of these offsets, and the end of the data section's descriptor at the last one.
+        # The first of these offsets, and the end of the data section's descriptor at the last offset.
         self._first = self._end = 0
         self._budget = LearningBudget(_MAX_TEMPLATES, self._by_offset.clear)
 
@@ -243,7 +243,7 @@ class TemplateCache:
 
 
 class _TemplateBuilder:
-    """Builds a template from one message that the full decoder has read.
+    """Builds a template from a message that the full decoder has read.
 
     Args:
         data: The message.

@@ -30,7 +30,7 @@ class LinkOwner(Protocol):
         """Attach *link* again after a pause, if the connection is up then."""
 
     def settled(self, size: int) -> None:
-        """Count one unconfirmed message less, of *size* bytes."""
+        """Count an unconfirmed message less, of *size* bytes."""
 
 
 class SupervisedLink(ABC):

@@ -1,4 +1,4 @@
-"""`Receiver`: consumes one queue; deliveries that are settled restore its credit."""
+"""`Receiver`: consumes a queue; deliveries that are settled restore its credit."""
 
 from __future__ import annotations
 

@@ -154,7 +154,7 @@ def decode(data: bytes, templates: TemplateCache | None = None) -> Received:
     """Return the decoded message. Never raises: data that is not an AMQP message becomes a body without headers.
 
     Args:
-        data: The sections of one message.
+        data: The sections of a message.
         templates: Of the receiver; None decodes without templates.
     """
     try:

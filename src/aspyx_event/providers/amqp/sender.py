@@ -1,4 +1,4 @@
-"""`Sender`: sends to one address, with confirmations and time limits."""
+"""`Sender`: sends to an address, with confirmations and time limits."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ class Sender(SupervisedLink):
         self._requeue()
 
     def _expire(self) -> None:
-        """Fail messages whose deadline is over, and schedule the next call: one timer serves all deadlines."""
+        """Fail messages whose deadline is over, and schedule the next call: a single timer serves all deadlines."""
         now = self._loop.time()
         error = f"no confirmation for a message to {self.address!r} within {self._confirm_timeout:g} s"
         while self._queue and self._queue[0][2] <= now:

@@ -102,21 +102,21 @@ class VolatileReceiver(Receiver):
 
 
 class SharedLink:
-    """One of the two links of a `VolatileReceiver`.
+    """Either of the two links of a `VolatileReceiver`.
 
     Works around Artemis deleting a shared volatile queue while a consumer attaches. Attach a first link without credit,
-    wait `QUEUE_DELETE_DELAY`, attach a second one to the queue that exists then, and consume from it. That is either the
+    wait `QUEUE_DELETE_DELAY`, attach a second link to the queue that exists then, and consume from it. That is either the
     queue of the first link, which has kept it from vanishing, or a new queue; without the permission `manage` the client
     cannot find out. The first link stays attached without credit: detaching it from a deleted queue would delete the new
     queue of the same name.
 
-    Credit must not be taken back from the first link to move from one to the other: Artemis 2.44 may just be delivering
+    Credit must not be taken back from the first link to move to the second: Artemis 2.44 may just be delivering
     a message over the first link, and would hold it for as long as that link is attached.
 
     Args:
         receiver: Whose link it is.
         wire: The connection.
-        first: The link attached before; None for the first one.
+        first: The link attached before; None for the first link.
 
     Attributes:
         link: Of the driver.
@@ -136,7 +136,7 @@ class SharedLink:
         return self._receiver.error_marker if self._current else ""
 
     def detach(self) -> list[asyncio.Future[Condition]]:
-        """Detach this link and the first one; return futures that are done when the broker has answered."""
+        """Detach this link and the first link; return futures that are done when the broker has answered."""
         detached = self._first.detach() if self._first is not None else []
         if self._open and self._wire.alive:
             self._open = False
@@ -174,7 +174,7 @@ class SharedLink:
                 self._first.detach()
             self._receiver.on_ended(condition)
         elif self._first is not None and self._first._open:
-            logger.info("a second link was refused, the first one stays: %s", condition)
+            logger.info("a second link was refused, the first link stays: %s", condition)
             self._receiver.switch_to(self._first, self._first)
 
     def on_lost(self) -> None:
