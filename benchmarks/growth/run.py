@@ -194,7 +194,7 @@ class _Run:
             self._management.close()
             self._broker.kill()
             with suppress(StateError):  # in a container they are gone with it
-                self._broker.forget()
+                self._broker.remove_data()
             self._broker.start()
             return
         for queue in self._management.queues():

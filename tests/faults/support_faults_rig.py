@@ -126,7 +126,7 @@ class Rig(Account):
         except BrokerDataUnreadable as error:
             self.figures.broker_losses += 1
             kept = self.folder / "broker-data"
-            await in_thread(self.broker.forget, kept)
+            await in_thread(self.broker.remove_data, kept)
             await in_thread(self.broker.start)
             raise BrokerLossError(f"data kept in {kept}: {error}") from error
 

@@ -1,4 +1,4 @@
-"""Tools for tests of applications and of providers: a real broker that starts and ends with the tests."""
+"""Tools for tests of applications and providers: a real broker that is started and stopped with the tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A real Artemis broker for tests: found in the environment, or started as a throw-away instance on free ports."""
+"""A real Artemis broker for tests: from the environment, or started as a temporary instance on free ports."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ logger = logging.getLogger("aspyx.event.testing")
 
 LOOPBACK = "127.0.0.1"
 
-#: The port for all protocols of an unconfigured Artemis.
+#: Port for all protocols of Artemis by default.
 DEFAULT_PORT = 61616
 
-#: Seconds. A start takes two on an idle machine; ten times that is normal on a loaded one.
+#: In seconds. A start takes two on an idle machine, and ten times as long on a loaded machine.
 START_TIMEOUT = 120.0
 STOP_TIMEOUT = 30.0
 
-_KEPT_LOGS = 40
-# Seconds. The log of a running broker tells when it is ready, so nothing removes one that may be in use: test runs in
-# parallel start more brokers than are kept.
-_LOG_LIFE = 3 * 3600
+_MAX_LOGS = 40
+# In seconds. A running broker is known to be ready from its log, so a log that may be in use is not removed: parallel
+# test runs start more brokers than `_MAX_LOGS`.
+_LOG_MIN_AGE = 3 * 3600
 _PORTS = range(18_000, 32_000)
 _POLL = 0.05
 
@@ -59,19 +59,19 @@ __all__ = [
 
 
 class ArtemisBroker:
-    """One Artemis broker, ours or somebody else's.
+    """An Artemis broker: a temporary one that is started here, or an external one.
 
-    `find` takes the broker that `ARTEMIS_URL` names, and starts one if there is none. `own` always starts one, for
-    tests that kill it. Both are context managers; an own broker ends, and its files go, at the end of the block, and
-    also when the process that started it dies of whatever cause. All methods block.
+    `find` uses the broker that `ARTEMIS_URL` names, or else a temporary broker. `own` always uses a temporary broker,
+    for tests that kill it. The object is a context manager. At the end of the block, and also if the process that
+    started it dies for any reason, a temporary broker is stopped and its files are removed. All methods block.
 
     Attributes:
-        host: Where it listens.
-        port: The port for all protocols.
-        user: A user who may do everything.
-        ports: All ports by the name of the acceptor; `artemis` is `port`.
-        owned: Whether it is ours to stop, kill and freeze.
-        log: Its log file; None for a broker that is not ours. It is kept; old ones are removed.
+        host: Host that it listens on.
+        port: Port for all protocols.
+        user: The administrator.
+        ports: All ports, by the name of the acceptor; `artemis` is `port`.
+        owned: Whether it is a temporary broker, which may be stopped, killed and frozen.
+        log: Log file of a temporary broker; None for an external one. It is not removed with the broker; old logs are.
     """
 
     def __init__(
@@ -103,15 +103,15 @@ class ArtemisBroker:
         environ: Mapping[str, str] | None = None,
         progress: Progress = logger.info,
     ) -> ArtemisBroker:
-        """Return the broker `ARTEMIS_URL` names, or else one that `start` will start; see `own`.
+        """Return the broker that `ARTEMIS_URL` names, or else a temporary broker; see `own`.
 
         Args:
-            config: For a broker of our own; a broker that exists stays as it is.
-            environ: Environment variables to look at; None takes this process'.
-            progress: Told about downloads and slow starts.
+            config: Of a temporary broker; an external broker is not changed.
+            environ: Environment variables; None uses those of this process.
+            progress: Receives messages about downloads and slow starts.
 
         Raises:
-            BrokerUnavailable: there is no way to get a broker; the message lists the three there are.
+            BrokerUnavailable: no broker can be used or started; the message lists the three ways to get one.
         """
         environ = os.environ if environ is None else environ
         url = environ.get("ARTEMIS_URL", "").strip()
@@ -119,9 +119,9 @@ class ArtemisBroker:
             return cls.own(config, environ=environ, progress=progress)
         parts = urlsplit(url if "://" in url else f"amqp://{url}")
         if not parts.hostname:
-            raise BrokerUnavailable("ARTEMIS_URL has no host; it looks like amqp://user:password@host:61616")
-        given = BrokerConfig(user=unquote(parts.username or ""), password=unquote(parts.password or ""))
-        return cls(given, None, host=parts.hostname, port=parts.port or DEFAULT_PORT, progress=progress)
+            raise BrokerUnavailable("ARTEMIS_URL has no host; its form is amqp://user:password@host:61616")
+        external = BrokerConfig(user=unquote(parts.username or ""), password=unquote(parts.password or ""))
+        return cls(external, None, host=parts.hostname, port=parts.port or DEFAULT_PORT, progress=progress)
 
     @classmethod
     def own(
@@ -131,17 +131,17 @@ class ArtemisBroker:
         environ: Mapping[str, str] | None = None,
         progress: Progress = logger.info,
     ) -> ArtemisBroker:
-        """Return a broker of our own, on free ports, that `start` will start with Docker or with Java.
+        """Return a temporary broker on free ports. `start` runs it with Docker or Java.
 
         Raises:
-            BrokerUnavailable: neither can be used here.
+            BrokerUnavailable: neither Docker nor Java can be used.
         """
         environ = os.environ if environ is None else environ
         return cls(config or BrokerConfig(), find_runtime(environ, progress), progress=progress)
 
     @property
     def url(self) -> str:
-        """With user and password, in the form `ARTEMIS_URL` has."""
+        """URL with user and password, in the form of `ARTEMIS_URL`."""
         return f"amqp://{quote(self.user, safe='')}:{quote(self.password, safe='')}@{self.where}"
 
     @property
@@ -155,26 +155,26 @@ class ArtemisBroker:
 
     @property
     def pid(self) -> int | None:
-        """Process id of the broker; None if it does not run, is not ours, or runs in a container."""
+        """Process id of a temporary broker; None if it is not running, external, or in a container."""
         return self._runner.pid() if self._runner else None
 
     @property
     def running(self) -> bool:
-        """Whether our broker runs, frozen or not; for somebody else's, whether it answers."""
+        """Whether a temporary broker is running, frozen or not; for an external one, whether it answers."""
         if not self.owned:
             return answers_amqp(self.host, self.port)
         return self._runner is not None and self._runner.ended() is None
 
     def start(self, timeout: float = START_TIMEOUT) -> ArtemisBroker:
-        """Start it, or start it again with the data it had, and wait until it answers.
+        """Start, with the data of the previous run if there was one, and wait until it answers.
 
         Raises:
-            BrokerUnavailable: it does not answer within *timeout* seconds, or ended at once; with the end of its log.
-            BrokerDataUnreadable: it ended at once with the data of an earlier run.
+            BrokerUnavailable: it does not answer within *timeout* seconds, or exited; with the end of its log.
+            BrokerDataUnreadable: it exited with the data of an earlier run.
         """
         if not self.owned:
             if not answers_amqp(self.host, self.port, 10):
-                raise unavailable([f"ARTEMIS_URL: nothing at {self.where} answers as an AMQP 1.0 broker does"])
+                raise unavailable([f"ARTEMIS_URL: no AMQP 1.0 broker answers at {self.where}"])
             return self
         if self.running:
             return self
@@ -188,46 +188,46 @@ class ArtemisBroker:
         return self
 
     def stop(self, timeout: float = STOP_TIMEOUT) -> None:
-        """Shut it down in an orderly way; it tells its clients. Its data stays for the next `start`."""
+        """Shut down gracefully; clients are notified. The data is kept for the next `start`."""
         if self.running:
-            self._ours("stopped").stop(timeout)
+            self._own_runner("stopped").stop(timeout)
         self._disarm()
 
     def kill(self) -> None:
-        """End it as a crash would. Its data stays for the next `start`."""
+        """Kill it, like a crash. The data is kept for the next `start`."""
         if self.running:
-            self._ours("killed").kill()
+            self._own_runner("killed").kill()
         self._disarm()
 
     def restart(self) -> None:
-        """Stop it in an orderly way and start it again on the same ports, with the same data."""
+        """Shut down gracefully, and start again on the same ports with the same data."""
         self.stop()
         self.start()
 
-    def forget(self, keep: Path | None = None) -> None:
-        """Remove the data of a broker that does not run, so that the next `start` is the first one again.
+    def remove_data(self, move_to: Path | None = None) -> None:
+        """Remove the data of a stopped temporary broker, so that the next `start` is like the first one.
 
         Args:
-            keep: A directory that does not exist, to move the data to.
+            move_to: A directory that does not exist, to move the data to; None deletes the data.
 
         Raises:
-            StateError: it runs, is not ours, or lives in a container, whose data go with it.
+            StateError: it is running, external, or in a container, which has its own data.
         """
-        runner = self._ours("emptied")
+        runner = self._own_runner("emptied")
         if not isinstance(runner, JavaRunner) or self.running:
-            raise StateError(f"the data of the broker at {self.where} are in use or out of reach")
-        runner.move_data(keep)
+            raise StateError(f"the data of the broker at {self.where} is in use or out of reach")
+        runner.move_data(move_to)
 
     def freeze(self) -> None:
-        """Make it silent without closing a connection, as a network partition or a long pause would."""
-        self._ours("frozen").freeze()
+        """Stop it from responding without closing connections, like a network partition or a long pause."""
+        self._own_runner("frozen").freeze()
 
     def thaw(self) -> None:
         """Undo `freeze`."""
-        self._ours("thawed").thaw()
+        self._own_runner("thawed").thaw()
 
     def close(self) -> None:
-        """End our broker and remove its data; leave somebody else's alone."""
+        """Stop a temporary broker and remove its data; does nothing for an external one."""
         if not self.owned or self._watchdog is None:
             return
         try:
@@ -249,17 +249,17 @@ class ArtemisBroker:
         self.close()
 
     def __repr__(self) -> str:
-        return f"<ArtemisBroker at {self.where}{'' if self.owned else ', not ours'}>"
+        return f"<ArtemisBroker at {self.where}{'' if self.owned else ', external'}>"
 
-    def _ours(self, done: str) -> Runner:
+    def _own_runner(self, action: str) -> Runner:
         if not self.owned:
-            raise StateError(f"the broker at {self.where} comes from ARTEMIS_URL and is not to be {done} by tests")
+            raise StateError(f"the broker at {self.where} comes from ARTEMIS_URL and must not be {action} by tests")
         if self._runner is None:
-            raise StateError(f"the broker at {self.where} was not started and cannot be {done}")
+            raise StateError(f"the broker at {self.where} was not started and cannot be {action}")
         return self._runner
 
     def _disarm(self) -> None:
-        # After this the process id may belong to somebody else. A container stays until `close`.
+        # From now on the process id may be reused by another process. A container exists until `close`.
         if self._watchdog is not None and not isinstance(self._runtime, DockerRuntime):
             self._watchdog.on_end(None)
 
@@ -267,12 +267,12 @@ class ArtemisBroker:
         if self._runner is not None:
             return self._runner
         name = f"aspyx-event-{uuid.uuid4().hex[:12]}"
-        # Resolved: on macOS the temporary directory is a link, and Artemis compares paths.
+        # Resolved, because on macOS the temporary directory is a symbolic link, and Artemis compares paths.
         instance = Path(tempfile.mkdtemp(prefix=f"{name}-")).resolve()
         self._watchdog = Watchdog(instance)
         self.log = _log_file(name)
         if isinstance(self._runtime, DockerRuntime):
-            self.config.write(instance, self.ports, host="0.0.0.0", seen_as=CONTAINER_INSTANCE)  # noqa: S104
+            self.config.write(instance, self.ports, host="0.0.0.0", container_path=CONTAINER_INSTANCE)  # noqa: S104
             ports = list(self.ports.values())
             self._runner = DockerRunner(
                 self._runtime, name, instance, self.log, self.config.heap, ports, self.config.java_options
@@ -280,17 +280,17 @@ class ArtemisBroker:
         elif self._runtime is not None:
             self.config.write(instance, self.ports, host=self.host)
             self._runner = JavaRunner(self._runtime, instance, self.log, self.config.heap, self.config.java_options)
-        return self._ours("started")
+        return self._own_runner("started")
 
     def _wait_until_ready(self, runner: Runner, before: int, timeout: float) -> None:
         end = time.monotonic() + timeout
         while time.monotonic() < end:
-            how = runner.ended()
-            if how is not None:
-                kind = BrokerDataUnreadable if before else BrokerUnavailable
-                raise kind(f"Artemis ended while it started ({how}):\n{self._log_tail()}")
-            # Both: an answer alone could come from another process on the port, the log line alone from a broker
-            # that nobody can reach.
+            exit_reason = runner.ended()
+            if exit_reason is not None:
+                error = BrokerDataUnreadable if before else BrokerUnavailable
+                raise error(f"Artemis ended while it started ({exit_reason}):\n{self._log_tail()}")
+            # Both are checked: an answer alone could come from another process on the port, and the log line alone
+            # from a broker that cannot be reached.
             if runner.times_active() > before and answers_amqp(self.host, self.port):
                 return
             time.sleep(_POLL)
@@ -301,11 +301,11 @@ class ArtemisBroker:
             return "(no log)"
         text = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
         important = [line for line in text if re.search(r"ERROR|WARN|Exception|AMQ22(4|9)", line)]
-        return "\n".join([*(important or text)[-lines:], f"(all of it: {self.log})"])
+        return "\n".join([*(important or text)[-lines:], f"(full log: {self.log})"])
 
 
 def answers_amqp(host: str, port: int, timeout: float = 2.0) -> bool:
-    """Tell whether *port* answers the protocol header of AMQP 1.0 with SASL (section 2.2 of the specification)."""
+    """Return whether *port* answers the protocol header of AMQP 1.0 with SASL (section 2.2 of the specification)."""
     try:
         with socket.create_connection((host, port), timeout) as connection:
             connection.settimeout(timeout)
@@ -316,14 +316,14 @@ def answers_amqp(host: str, port: int, timeout: float = 2.0) -> bool:
 
 
 def free_ports(count: int, host: str = LOOPBACK) -> list[int]:
-    """Return ports nobody listens on.
+    """Return ports that are not in use.
 
-    They lie below the range the kernel takes the ports of outgoing connections from: a client that tries to reconnect
-    to a port of that range while the broker is down may be given this very port and connect to itself.
+    They are below the range of ephemeral ports: a client that reconnects to a port in that range while the broker is
+    down may get this port as its own and connect to itself.
     """
-    found: list[int] = []
+    ports: list[int] = []
     for port in random.sample(_PORTS, len(_PORTS)):
-        if len(found) == count:
+        if len(ports) == count:
             break
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -331,16 +331,16 @@ def free_ports(count: int, host: str = LOOPBACK) -> list[int]:
                 probe.bind((host, port))
             except OSError:
                 continue
-        found.append(port)
-    return found
+        ports.append(port)
+    return ports
 
 
 def _log_file(name: str) -> Path:
     directory = cache_directory(os.environ) / "logs"
     directory.mkdir(parents=True, exist_ok=True)
     old = sorted(directory.glob("*.log"), key=lambda path: path.name)
-    for path in old[: max(0, len(old) - _KEPT_LOGS)]:
-        with contextlib.suppress(FileNotFoundError):  # another test run does the same
-            if time.time() - path.stat().st_mtime > _LOG_LIFE:
+    for path in old[: max(0, len(old) - _MAX_LOGS)]:
+        with contextlib.suppress(FileNotFoundError):  # another test run may remove it
+            if time.time() - path.stat().st_mtime > _LOG_MIN_AGE:
                 path.unlink()
     return directory / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}.log"

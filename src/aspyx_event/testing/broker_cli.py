@@ -1,8 +1,8 @@
 """A broker from the command line: `python -m aspyx_event.testing.broker_cli up | down | run -- COMMAND ...`.
 
-`run` starts a broker on a free port, tells the command about it in the environment (ARTEMIS_URL, and its parts in
-ARTEMIS_HOST, ARTEMIS_PORT, ARTEMIS_USER and ARTEMIS_PASSWORD), and ends it with the command. `up` and `down` are for a
-broker that stays, at the usual port; its data is there again at the next `up`.
+`run` starts a broker on a free port, runs the command with its address in the environment (ARTEMIS_URL, and its parts in
+ARTEMIS_HOST, ARTEMIS_PORT, ARTEMIS_USER and ARTEMIS_PASSWORD), and stops it after the command. `up` and `down` start and
+stop a permanent broker at the default port; the next `up` has the same data.
 """
 
 from __future__ import annotations
@@ -29,18 +29,16 @@ HOST = "127.0.0.1"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand; return the exit code."""
-    parser = argparse.ArgumentParser(prog="broker_cli", description="An Artemis broker to develop and test with.")
+    parser = argparse.ArgumentParser(prog="broker_cli", description="Artemis brokers for development and tests.")
     commands = parser.add_subparsers(dest="command", required=True)
     for name, text in (
-        ("up", f"start a broker that stays, at {HOST}:{DEFAULT_PORT}"),
-        ("down", "end the broker `up` started"),
+        ("up", f"start a permanent broker at {HOST}:{DEFAULT_PORT}"),
+        ("down", "stop the broker that `up` started"),
     ):
         sub = commands.add_parser(name, help=text)
-        sub.add_argument("--compose", type=Path, help="compose file to use if a Docker engine runs")
-        sub.add_argument(
-            "--port", type=int, default=DEFAULT_PORT, help="not for Docker: its port is in the compose file"
-        )
-    run = commands.add_parser("run", help="run a command with a broker of its own")
+        sub.add_argument("--compose", type=Path, help="compose file, used if a Docker engine is running")
+        sub.add_argument("--port", type=int, default=DEFAULT_PORT, help="port; with Docker, the compose file sets it")
+    run = commands.add_parser("run", help="run a command with a temporary broker")
     run.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- COMMAND ...")
     options = parser.parse_args(arguments)
     try:
@@ -59,7 +57,7 @@ def _say(line: str) -> None:
 
 
 def _run(argv: list[str]) -> int:
-    # As an exception it passes through the block below, which ends the broker.
+    # As an exception it leaves the block below, which stops the broker.
     signal.signal(signal.SIGTERM, _exit)
     with ArtemisBroker.find(progress=_say) as broker:
         _say(f"broker at {broker.where}")
@@ -76,7 +74,7 @@ def _run(argv: list[str]) -> int:
                 try:
                     return _shell_code(child.wait())
                 except KeyboardInterrupt:
-                    # Ctrl-C went to the command too: it ends in its own time, and the broker after it.
+                    # The command got the Ctrl-C too. The broker is stopped after the command has ended.
                     _say("stopping ...")
                 except SystemExit:
                     child.terminate()
@@ -94,12 +92,14 @@ def _shell_code(code: int) -> int:
 
 def _up(compose: Path | None, port: int) -> int:
     if answers_amqp(HOST, port):
-        _say(f"a broker answers already at {HOST}:{port}")
+        _say(f"a broker already answers at {HOST}:{port}")
         return 0
     runtime = find_runtime(os.environ, _say)
     if isinstance(runtime, DockerRuntime):
         if compose is None:
-            raise BrokerUnavailable("a Docker engine runs; give its compose file: --compose docker/docker-compose.yml")
+            raise BrokerUnavailable(
+                "a Docker engine is running; give a compose file: --compose docker/docker-compose.yml"
+            )
         port = DEFAULT_PORT
         code = _compose(runtime.docker, compose, "up", "--detach", "--wait")
     else:
@@ -142,7 +142,7 @@ def _down(compose: Path | None) -> int:
     docker = shutil.which("docker")
     if docker is not None and compose is not None and _engine_runs(docker):
         return _compose(docker, compose, "down")
-    _say("no broker of ours is running")
+    _say("no broker started by `up` is running")
     return 0
 
 
@@ -164,7 +164,7 @@ def _pid_file() -> Path:
 
 
 def _running_pid() -> int | None:
-    """Return the process `up` started, or None: its id may belong to another program by now, or it is gone."""
+    """Return the process id of the broker that `up` started; None if it has ended, also if its id was reused."""
     try:
         pid = int(_pid_file().read_text(encoding="ascii"))
         command = _command_of(pid)

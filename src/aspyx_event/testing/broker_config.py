@@ -1,4 +1,4 @@
-"""The configuration files of a throw-away Artemis broker: what `artemis create` writes, cut down to what tests need."""
+"""Configuration files of a temporary Artemis broker: those of `artemis create`, reduced to what tests need."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
-#: Role that may do everything everywhere; the administrator has it.
+#: Role of the administrator, with all permissions.
 ADMIN_ROLE = "amq"
 
 PERMISSIONS = (
@@ -25,7 +25,7 @@ PERMISSIONS = (
 
 _ALL_PROTOCOLS: Mapping[str, str] = {"protocols": "CORE,AMQP,STOMP"}
 
-# What `artemis create` of 2.44 writes for AMQP; the broker's own defaults differ in places.
+# Written by `artemis create` of 2.44 for AMQP; some defaults of the broker differ.
 _ACCEPTOR_DEFAULTS: Mapping[str, str] = {
     "amqpCredits": "1000",
     "amqpLowCredits": "300",
@@ -35,7 +35,7 @@ _ACCEPTOR_DEFAULTS: Mapping[str, str] = {
     "suppressInternalManagementObjects": "false",
 }
 
-# The catch-all of `artemis create`: a provider has to work on a broker nobody configured.
+# The catch-all of `artemis create`: a provider has to work with an unconfigured broker.
 _ADDRESS_DEFAULTS: Mapping[str, str] = {
     "dead-letter-address": "DLQ",
     "expiry-address": "ExpiryQueue",
@@ -67,22 +67,22 @@ appender.console.layout.pattern = %d %-5level [%logger] %msg%n
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerConfig:
-    """What a test wants to be different from a freshly created broker.
+    """Configuration of a temporary broker, where it differs from a newly created one.
 
     Attributes:
         user: The administrator.
         password: The administrator's password, plain ASCII.
-        port: Of the acceptor for all protocols; None picks a free one.
-        users: Further users, name to (password, role). A role without permissions may do nothing.
-        permissions: Address match (`#` is all) to permission (see `PERMISSIONS`) to roles. Within a match only what is
-            listed is granted, except to the administrator, who may do everything.
-        address_settings: Address match to element name to value; adds to what `artemis create` writes for `#`.
-        acceptors: Further acceptors, each on a free port of its own: name to options. `protocols` defaults to all;
-            `${artemis.instance}/etc` in a value names the directory `files` are written to.
+        port: Port of the acceptor for all protocols; None picks a free port.
+        users: Further users: name to (password, role). A role without permissions may do nothing.
+        permissions: Address match (`#` matches all) to permission (see `PERMISSIONS`) to roles. A match grants only the
+            listed permissions, except to the administrator, who has all.
+        address_settings: Address match to element name to value; added to the settings of `artemis create` for `#`.
+        acceptors: Further acceptors, each on its own free port: name to options. `protocols` defaults to all;
+            `${artemis.instance}/etc` in a value is the directory that `files` are written to.
         files: Further files of the configuration directory, for example key stores.
-        edit: Gets the text of broker.xml, returns the one to use.
-        heap: Largest Java heap, as for `-Xmx`.
-        java_options: Further arguments of the Java machine; they win over the ones for a quick start.
+        edit: Receives the text of broker.xml and returns the text to use.
+        heap: Maximum Java heap, as for `-Xmx`.
+        java_options: Further arguments of the JVM; they override those for a quick start.
     """
 
     user: str = "admin"
@@ -97,24 +97,24 @@ class BrokerConfig:
     heap: str = "512M"
     java_options: tuple[str, ...] = ()
 
-    def write(self, instance: Path, ports: Mapping[str, int], *, host: str, seen_as: str | None = None) -> None:
+    def write(self, instance: Path, ports: Mapping[str, int], *, host: str, container_path: str | None = None) -> None:
         """Write the files below *instance*.
 
         Args:
             instance: An empty or missing directory.
-            ports: Port of each acceptor; the one for all protocols is called `artemis`.
-            host: Address the acceptors bind to.
-            seen_as: Where the broker sees *instance*, if it runs in a container.
+            ports: Port of each acceptor; `artemis` is the acceptor for all protocols.
+            host: Address that the acceptors bind to.
+            container_path: Path of *instance* in the container, if the broker runs in one.
         """
         etc = instance / "etc"
         for directory in (etc, instance / "data", instance / "tmp", instance / "lock"):
             directory.mkdir(parents=True, exist_ok=True)
-        seen = seen_as or str(instance)
+        path = container_path or str(instance)
         texts = {
             "broker.xml": self._broker_xml(ports, host),
             "bootstrap.xml": (
                 '<broker xmlns="http://activemq.apache.org/schema"><jaas-security domain="activemq"/>'
-                f"<server configuration={quoteattr(f'file:{seen}/etc/broker.xml')}/></broker>\n"
+                f"<server configuration={quoteattr(f'file:{path}/etc/broker.xml')}/></broker>\n"
             ),
             "management.xml": '<management-context xmlns="http://activemq.apache.org/schema"/>\n',
             "login.config": _LOGIN,
@@ -151,7 +151,7 @@ class BrokerConfig:
                 "<bindings-directory>data/bindings</bindings-directory>",
                 "<journal-directory>data/journal</journal-directory>",
                 "<large-messages-directory>data/large-messages</large-messages-directory>",
-                # A full disk of the developer's machine would otherwise block every publisher without a word.
+                # Otherwise a full disk of the developer's machine would block all publishers silently.
                 "<max-disk-usage>99</max-disk-usage>",
                 "<acceptors>",
                 *(_acceptor(name, host, ports[name], options) for name, options in acceptors.items()),
@@ -199,5 +199,5 @@ def _properties(values: Mapping[str, str]) -> str:
 
 
 def _escaped(text: str) -> str:
-    # java.util.Properties: these end a key, start a comment or escape.
+    # In java.util.Properties these characters end a key, start a comment or escape.
     return "".join(f"\\{char}" if char in " :=#!\\" else char for char in text)

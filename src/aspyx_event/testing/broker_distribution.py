@@ -1,4 +1,4 @@
-"""Finds what can run an Artemis broker here: a Docker engine, or Java with the distribution that Maven downloads."""
+"""Finds a runtime for an Artemis broker: a Docker engine, or Java with the distribution downloaded by Maven."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ VERSION = "2.44.0"
 IMAGE = f"apache/activemq-artemis:{VERSION}"
 JAVA_MINIMUM = 17
 
-#: A download of 46 MB over a slow line, with Maven fetching its own plugins first.
+#: In seconds: 46 MB over a slow line, after Maven has downloaded its own plugins.
 DOWNLOAD_TIMEOUT = 900.0
 
 
@@ -30,7 +30,7 @@ class Release:
     """One version of the distribution in the Maven repositories.
 
     Attributes:
-        sha512: Of the archive, in hexadecimal digits.
+        sha512: Checksum of the archive, in hexadecimal digits.
     """
 
     version: str
@@ -57,10 +57,10 @@ class BrokerUnavailable(EventException):
 
 
 class BrokerDataUnreadable(BrokerUnavailable):
-    """A broker that has run before ends while it starts with the data it has; `ArtemisBroker.forget` removes them.
+    """A broker cannot start with the data of an earlier run; `ArtemisBroker.remove_data` removes the data.
 
-    Artemis 2.44 was seen to do this: a record of a kind it does not know in its message journal ends every start with
-    ``AMQ224000 ... IndexOutOfBoundsException``, because the AMQP module takes it for one of its own.
+    Seen with Artemis 2.44: a record of an unknown kind in its message journal makes every start fail with
+    ``AMQ224000 ... IndexOutOfBoundsException``, because the AMQP module mistakes it for one of its own.
     """
 
 
@@ -81,7 +81,7 @@ class JavaRuntime:
 
     Attributes:
         java: Path of the `java` launcher.
-        home: The directory with `lib/artemis-boot.jar`.
+        home: Directory with `lib/artemis-boot.jar`.
     """
 
     java: str
@@ -92,10 +92,10 @@ Runtime = DockerRuntime | JavaRuntime
 
 
 def find_runtime(environ: Mapping[str, str], progress: Progress) -> Runtime:
-    """Return the first way to start a broker that works: Docker, then Java and Maven.
+    """Return the first runtime that works: Docker, then Java with Maven.
 
     Raises:
-        BrokerUnavailable: neither; the message says what is missing for each.
+        BrokerUnavailable: neither works; the message says what is missing for each.
     """
     reasons = []
     finders: tuple[tuple[str, Callable[[Mapping[str, str], Progress], Runtime]], ...] = (
@@ -111,21 +111,21 @@ def find_runtime(environ: Mapping[str, str], progress: Progress) -> Runtime:
 
 
 def unavailable(reasons: list[str]) -> BrokerUnavailable:
-    """Build the error that names the three ways to get a broker, and why each of *reasons* did not do."""
+    """Return the error that names the three ways to get a broker, and the *reasons* why they failed."""
     lines = [
-        f"no Artemis broker. Any one of these three is enough (tested with Artemis {VERSION}):",
-        "  1. a broker that runs already: ARTEMIS_URL=amqp://user:password@host:61616 (the port for all protocols)",
-        "  2. Docker: start the engine; the broker is started from docker/docker-compose.yml's image",
+        f"no Artemis broker. Any of these three is enough (tested with Artemis {VERSION}):",
+        "  1. a running broker: ARTEMIS_URL=amqp://user:password@host:61616 (the port for all protocols)",
+        "  2. Docker: start the engine; the broker runs in the image of docker/docker-compose.yml",
         f"  3. Java {JAVA_MINIMUM} or newer and Maven: the broker is downloaded once",
         "     (Debian, Ubuntu: apt-get install openjdk-17-jre-headless maven; macOS: brew install openjdk@17 maven)",
-        "What was tried:",
+        "Tried:",
         *(f"  - {reason}" for reason in reasons),
     ]
     return BrokerUnavailable("\n".join(lines))
 
 
 def cache_directory(environ: Mapping[str, str]) -> Path:
-    """Return the directory for downloads and logs, outside of any checkout; it may not exist yet."""
+    """Return the directory for downloads and logs, outside of any checkout. It may not exist yet."""
     base = environ.get("XDG_CACHE_HOME") or Path(environ.get("HOME") or Path.home(), ".cache")
     return Path(base) / "aspyx_event"
 
@@ -134,10 +134,10 @@ def _find_docker(environ: Mapping[str, str], progress: Progress) -> Runtime:
     docker = shutil.which("docker", path=environ.get("PATH"))
     if docker is None:
         raise BrokerUnavailable("`docker` is not installed")
-    # `docker info` exits with 0 when the engine is down; the server's version is only there when it runs.
-    found = _run([docker, "version", "--format", "{{.Server.Version}}"], environ, 20)
-    if found.returncode != 0 or not found.stdout.strip():
-        raise BrokerUnavailable(f"the engine does not run ({_last_line(found.stderr or found.stdout)})")
+    # `docker info` exits with 0 even if the engine is down; the server version is present only if it is running.
+    version = _run([docker, "version", "--format", "{{.Server.Version}}"], environ, 20)
+    if version.returncode != 0 or not version.stdout.strip():
+        raise BrokerUnavailable(f"the engine is not running ({_last_line(version.stderr or version.stdout)})")
     if _run([docker, "image", "inspect", IMAGE], environ, 20).returncode != 0:
         with heartbeat(progress, f"pulling {IMAGE}", first=1):
             pulled = _run([docker, "pull", "--quiet", IMAGE], environ, DOWNLOAD_TIMEOUT)
@@ -152,23 +152,23 @@ def _find_java(environ: Mapping[str, str], progress: Progress) -> Runtime:
     java = java or shutil.which("java", path=environ.get("PATH"))
     if java is None:
         raise BrokerUnavailable(f"`java` is not installed; Java {JAVA_MINIMUM} or newer is needed")
-    shown = _run([java, "-version"], environ, 30)
-    found = re.search(r'version "(\d+)', shown.stderr + shown.stdout)
-    if found is None:
-        raise BrokerUnavailable(f"`{java} -version` does not tell a version ({_last_line(shown.stderr)})")
-    if int(found[1]) < JAVA_MINIMUM:
-        raise BrokerUnavailable(f"`{java}` is Java {found[1]}; Java {JAVA_MINIMUM} or newer is needed")
+    output = _run([java, "-version"], environ, 30)
+    version = re.search(r'version "(\d+)', output.stderr + output.stdout)
+    if version is None:
+        raise BrokerUnavailable(f"`{java} -version` prints no version ({_last_line(output.stderr)})")
+    if int(version[1]) < JAVA_MINIMUM:
+        raise BrokerUnavailable(f"`{java}` is Java {version[1]}; Java {JAVA_MINIMUM} or newer is needed")
     return JavaRuntime(java, distribution(environ, progress))
 
 
 def distribution(environ: Mapping[str, str], progress: Progress, release: Release = RELEASE) -> Path:
-    """Return the unpacked distribution, downloading it if it is not in the cache.
+    """Return the unpacked distribution, after downloading it if it is not in the cache.
 
-    Several processes may ask at once: one downloads, the others wait for it. What is in the cache is whole, because
-    the directory gets its name only after everything is in it.
+    Several processes may call this concurrently: one downloads, the others wait. The cache never contains an incomplete
+    distribution, because the directory is renamed only when it is complete.
 
     Raises:
-        BrokerUnavailable: Maven is missing, or the download failed or does not have the expected checksum.
+        BrokerUnavailable: Maven is missing, or the download failed or has another checksum.
     """
     cache = cache_directory(environ)
     home = cache / release.directory
@@ -211,7 +211,7 @@ def _download(mvn: str, release: Release, home: Path, environ: Mapping[str, str]
             )
         unpacked = directory / "unpacked"
         with tarfile.open(archives[0]) as archive:
-            # The `filter` argument came with security releases; early 3.10 and 3.11 lack it. The checksum is verified.
+            # Early releases of 3.10 and 3.11 do not have the `filter` argument. The checksum is verified.
             if hasattr(tarfile, "data_filter"):
                 archive.extractall(unpacked, filter="tar")
             else:
@@ -221,13 +221,13 @@ def _download(mvn: str, release: Release, home: Path, environ: Mapping[str, str]
 
 @contextmanager
 def _locked(path: Path, progress: Progress) -> Iterator[None]:
-    # Not on Windows, where `ARTEMIS_URL` does not need it.
+    # Not available on Windows, where only `ARTEMIS_URL` works.
     import fcntl
 
     with path.open("w") as file:
         with heartbeat(progress, "waiting for another process that downloads Artemis", first=2):
             fcntl.flock(file, fcntl.LOCK_EX)
-        # Closing the file, also by the death of this process, unlocks it.
+        # Closing the file unlocks it, also if this process dies.
         yield
 
 
@@ -247,7 +247,7 @@ def _run(
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return subprocess.CompletedProcess(command, os.EX_TEMPFAIL, "", f"no end within {timeout:g} s")
+        return subprocess.CompletedProcess(command, os.EX_TEMPFAIL, "", f"did not end within {timeout:g} s")
     except OSError as error:
         return subprocess.CompletedProcess(command, os.EX_OSERR, "", str(error))
 

@@ -1,4 +1,4 @@
-"""Runs one broker instance, as a Java process or as a container, and makes sure that it does not outlive its owner."""
+"""Runs a broker instance as a Java process or in a container, and makes sure that it does not outlive its owner."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from typing import Protocol
 
 from .broker_distribution import IMAGE, DockerRuntime, JavaRuntime
 
-#: Where the container image keeps its instance; files in `etc-override` replace those of `etc` at its start.
+#: Path of the instance in the container image. Files in `etc-override` replace those of `etc` at the start.
 CONTAINER_INSTANCE = "/var/lib/artemis-instance"
 
-# Artemis logs this line after the last acceptor is open.
+# Artemis logs this code once the last acceptor is open.
 _ACTIVE = "AMQ221007"
-#: Seconds for all threads of a frozen broker to stand.
-_STANDSTILL = 5.0
+#: Seconds for all threads of a broker to stop after `freeze`.
+_FREEZE_TIMEOUT = 5.0
 
-# Reads commands from its standard input and runs the last one when the input ends. It ends when the owner closes it or
-# dies of whatever cause, SIGKILL included: the kernel closes the pipe. A parent-death signal would not do: Linux sends
-# it when the *thread* that started the child ends.
+# Reads commands from standard input and runs the last one when the input ends. The input ends when the owner closes it or
+# dies for any reason, including SIGKILL, because the kernel closes the pipe. A parent-death signal is not an option: Linux
+# sends it when the *thread* that started the child ends.
 _WATCHDOG = 'last=:; while IFS= read -r line; do last=$line; done; eval "$last"; rm -rf -- "$1"'
 
 
 class Watchdog:
-    """Removes an instance directory, and what still runs on it, when its owner closes it or is gone."""
+    """Ends the broker and removes its instance directory when its owner closes the watchdog or dies."""
 
     def __init__(self, directory: Path) -> None:
         self._process = subprocess.Popen(
@@ -38,54 +38,54 @@ class Watchdog:
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            # Ctrl-C goes to the whole foreground group; the watchdog has to be there after it.
+            # Ctrl-C goes to the whole foreground process group, and the watchdog must survive it.
             start_new_session=True,
             text=True,
         )
 
     def on_end(self, command: list[str] | None) -> None:
-        """Set what ends the broker; None when nothing runs."""
+        """Set the command that ends the broker; None if no broker is running."""
         if self._process.stdin is not None:
             self._process.stdin.write(f"{shlex.join(command)} >/dev/null 2>&1\n" if command else ":\n")
             self._process.stdin.flush()
 
     def close(self) -> None:
-        """Let it do its work now and wait for it, at most a minute."""
+        """Let the watchdog do its work now, and wait for it, at most a minute."""
         if self._process.stdin is not None:
             self._process.stdin.close()
         self._process.wait(60)
 
 
 class Runner(Protocol):
-    """One instance that can be started and ended any number of times. All methods block."""
+    """A broker instance that can be started and stopped any number of times. All methods block."""
 
     def start(self) -> list[str]:
-        """Start it, not waiting until it is ready; return the command that ends it by force."""
+        """Start without waiting until it is ready; return the command that kills it."""
 
     def stop(self, timeout: float) -> None:
-        """End it in an orderly way, and by force after *timeout* seconds."""
+        """Stop gracefully, or kill after *timeout* seconds."""
 
     def kill(self) -> None:
-        """End it as a crash would."""
+        """Kill it, like a crash."""
 
     def freeze(self) -> None:
-        """Stop all its threads; its connections stay open."""
+        """Stop all threads; connections stay open."""
 
     def thaw(self) -> None:
-        """Let it go on."""
+        """Continue after `freeze`."""
 
     def ended(self) -> str | None:
-        """How it ended, or None while it runs."""
+        """Return how it ended; None while it is running."""
 
     def times_active(self) -> int:
-        """How often it has reported that all its ports are open."""
+        """Return how often it has logged that all ports are open."""
 
     def pid(self) -> int | None:
-        """Process id on this machine; None when nothing runs, or when it runs in a container."""
+        """Return the process id on this machine; None if it is not running or runs in a container."""
 
 
 def java_command(runtime: JavaRuntime, instance: Path, heap: str, java_options: tuple[str, ...] = ()) -> list[str]:
-    """Return the command that runs *instance* in the foreground; what the instance's own script would execute."""
+    """Return the command that runs *instance* in the foreground, like the script of the instance."""
     return [
         runtime.java,
         *java_arguments(heap, java_options),
@@ -105,11 +105,11 @@ def java_command(runtime: JavaRuntime, instance: Path, heap: str, java_options: 
 
 
 def java_arguments(heap: str, java_options: tuple[str, ...] = ()) -> list[str]:
-    """Return arguments for a short life: a quick start and little memory instead of the best throughput.
+    """Return JVM arguments for a quick start and little memory instead of the best throughput.
 
     Args:
         heap: As for `-Xmx`.
-        java_options: Come last, where they win.
+        java_options: Appended, so that they override the others.
     """
     return [
         "-XX:+UseSerialGC",
@@ -123,12 +123,12 @@ def java_arguments(heap: str, java_options: tuple[str, ...] = ()) -> list[str]:
 
 
 def clean_environment() -> dict[str, str]:
-    """Return this process' environment without the variables that would change the Java arguments."""
+    """Return the environment of this process without variables that change the JVM arguments."""
     return {key: value for key, value in os.environ.items() if key not in ("JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS")}
 
 
 def _state(stat: Path) -> str:
-    """Return the state of a thread, of proc(5); "T" for one that has gone meanwhile."""
+    """Return the state of a thread as in proc(5); "T" for a thread that has ended meanwhile."""
     try:
         return stat.read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[0]
     except OSError:
@@ -174,7 +174,7 @@ class JavaRunner:
             self._process.wait(30)
 
     def move_data(self, target: Path | None) -> None:
-        """Move what the broker has stored away, None removes it; it must not run."""
+        """Move the data of the stopped broker to *target*; None deletes it."""
         data = self._instance / "data"
         if target is None:
             shutil.rmtree(data)
@@ -185,9 +185,9 @@ class JavaRunner:
 
     def freeze(self) -> None:
         self._signal(signal.SIGSTOP)
-        # A signal stops the threads one after the other: until the last one stands, the broker may still answer.
+        # The signal stops the threads one by one; until the last has stopped, the broker may still answer.
         tasks = Path(f"/proc/{self.pid()}/task")
-        end = time.monotonic() + _STANDSTILL
+        end = time.monotonic() + _FREEZE_TIMEOUT
         while any(_state(task) not in "Tt" for task in tasks.glob("*/stat")) and time.monotonic() < end:
             time.sleep(0.005)
 
@@ -234,7 +234,7 @@ class DockerRunner:
             self._do("start", self._name)
         else:
             etc = self._instance / "etc"
-            # The image runs as a user of its own.
+            # The image runs as a different user.
             for path in (self._instance, etc, *etc.iterdir()):
                 path.chmod(0o755)
             published = (argument for port in self._ports for argument in ("--publish", f"127.0.0.1:{port}:{port}"))

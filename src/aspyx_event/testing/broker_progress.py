@@ -1,4 +1,4 @@
-"""Signs of life for steps that take long: a line when a step starts, and one every few seconds until it ends."""
+"""Progress messages for slow steps: the first after some seconds, then at regular intervals until the step ends."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-#: Gets one line of text, without a line break; may be called from another thread.
+#: Receives one line of text without a line break. May be called from another thread.
 Progress = Callable[[str], None]
 
 
 @contextmanager
 def heartbeat(progress: Progress, what: str, *, first: float = 3.0, every: float = 10.0) -> Iterator[None]:
-    """Report *what* once it has taken *first* seconds, and again *every* so many, until the block ends."""
+    """Report *what* after *first* seconds, and then *every* so many seconds, until the block ends."""
     done = threading.Event()
     started = time.monotonic()
 
