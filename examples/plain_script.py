@@ -1,4 +1,4 @@
-"""A plain script: no event loop, no broker. The container wires listeners and manager."""
+"""A plain script without event loop and broker. The container creates the listeners and the manager."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Greetings:
     """A dependency of the listener."""
 
     def __init__(self) -> None:
-        self.said: list[str] = []
+        self.lines: list[str] = []
 
 
 @event_listener(Hello)
@@ -29,7 +29,7 @@ class Greeter(EventListener[Hello]):
         self.greetings = greetings
 
     def on(self, event: Hello) -> None:
-        self.greetings.said.append(f"Hello, {event.name}!")
+        self.greetings.lines.append(f"Hello, {event.name}!")
 
 
 @module(imports=[EventModule])
@@ -42,10 +42,10 @@ class Application:
 def main() -> None:
     environment = Environment(Application)
     manager = environment.get(EventManager)
-    # Without a running event loop a send returns when every listener is done (with a broker: when it has confirmed).
+    # Without a running event loop, a send returns when all listeners are done (with a broker: when it has confirmed).
     for name in ("Ada", "Grace"):
         manager.send_event(Hello(name))
-    print("\n".join(environment.get(Greetings).said))
+    print("\n".join(environment.get(Greetings).lines))
     environment.destroy()
 
 

@@ -29,14 +29,14 @@ async def main() -> None:
         if reading.sensor == "oven":
             done.set()
 
-    # Marked functions are handed over; other functions subscribe, also later, while the manager runs.
+    # Decorated functions are passed to the manager. Other functions can subscribe at any time while it runs.
     async with EventManager(LocalProvider(), listeners=[alarm]) as manager:
         subscription = await manager.subscribe(Temperature, record)
         await manager.send_event(Temperature(sensor="fridge", celsius=4.5), headers={"site": "kitchen"})
         await manager.send_event(Temperature(sensor="oven", celsius=220), headers={"site": "kitchen"})
         await asyncio.wait_for(done.wait(), timeout=10)
         await subscription.cancel()
-    # Leaving the block lets handlers finish.
+    # Leaving the block waits for running handlers.
     print(f"recorded {subscription.stats.count} readings")
 
 

@@ -1,6 +1,6 @@
-"""An alert by webhook: what a program fails at is an event, and what is serious is posted to a URL.
+"""Alerts by webhook: each failure of a program is an event, and serious failures are posted to a URL.
 
-A small HTTP server in this program stands for the pager. It is busy at first, so the webhook tries again.
+A small HTTP server in this program plays the pager. It is busy at first, so the webhook is retried.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class ExceptionRaised:
 
 
 class Pager(BaseHTTPRequestHandler):
-    """Answers 503 once, then takes what is posted."""
+    """Answers 503 once, then accepts every post."""
 
     busy = True
 
@@ -39,17 +39,17 @@ class Pager(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("content-type", "application/json")
         self.end_headers()
-        self.wfile.write(json.dumps({"taken": status == 202}).encode())
+        self.wfile.write(json.dumps({"accepted": status == 202}).encode())
 
     def log_message(self, *_: Any) -> None:
-        """Be quiet."""
+        """Log nothing."""
 
 
-def reporting(manager: EventManager, where: str, work: Callable[[], None]) -> None:
-    """Do something, and tell of its failure."""
+def run_reported(manager: EventManager, where: str, work: Callable[[], None]) -> None:
+    """Call *work* and send an event if it fails."""
     try:
         work()
-    except Exception as error:  # noqa: BLE001  whatever it is
+    except Exception as error:  # noqa: BLE001  any failure is reported
         serious = not isinstance(error, ValueError)
         manager.send_event(ExceptionRaised(where, type(error).__name__, str(error), serious))
 
@@ -67,7 +67,7 @@ def main() -> None:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     manager = EventManager(LocalProvider())
     hook = webhook(f"http://127.0.0.1:{server.server_port}/alerts", timeout=10.0)
-    manager.subscribe(
+    pager = manager.subscribe(
         ExceptionRaised,
         hook,
         name="pager",
@@ -76,12 +76,11 @@ def main() -> None:
     )
     manager.subscribe(ExceptionRaised, lambda event: print(f"log: {event.kind} in {event.where}"), name="log")
     try:
-        reporting(manager, "form", typo)
-        reporting(manager, "storage", disk)
-        # The sends have returned when all listeners were done, further attempts included.
+        run_reported(manager, "form", typo)
+        run_reported(manager, "storage", disk)
+        # The sends have returned after all listeners were done, including retries.
         print("answer:", hook.last_answer)
-        pager = next(one for one in manager.list_subscriptions() if one.name == "pager")
-        print(f"posted {pager.stats.count}, failed attempts {pager.stats.failures}, passed over {pager.stats.skipped}")
+        print(f"posted {pager.stats.count}, failed attempts {pager.stats.failures}, skipped {pager.stats.skipped}")
     finally:
         manager.stop()
         server.shutdown()

@@ -1,6 +1,6 @@
-"""A journal of changes: every change of a customer is an event in a store, from which a new reader catches up.
+"""A journal of changes: each change of a customer is an event in a store, and a new reader catches up from the store.
 
-The customers themselves are nowhere stored: the mirror has them by their changes alone.
+The customers themselves are not stored: the mirror builds them from their changes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class CustomerChanged:
 
 
 class Customers:
-    """Changes customers, and tells of each change."""
+    """Changes customers, and sends an event for each change."""
 
     def __init__(self, manager: EventManager) -> None:
         self._manager = manager
@@ -36,7 +36,7 @@ class Customers:
 
 
 class Mirror:
-    """A reader that keeps a copy by the changes alone."""
+    """A reader that builds a copy from the changes."""
 
     def __init__(self) -> None:
         self.data: dict[str, dict[str, str]] = {}
@@ -54,8 +54,8 @@ class Mirror:
             await asyncio.wait_for(self._arrived.wait(), 10)
 
 
-async def work(url: str) -> None:
-    """The program's first life: it changes customers, and nobody listens."""
+async def record(url: str) -> None:
+    """The first run of the program changes customers; there is no listener."""
     async with EventManager(LocalProvider(), store=SqlEventStore(url), persist=True) as manager:
         customers = Customers(manager)
         await customers.change("ada", "city", "London")
@@ -64,8 +64,8 @@ async def work(url: str) -> None:
         await customers.change("ada", "title", "Countess")
 
 
-async def look(url: str) -> None:
-    """Another program looks into the journal."""
+async def read(url: str) -> None:
+    """Another program reads the journal."""
     store = SqlEventStore(url)
     print("the journal:")
     async for stored in store.find(CustomerChanged, tag="journal"):
@@ -73,18 +73,18 @@ async def look(url: str) -> None:
 
 
 async def catch_up(url: str) -> None:
-    """A new reader gets all that was before it, and what comes then."""
+    """A new reader receives all earlier changes, and then new ones."""
     mirror = Mirror()
     async with EventManager(LocalProvider(), store=SqlEventStore(url), persist=True) as manager:
         subscription = await manager.subscribe(CustomerChanged, mirror.on_change, name="mirror", inline=True)
         seen = await manager.store.last_position()
         count = await manager.store.replay(manager.store.find(CustomerChanged), to=subscription)
         await mirror.until(count)
-        print(f"after {count} changes of the past: {mirror.data}")
+        print(f"after {count} earlier changes: {mirror.data}")
         await Customers(manager).change("grace", "title", "Rear Admiral")
         await mirror.until(count + 1)
-        print(f"after one more: {mirror.data['grace']}")
-        # A later reader goes on where this one ended.
+        print(f"after one more change: {mirror.data['grace']}")
+        # A later reader continues where this reader ended.
         changes = [stored async for stored in manager.store.find(CustomerChanged, after=seen)]
         print(f"new since position {seen}: {[stored.body.decode() for stored in changes]}")
 
@@ -92,8 +92,8 @@ async def catch_up(url: str) -> None:
 def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         url = f"sqlite:///{directory}/journal.db"
-        asyncio.run(work(url))
-        asyncio.run(look(url))
+        asyncio.run(record(url))
+        asyncio.run(read(url))
         asyncio.run(catch_up(url))
 
 

@@ -1,9 +1,9 @@
-"""A chat room: a topic that carries what is said and who comes. Everybody in it hears all the others, and not themselves.
+"""A chat room: a topic with messages and arrivals. Each guest receives the events of all others, but not its own.
 
 python examples/chat_room/main.py                  in one process
 PROVIDER=amqp python examples/chat_room/main.py    over the Artemis broker at ARTEMIS_URL; or PROVIDER=stomp
 
-Each guest has a manager, as they would in programs of their own.
+Each guest has a manager, as it would in a program of its own.
 """
 
 from __future__ import annotations
@@ -36,41 +36,41 @@ ROOM = Topic("chat.room.kitchen", (Said, Entered), "What happens in the kitchen"
 
 
 class Guest:
-    """One in the room.
+    """A guest in the room.
 
     Args:
-        who: The name.
-        manager: Of this guest alone.
+        who: Name of the guest.
+        manager: Manager of this guest.
     """
 
     def __init__(self, who: str, manager: EventManager) -> None:
         self.who, self._manager = who, manager
-        self.heard: list[str] = []
+        self.received: list[str] = []
         self._changed = asyncio.Event()
 
     async def enter(self) -> None:
-        # Every process hears everything; the queue goes with the guest.
+        # Each process receives every event; its queue is deleted when the guest leaves.
         await self._manager.subscribe(
-            ROOM, self._hear, name="guest", per_process=True, when=lambda event: event.who != self.who
+            ROOM, self._on_event, name="guest", per_process=True, when=lambda event: event.who != self.who
         )
         await self._manager.send_event(Entered(self.who), topic=ROOM)
 
     async def say(self, text: str) -> None:
         await self._manager.send_event(Said(self.who, text), topic=ROOM)
 
-    async def _hear(self, event: Said | Entered) -> None:
-        self.heard.append(f"{event.who}: {event.text}" if isinstance(event, Said) else f"{event.who} enters")
+    async def _on_event(self, event: Said | Entered) -> None:
+        self.received.append(f"{event.who}: {event.text}" if isinstance(event, Said) else f"{event.who} enters")
         self._changed.set()
 
     async def until(self, line: str) -> None:
-        """Wait until this guest has heard something."""
-        while line not in self.heard:
+        """Wait until this guest has received *line*."""
+        while line not in self.received:
             self._changed.clear()
             await asyncio.wait_for(self._changed.wait(), 20)
 
 
 async def chat() -> None:
-    house = LocalBroker()  # what connects the managers where there is no broker
+    house = LocalBroker()  # connects the managers if there is no real broker
     async with AsyncExitStack() as stack:
         ada, bob, eve = [
             Guest(who, await stack.enter_async_context(EventManager(choose_provider(who, house))))
@@ -85,11 +85,11 @@ async def chat() -> None:
         await ada.until("bob: Hello, both!")
         await eve.until("bob: Hello, both!")
         for guest in (ada, bob, eve):
-            print(f"{guest.who} heard: {', '.join(guest.heard)}")
+            print(f"{guest.who} received: {', '.join(guest.received)}")
 
 
 def choose_provider(who: str, house: LocalBroker) -> Provider:
-    """Return the provider that PROVIDER names; where the broker is, stands in ARTEMIS_URL."""
+    """Return the provider that PROVIDER names; ARTEMIS_URL has the address of the broker."""
     kind = os.environ.get("PROVIDER", "local")
     if kind == "local":
         return LocalProvider(broker=house, server_name=who)

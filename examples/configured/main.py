@@ -1,4 +1,4 @@
-"""The provider from a file, overridden by environment variables.
+"""A provider configured by a file and by environment variables, which take precedence.
 
 python examples/configured/main.py
 EVENT_PROVIDER=amqp EVENT_HOST=broker.example.org EVENT_PASSWORD=... python examples/configured/main.py
@@ -18,7 +18,7 @@ def main() -> None:
     settings = environment.get(Settings)
     print(f"provider {settings.provider}, server {settings.server_name}, broker {settings.host}:{settings.port}")
     environment.get(EventManager).send_event(Hello("world"))
-    # Over a broker a send returns when the broker has the event; the listener gets it a moment later.
+    # With a broker, a send returns once the broker has the event; the listener receives it a moment later.
     environment.get(Greeter).greeted.wait(timeout=30)
     environment.destroy()
 

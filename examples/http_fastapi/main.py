@@ -1,4 +1,4 @@
-"""A shop on FastAPI: orders come in by its own API, or as CloudEvents from anywhere, and reach the same listener.
+"""A shop on FastAPI: orders arrive through its API or as CloudEvents, and reach the same listener.
 
 python examples/http_fastapi/main.py
 curl -i http://127.0.0.1:8000/events -H 'ce-specversion: 1.0' -H 'ce-id: 1' -H 'ce-source: /curl' \\
@@ -30,7 +30,7 @@ class OrderPlaced:
 
 @injectable()
 class Ledger:
-    """What the listener writes to; one for the whole application."""
+    """Booked amounts, shared by the whole application."""
 
     def __init__(self) -> None:
         self.booked: dict[int, Decimal] = {}
@@ -63,14 +63,14 @@ class ShopModule:
 environment = Environment(ShopModule)
 manager, ledger = environment.get(EventManager), environment.get(Ledger)
 
-# The manager starts before the first request and stops, in order, after the last.
+# The manager starts before the first request and stops gracefully after the last.
 app = FastAPI(title="shop", lifespan=lifespan_of(environment))
 app.router.routes.append(Route("/events", cloudevents_endpoint(manager, types=["shop.*"])))
 
 
 @app.post("/orders", status_code=202)
 async def place(order: OrderPlaced) -> dict[str, str]:
-    """Place an order; the answer comes when the provider has the event."""
+    """Place an order. The response is sent once the provider has the event."""
     receipt = manager.send_event(order)
     await receipt
     return {"event": receipt.id}
@@ -78,7 +78,7 @@ async def place(order: OrderPlaced) -> dict[str, str]:
 
 @app.get("/ledger")
 async def read() -> dict[int, Decimal]:
-    """What was booked, by order."""
+    """Return the booked amounts by order."""
     return ledger.booked
 
 

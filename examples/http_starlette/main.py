@@ -1,4 +1,4 @@
-"""A relay on Starlette, without a container: events come in with a secret, and leave as webhooks in structured mode.
+"""A relay on Starlette, without a container: receives events with a secret, and posts them as webhooks.
 
 RELAY_SECRET=... RELAY_TARGET=http://127.0.0.1:8001/events python examples/http_starlette/main.py
 curl -i http://127.0.0.1:8000/events -H "Authorization: Bearer $RELAY_SECRET" -H 'ce-specversion: 1.0' -H 'ce-id: 1' \\
@@ -29,7 +29,7 @@ seen: list[str] = []
 
 @event_handler(*TYPES)
 async def remember(event: CloudEvent) -> None:
-    """Handles CloudEvents that have no class here, by their type."""
+    """Handles CloudEvents without a class by their type."""
     seen.append(f"{event.type} of {event.source}: {event.data}")
 
 
@@ -38,11 +38,11 @@ manager = EventManager(LocalProvider(), listeners=[remember])
 
 @asynccontextmanager
 async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-    """The manager lives as long as the application, and on its event loop."""
+    """Run the manager as long as the application, on the same event loop."""
     async with manager:
         if target := os.environ.get("RELAY_TARGET"):
-            again = Retry(attempts=5, delay=0.5, never=(WebhookRefusedError,))
-            await manager.subscribe(TYPES, webhook(target, mode="structured"), name="relay", retry=again)
+            retry = Retry(attempts=5, delay=0.5, never=(WebhookRefusedError,))
+            await manager.subscribe(TYPES, webhook(target, mode="structured"), name="relay", retry=retry)
         yield
 
 

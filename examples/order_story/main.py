@@ -1,4 +1,4 @@
-"""A day in a small shop: events, listeners, a session that travels along, a failure and how it is mended.
+"""A day in a small shop: events, listeners, a session in a header, a failure and its repair.
 
 python examples/order_story/main.py                  in one process
 PROVIDER=amqp python examples/order_story/main.py    over the Artemis broker at ARTEMIS_URL; or PROVIDER=stomp
@@ -27,27 +27,27 @@ ROUTES = """\
               --> Warehouse  packs the article; up to 3 attempts
   OrderPaid   --> Shipping   prepares the label
 
-Every listener has a queue of its own, so each gets every event, and none waits for another.
-At the end of each line stands the session in which it happened: it travels in a header."""
+Each listener has its own queue: each receives every event, and none waits for another.
+Each line ends with its session, which is carried in a header."""
 
 
 async def main() -> None:
-    # The shop reports its failed attempts itself; without this line the framework would log them as well.
+    # The shop reports failed attempts itself; without this line, the framework would log them too.
     logging.getLogger("aspyx.event").setLevel(logging.CRITICAL)
     environment = Environment(StoryModule)
     await environment.start()
     try:
-        await tell(environment.get(EventManager), environment.get(Diary))
+        await tell_story(environment.get(EventManager), environment.get(Diary))
         await replay(environment.get(EventManager), environment.get(Diary), environment.get(Warehouse))
         booked = environment.get(Ledger).booked
-        print(f"\nEnd of the day: {len(booked)} orders in the ledger, {sum(booked.values())} in all.")
+        print(f"\nEnd of the day: {len(booked)} orders in the ledger, {sum(booked.values())} in total.")
         if environment.get(EventManager).provider.name == "local":
             print("The same story over a message broker: make demo PROVIDER=amqp, or PROVIDER=stomp.")
     finally:
         await environment.stop()
 
 
-async def tell(manager: EventManager, diary: Diary) -> None:
+async def tell_story(manager: EventManager, diary: Diary) -> None:
     local = manager.provider.name == "local"
     print(f"A small shop. Its events travel {'inside this process' if local else f'over {manager.provider!r}'}.\n")
     print(ROUTES)
@@ -62,7 +62,7 @@ async def tell(manager: EventManager, diary: Diary) -> None:
         await place(manager, diary, OrderPlaced(2, "Bob", "teapot", Decimal("40.00")))
     await finished(diary, 2)
 
-    print("\n3. Carol orders a unicorn. The warehouse never succeeds; nobody else is held up by that.")
+    print("\n3. Carol orders a unicorn. The warehouse never succeeds; the other listeners are not affected.")
     with session("carol"):
         await place(manager, diary, OrderPlaced(3, "Carol", "unicorn", Decimal("999.00")))
     await finished(diary, 3)
@@ -70,7 +70,7 @@ async def tell(manager: EventManager, diary: Diary) -> None:
 
 async def place(manager: EventManager, diary: Diary, order: OrderPlaced) -> None:
     diary.note("main", order.order_id, f"sends OrderPlaced({order.article})")
-    # Awaited, it returns when the provider has taken the event; the listeners are another matter.
+    # Returns when the provider has accepted the event; listeners may still be running.
     await manager.send_event(order)
 
 
@@ -87,7 +87,7 @@ async def replay(manager: EventManager, diary: Diary, warehouse: Warehouse) -> N
     print(f"    cause    {letter.cause.type}: {letter.cause.message}")
     print(f"    attempts {letter.attempts}")
 
-    print("\n4. A unicorn arrives. The dead letter is replayed, to the warehouse alone.")
+    print("\n4. A unicorn arrives. The dead letter is replayed, only to the warehouse.")
     warehouse.shelf.add("unicorn")
     diary.forget("Warehouse", 3)
     await manager.dead_letters.replay(letter.id)
@@ -95,7 +95,7 @@ async def replay(manager: EventManager, diary: Diary, warehouse: Warehouse) -> N
 
 
 async def newest_dead_letter(manager: EventManager) -> DeadLetter:
-    """The listener has given up; its event may still be on the way to the queue."""
+    """Return the newest dead letter; wait, because it may still be on its way to the queue."""
     for _ in range(500):
         letters = await manager.dead_letters.list("Warehouse")
         if letters:

@@ -1,6 +1,6 @@
-"""Two objects keep a property in step, whichever of them changes; neither knows the other.
+"""Two objects synchronise a property without knowing each other.
 
-A change is an event; who takes it over does not tell of it again, so nothing goes round in circles.
+A change is an event. An object that follows a change does not send another event, so there is no loop.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ class TemperatureSet:
 
 
 class Thermostat:
-    """A property that tells of its changes, and follows those of others in the same room."""
+    """A temperature that is synchronised with the other thermostats of the room."""
 
     def __init__(self, manager: EventManager, name: str, room: str) -> None:
         self._manager, self.name, self.room = manager, name, room
         self._degrees = 18.0
-        manager.subscribe(TemperatureSet, self._follow, name=name, when=self._concerns)
+        manager.subscribe(TemperatureSet, self._follow, name=name, when=self._is_for_me)
 
     @property
     def degrees(self) -> float:
@@ -36,7 +36,7 @@ class Thermostat:
             self._degrees = value
             self._manager.send_event(TemperatureSet(self.name, self.room, value))
 
-    def _concerns(self, event: TemperatureSet) -> bool:
+    def _is_for_me(self, event: TemperatureSet) -> bool:
         return event.room == self.room and event.by != self.name
 
     def _follow(self, event: TemperatureSet) -> None:
@@ -48,11 +48,11 @@ def main() -> None:
     wall = Thermostat(manager, "wall", "kitchen")
     phone = Thermostat(manager, "phone", "kitchen")
     bath = Thermostat(manager, "bath", "bathroom")
-    for one, degrees in ((wall, 21.5), (phone, 19.0), (bath, 24.0)):
-        one.degrees = degrees
-        # A plain script: the send has returned when all listeners were done.
-        print(f"{one.name} sets {degrees}: wall {wall.degrees}, phone {phone.degrees}, bath {bath.degrees}")
-    print(f"{manager.stats.sent(TemperatureSet)} changes were told, {manager.stats.handled(TemperatureSet)} followed")
+    for thermostat, degrees in ((wall, 21.5), (phone, 19.0), (bath, 24.0)):
+        thermostat.degrees = degrees
+        # In a plain script, the send has returned after all listeners were done.
+        print(f"{thermostat.name} sets {degrees}: wall {wall.degrees}, phone {phone.degrees}, bath {bath.degrees}")
+    print(f"{manager.stats.sent(TemperatureSet)} changes were sent, {manager.stats.handled(TemperatureSet)} followed")
     manager.stop()
 
 

@@ -1,1 +1,1 @@
-"""Puts the application together from its configuration."""
+"""The application, assembled from its configuration."""

@@ -8,9 +8,9 @@ from aspyx.di.configuration.configuration import ConfigurationSource
 
 
 class EnvironmentSource(ConfigurationSource):
-    """Gives ``EVENT_SERVER_NAME=a`` as ``event.server-name``; a name that shells can export, unlike one with a dot."""
+    """Reads ``EVENT_SERVER_NAME=a`` as ``event.server-name``. Shells cannot export names with dots."""
 
     def load(self) -> dict[str, object]:
         prefix = "EVENT_"
-        found = {key: value for key, value in os.environ.items() if key.startswith(prefix)}
-        return {"event": {key[len(prefix) :].lower().replace("_", "-"): value for key, value in found.items()}}
+        variables = {key: value for key, value in os.environ.items() if key.startswith(prefix)}
+        return {"event": {key[len(prefix) :].lower().replace("_", "-"): value for key, value in variables.items()}}

@@ -1,4 +1,4 @@
-"""Reads application.yaml, lets environment variables override it, and creates the manager."""
+"""Reads application.yaml and environment variables, which take precedence, and creates the manager."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .environment_source import EnvironmentSource
 
 @dataclass(frozen=True)
 class Settings:
-    """What is configured."""
+    """Settings of the application."""
 
     provider: str
     host: str
@@ -34,7 +34,7 @@ class ApplicationModule:
     def file(self) -> YamlConfigurationSource:
         return YamlConfigurationSource(str(Path(__file__).parent / "application.yaml"))
 
-    # Each step asks for the one before, which fixes the order: the source loaded last wins.
+    # Each bean depends on the previous one. This fixes the order: the source that is loaded last takes precedence.
     @create()
     def variables(self, file: YamlConfigurationSource) -> EnvironmentSource:
         return EnvironmentSource()

@@ -1,4 +1,4 @@
-"""A package of listeners, as in a library: without a provider."""
+"""A package of listeners, like a library: it has no provider."""
 
 from __future__ import annotations
 
@@ -28,4 +28,4 @@ class Greeter(EventListener[Hello]):
 
 @module(imports=[EventModule])
 class GreetingModule:
-    """Import it where the application is put together."""
+    """Imported by the module of the application."""

@@ -1,1 +1,1 @@
-"""The shop: its events, and what listens to them. It knows nothing of brokers."""
+"""The shop: its events and listeners. It does not depend on a broker."""

@@ -1,4 +1,4 @@
-"""What the shop's parts say they are doing: printed, and remembered so that the story can wait for it."""
+"""Prints what the parts of the shop do, and records it, so that the story can wait for it."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from .session import current_session
 
 @injectable()
 class Diary:
-    """One per application. Listeners write from the event loop and from worker threads."""
+    """Shared by the application. Listeners write to it from the event loop and from worker threads."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._notes: set[tuple[str, int]] = set()
 
     def note(self, who: str, order_id: int, text: str, done: bool = True) -> None:
-        """Print a line with the session that is current here.
+        """Print a line with the current session.
 
         Args:
-            done: *who* is through with this order; False for a step on the way.
+            done: *who* is done with this order; False for an intermediate step.
         """
         with self._changed:
             print(f"    {who:<10} order {order_id}: {text:<58} [{current_session.get()}]", flush=True)
@@ -30,7 +30,7 @@ class Diary:
                 self._changed.notify_all()
 
     def forget(self, who: str, order_id: int) -> None:
-        """Wait for this one anew."""
+        """Let `wait` wait for *who* and this order again."""
         with self._changed:
             self._notes.discard((who, order_id))
 
@@ -38,7 +38,7 @@ class Diary:
         """Block until each (who, order) of *expected* is done.
 
         Raises:
-            TimeoutError: they are not after *seconds*.
+            TimeoutError: some are not done after *seconds*.
         """
         with self._changed:
             if not self._changed.wait_for(lambda: self._notes.issuperset(expected), seconds):

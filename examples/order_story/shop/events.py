@@ -1,4 +1,4 @@
-"""What can happen in the shop."""
+"""The events of the shop."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aspyx_event import event
 @event(name="shop.order-placed", durable=True, key="order_id")
 @dataclass
 class OrderPlaced:
-    """A customer ordered. Durable: kept by the broker over a restart, and for listeners that are away."""
+    """A customer has placed an order. Durable: the broker keeps it across restarts and for stopped listeners."""
 
     order_id: int
     customer: str
@@ -23,7 +23,7 @@ class OrderPlaced:
 
 @event(name="shop.order-paid", durable=True, key="order_id")
 class OrderPaid(BaseModel):
-    """The money is booked. Events may be pydantic models as well as dataclasses."""
+    """The payment is booked. Events may be pydantic models as well as dataclasses."""
 
     order_id: int
     gross: Decimal

@@ -1,4 +1,4 @@
-"""The books."""
+"""The ledger."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from decimal import Decimal
 
 
 class Ledger:
-    """An ordinary object, made by the application's module: listeners have it injected.
+    """An ordinary object, created by the module of the application and injected into listeners.
 
     Args:
-        vat_percent: Added to every amount that is booked.
+        vat_percent: Added to each booked amount.
     """
 
     def __init__(self, vat_percent: int) -> None:
@@ -17,7 +17,7 @@ class Ledger:
         self.booked: dict[int, Decimal] = {}
 
     def book(self, order_id: int, net: Decimal) -> Decimal:
-        """Enter an order; return its gross amount. The same order twice is one entry."""
+        """Book an order and return its gross amount. Booking the same order again replaces its entry."""
         gross = (net * (100 + self.vat_percent) / 100).quantize(Decimal("0.01"))
         self.booked[order_id] = gross
         return gross

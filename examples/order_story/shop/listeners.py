@@ -1,4 +1,4 @@
-"""Who reacts to what."""
+"""The listeners of the shop."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from .ledger import Ledger
 
 
 class OutOfStock(Exception):
-    """An article is not there, and trying again soon does not bring it."""
+    """An article is out of stock; a retry does not help."""
 
 
 class ScannerBusy(Exception):
-    """A hiccup: the next attempt works."""
+    """A temporary failure: the next attempt succeeds."""
 
 
 @event_listener(OrderPlaced)
 class Billing(EventListener[OrderPlaced]):
-    """Has its dependencies injected, and sends an event itself."""
+    """Gets its dependencies injected, and sends an event itself."""
 
     def __init__(self, ledger: Ledger, manager: EventManager, diary: Diary) -> None:
         self.ledger, self.manager, self.diary = ledger, manager, diary
@@ -44,7 +44,7 @@ class Mailer(EventListener[OrderPlaced]):
 
 @event_listener(OrderPlaced, retry=Retry(attempts=3, delay=0.1))
 class Warehouse(EventListener[OrderPlaced]):
-    """The one that fails: an attempt fails by raising. Three attempts, then the event is a dead letter."""
+    """Fails by raising an exception. After three attempts, the event becomes a dead letter."""
 
     def __init__(self, diary: Diary) -> None:
         self.diary = diary
@@ -61,17 +61,17 @@ class Warehouse(EventListener[OrderPlaced]):
 
     def pack(self, event: OrderPlaced, attempt: int) -> None:
         if event.article == "teapot" and attempt == 1:
-            raise ScannerBusy("somebody else is scanning")
+            raise ScannerBusy("the scanner is in use")
         if event.article not in self.shelf:
             raise OutOfStock(f"no {event.article} on the shelf")
 
 
 @event_listener(OrderPaid)
 class Shipping(EventListener[OrderPaid]):
-    """Listens to the event that another listener sends."""
+    """Listens to an event that another listener sends."""
 
     def __init__(self, diary: Diary) -> None:
         self.diary = diary
 
     async def on(self, event: OrderPaid) -> None:
-        self.diary.note("Shipping", event.order_id, f"{event.gross} are paid, prepares the parcel label")
+        self.diary.note("Shipping", event.order_id, f"{event.gross} paid, prepares the parcel label")

@@ -1,4 +1,4 @@
-"""Makes the package a module of the container: whatever imports it gets all beans above."""
+"""Makes the package a module of the container: importing it registers all its beans."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is acting: captured where an event is sent, established again where it is handled."""
+"""The session: added to events when they are sent, and restored when they are handled."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ current_session: ContextVar[str] = ContextVar("current_session", default="nobody
 
 @contextmanager
 def session(name: str) -> Iterator[None]:
-    """Act as *name* inside the block."""
+    """Use the session *name* inside the block."""
     token = current_session.set(name)
     try:
         yield
@@ -23,7 +23,7 @@ def session(name: str) -> Iterator[None]:
 
 @envelope_pipeline()
 class SessionPipeline(AbstractEnvelopePipeline):
-    """Carries the session across: a header on the way out, a context variable on the way in."""
+    """Writes the session into a header of sent events, and into a context variable for received events."""
 
     async def send(self, envelope: Envelope, event_descriptor: EventDescriptor) -> None:
         envelope.set("session", current_session.get())

@@ -1,1 +1,1 @@
-"""The application around the shop: configuration, provider, handling of errors. Tests would bring another one."""
+"""The application around the shop: configuration, provider, error handling. Tests would use a different one."""

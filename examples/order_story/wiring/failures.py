@@ -1,4 +1,4 @@
-"""Where errors arrive that nobody else takes."""
+"""Handles errors that nothing else handles."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from aspyx_event import current_context
 
 @injectable()
 class Failures:
-    """Handlers for an exception manager: the most specific one for the error's class is called."""
+    """Handlers for an exception manager, which calls the most specific handler for the class of the error."""
 
     def __init__(self, diary: Diary) -> None:
         self.diary = diary

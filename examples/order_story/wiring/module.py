@@ -1,4 +1,4 @@
-"""The only place that knows how events travel."""
+"""The only place that knows the provider."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from .failures import Failures
 
 @module(imports=[ShopModule])
 class StoryModule:
-    """Takes all of the shop and adds what it leaves open."""
+    """Imports the shop and adds configuration, ledger and event manager."""
 
     @create()
     def configuration(self) -> YamlConfigurationSource:
         return YamlConfigurationSource(str(Path(__file__).parent / "story.yaml"))
 
     @create()
-    # Asking for the source, too, makes sure that the file is read before a value of it is wanted.
+    # The dependency on the source makes sure that the file is read before one of its values is needed.
     def ledger(
         self,
         configuration: YamlConfigurationSource,
@@ -45,9 +45,9 @@ class StoryModule:
 
 
 def choose_provider() -> Provider:
-    """Return the provider that PROVIDER names; where the broker is, stands in ARTEMIS_URL."""
+    """Return the provider that PROVIDER names; ARTEMIS_URL has the address of the broker."""
     kind = os.environ.get("PROVIDER", "local")
-    # Queue names are unique per broker. With the event's name in front ours cannot be another application's.
+    # Queue names are unique per broker. Prefixed with the event name, they cannot clash with those of another application.
     naming = QueueNaming.QUALIFIED
     if kind == "local":
         return LocalProvider(queue_naming=naming)
