@@ -61,7 +61,7 @@ def run(tmp_path):
             env={**environ, "CI": ci, "PYTHONPATH": str(SUPPORT)},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=100,
             check=False,
         )
         return done.returncode, done.stdout
