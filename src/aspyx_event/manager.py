@@ -384,15 +384,24 @@ class EventManager(PublishedNames):
 
         Raises:
             StateError: an event loop runs here, which the call would block; await `wait_stopped` then.
+            ConnectionLostError: the provider has stopped reconnecting; the manager can only be stopped.
         """
         if running_loop() is not None:
             raise StateError("join() would block the event loop; write `await manager.wait_stopped()`")
         try:
-            return self._runner.ended.wait(timeout)
+            ended = self._runner.ended.wait(timeout)
         except KeyboardInterrupt:
             self._runner.stop_from_anywhere(within_handler=False).close()
             return True
+        self._runner.check_not_failed()
+        return ended
 
     async def wait_stopped(self, timeout: float | None = None) -> bool:
-        """Wait until the manager was stopped; False after *timeout* seconds."""
-        return await self._runner.ended.wait_async(timeout)
+        """Wait until the manager was stopped; False after *timeout* seconds.
+
+        Raises:
+            ConnectionLostError: the provider has stopped reconnecting; the manager can only be stopped.
+        """
+        ended = await self._runner.ended.wait_async(timeout)
+        self._runner.check_not_failed()
+        return ended

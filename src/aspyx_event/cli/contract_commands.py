@@ -11,8 +11,9 @@ from aspyx.di import Environment
 from rich.text import Text
 
 from ..contracts.check import Compatibility, ContractFinding, ContractReport, Contracts, FindingKind
+from ..printable import printable
 from .loader import check_target, load, manager_of
-from .output import console, errors_in_one_line, note, printable
+from .output import console, errors_in_one_line, note
 
 contract_app = typer.Typer(
     help="Record event contracts and detect breaking changes. Does not connect to a broker.",

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..engine.operations.dead_letters import DeadLetter
-from .output import printable
+from ..printable import printable
 
 _CAUSE_LIMIT = 200
 

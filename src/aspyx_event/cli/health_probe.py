@@ -11,7 +11,8 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from .output import CliError, console, printable, show
+from ..printable import printable
+from .output import CliError, console, show
 
 _PROBES = ("livez", "readyz")
 

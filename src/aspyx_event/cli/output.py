@@ -14,6 +14,7 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from ..exceptions import EventException
+from ..printable import printable
 
 #: Columns if there is no terminal, wide enough to find everything in one line with `grep`.
 _WIDE = 200
@@ -57,13 +58,6 @@ def show(content: RenderableType) -> None:
 def note(text: str, style: str = "") -> None:
     """Write a line to stderr."""
     console(stderr=True).print(Text(text, style), soft_wrap=True)
-
-
-def printable(text: str, *, keep: str = "") -> str:
-    """Return *text* with control characters escaped, except those in *keep*."""
-    return "".join(
-        character if character.isprintable() or character in keep else ascii(character)[1:-1] for character in text
-    )
 
 
 def one_line(error: BaseException) -> str:

@@ -60,10 +60,24 @@ class Service:
                 raise
             if not self._stop_requested.is_set():
                 logger.info("serving %s in process %d; SIGTERM or Ctrl-C stops it", self._name, os.getpid())
-            await self._stop_requested.wait()
+            await self._wait_for_stop()
             began = loop.time()
             await self._environment.stop()
             logger.info("stopped in %.1f s", loop.time() - began)
+
+    async def _wait_for_stop(self) -> None:
+        """Wait for a signal; stop and raise if the manager cannot go on because its provider stopped reconnecting."""
+        stop_requested = asyncio.ensure_future(self._stop_requested.wait())
+        ended = asyncio.ensure_future(self._manager.wait_stopped())
+        try:
+            await asyncio.wait((stop_requested, ended), return_when=asyncio.FIRST_COMPLETED)
+            if ended.done() and ended.exception() is not None:
+                await self._stop_after_failure()
+                ended.result()
+            await stop_requested
+        finally:
+            stop_requested.cancel()
+            ended.cancel()
 
     async def _stop_after_failure(self) -> None:
         try:

@@ -143,7 +143,7 @@ class Engine:
 
     def _build_receiving(self, retry: Retry, reporter: FailureReporter, limits: Limits) -> None:
         provider = self._provider
-        self._hooks = HookNotifier(provider, self.subscriptions)
+        self.hooks = HookNotifier(provider, self.subscriptions)
         # The journal outlives the process only in a broker, and is found again only under a server name that stays.
         has_journal = provider.capabilities.remote and bool(provider.server_name)
         self._journal = InFlightJournal(provider) if has_journal else None
@@ -189,7 +189,7 @@ class Engine:
         attaching: list[asyncio.Future[None]] = []
         try:
             await self.replayer.start()
-            self._hooks.install()
+            self.hooks.install()
             await self._provider.start()
             if self.consumes:
                 consumers = self.subscriptions.consumers
@@ -223,11 +223,11 @@ class Engine:
 
     async def _notify_attached(self) -> None:
         for subscription in self.subscriptions:
-            await self._hooks.attached(subscription)
+            await self.hooks.attached(subscription)
 
     async def stop(self) -> None:
         """Take no more deliveries, let handlers finish, flush sends, and disconnect."""
-        self._hooks.stop()
+        self.hooks.stop()
         await detach_all(self.subscriptions, 0.0 if self._forced else self.stop_timeout)
         await self.sending.flush(self.stop_timeout)
         await self.replayer.drain(self.stop_timeout)
@@ -253,7 +253,7 @@ class Engine:
         was_attached = subscription.attached
         await subscription.consumer.attach(self._provider)
         if not was_attached:
-            await self._hooks.attached(subscription)
+            await self.hooks.attached(subscription)
 
     def dead_letters(self, started: Control) -> DeadLetters:
         """Return the dead letters of this manager's subscriptions; *started* runs work on the loop, after a start."""

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from ..exceptions import StateError
+from ..exceptions import ConnectionLostError, StateError
 from .engine import Engine
 from .runtime.lifecycle import State
 from .runtime.loop import EventLoopRunner, running_loop
@@ -29,8 +29,11 @@ class EngineRunner:
 
     def __init__(self, engine: Engine, loop: EventLoopRunner) -> None:
         self._engine, self._loop, self._lifecycle = engine, loop, engine.lifecycle
-        #: Set while the engine is stopped.
+        #: Set while the engine is stopped, or cannot go on.
         self.ended = StopSignal()
+        #: Why a started engine cannot go on: its provider has stopped reconnecting. None while it can, or is stopped.
+        self.failure: Exception | None = None
+        engine.hooks.given_up = self._on_give_up
         self._stopping = threading.Lock()
 
     @property
@@ -45,10 +48,20 @@ class EngineRunner:
         """
         self._lifecycle.check_usable()
 
+    def check_not_failed(self) -> None:
+        """Check that a started engine can go on.
+
+        Raises:
+            ConnectionLostError: its provider has stopped reconnecting.
+        """
+        if self.failure is not None:
+            raise ConnectionLostError(str(self.failure)) from self.failure
+
     async def start(self) -> None:
         """Start the engine, or join the start in progress; from any loop."""
         self._lifecycle.forget_ended_loop()
         self.ended.clear()
+        self.failure = None
         await self._loop.run(self._start_consuming)
 
     async def connect(self) -> None:
@@ -110,10 +123,15 @@ class EngineRunner:
             self._lifecycle.lose()
         except Exception:  # the container would leave every other bean undestroyed
             logger.exception("stopping the event manager failed")
+        self.failure = None
         self.ended.set()
         # The next start may happen on another loop. A loop in a thread of its own cannot end itself.
         if not (self._loop.owns_loop and self._loop.here()):
             self._loop.unbind()
+
+    def _on_give_up(self, reason: Exception) -> None:
+        self.failure = reason
+        self.ended.set()
 
     def control(self, work: Work) -> Operation[Any]:
         """Run *work* on the manager's loop, without starting the engine."""

@@ -69,11 +69,13 @@ class ConnectionHooks:
         on_connect: Called without arguments when the connection is opened, the first time and after each loss.
         on_disconnect: Called with the reason when the connection was lost.
         on_error: Called with each error of an attempt to connect; a repeated error is reported once.
+        on_give_up: Called with the reason when the provider has stopped reconnecting for good.
     """
 
     on_connect: Callable[[], Any] | None = None
     on_disconnect: Callable[[Exception], Any] | None = None
     on_error: Callable[[Exception], Any] | None = None
+    on_give_up: Callable[[Exception], Any] | None = None
 
 
 @dataclass(slots=True, kw_only=True)

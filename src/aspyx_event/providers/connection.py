@@ -23,8 +23,13 @@ class Connection(Protocol):
     #: Done with the reason when the connection has ended. Never fails.
     closed: asyncio.Future[Exception]
 
+    def abort(self, reason: Exception) -> None:
+        """End the connection at once; the first reason is reported."""
+
 
 C = TypeVar("C", bound=Connection)
+# Seconds before a supervision that was cancelled from outside, or failed, starts again.
+_RESTART_DELAY = 0.05
 
 
 class Supervisor(Generic[C]):
@@ -35,6 +40,7 @@ class Supervisor(Generic[C]):
         connect: Opens a connection to the given broker; may raise whatever `ConnectionSettings.connect_error` maps.
         up: Called with each new connection; attaches links and resends unconfirmed messages.
         down: Called with the reason whenever a connection ended.
+        exhausted: Called with the error for everything that waits, when there will not be another connection.
     """
 
     def __init__(
@@ -43,16 +49,17 @@ class Supervisor(Generic[C]):
         connect: Callable[[ConnectionSettings], Awaitable[C]],
         up: Callable[[C], None],
         down: Callable[[Exception], None],
+        exhausted: Callable[[ConnectionLostError], None],
     ) -> None:
         self.settings = settings
-        self._connect, self._up, self._down = connect, up, down
+        self._connect, self._up, self._down, self._exhausted = connect, up, down, exhausted
         self.wire: C | None = None
         #: Connections opened after the first.
         self.reconnects = 0
         #: Why there is no connection now; None while connected.
         self.error: Exception | None = None
-        #: True once `max_retries` attempts to reconnect have failed: there will not be a connection any more.
-        self.reconnect_exhausted = False
+        #: Why there will not be a connection any more: `max_retries` attempts to reconnect have failed. None until then.
+        self.end: ConnectionLostError | None = None
         #: The first is the broker in use, or the next to try.
         self._endpoints = settings.endpoints()
         self._hook_tasks = TaskSet()
@@ -60,6 +67,11 @@ class Supervisor(Generic[C]):
         self._reported = ""
         self._is_up = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def reconnect_exhausted(self) -> bool:
+        """True once `max_retries` attempts to reconnect have failed: there will not be a connection any more."""
+        return self.end is not None
 
     @property
     def current(self) -> ConnectionSettings:
@@ -76,7 +88,7 @@ class Supervisor(Generic[C]):
         end, pause = loop.time() + self.settings.start_timeout, self.settings.backoff[0]
         while True:
             try:
-                wire = await self._attempt()
+                wire = await self._open()
                 break
             except AuthenticationError:
                 raise
@@ -87,8 +99,7 @@ class Supervisor(Generic[C]):
                 logger.info("%s; trying again", error)
             await asyncio.sleep(pause)
             pause = min(pause * 2, self.settings.backoff[1])
-        self._opened(wire)
-        self._task = loop.create_task(self._supervise(wire), name=f"supervise {self.settings.where}")
+        self._supervise_in_task(wire)
 
     async def stop(self) -> C | None:
         """Stop reconnecting; return the open connection, which the caller closes."""
@@ -109,27 +120,43 @@ class Supervisor(Generic[C]):
         try:
             await within(self._is_up.wait(), timeout)
         except asyncio.TimeoutError:
-            raise ConnectError(f"{self.settings.where}: not connected for {timeout:g} s ({self.error})") from None
+            raise ConnectError(f"{self.current.where}: not connected for {timeout:g} s ({self.error})") from None
+        if self.end is not None:
+            raise ConnectError(str(self.end))
         if self.wire is None:
             raise ConnectionLostError(f"{self.settings.where}: the provider is stopped")
         return self.wire
 
-    async def _attempt(self) -> C:
-        endpoint = self._endpoints[0]
+    async def _open(self) -> C:
+        """Return a new connection with everything attached; in `failover`, a failure makes the next broker the first.
+
+        Raises:
+            ProviderError: whatever was raised by `connect` and `up`, as an error of this kind.
+        """
+        endpoint = self.current
         try:
-            return await within(self._connect(endpoint), endpoint.connect_timeout)
-        except (OSError, asyncio.TimeoutError) as error:
-            self._endpoints.append(self._endpoints.pop(0))
-            raise endpoint.connect_error(error) from error
-        except ConnectError:
+            wire = await within(self._connect(endpoint), endpoint.connect_timeout)
+            try:
+                self._opened(wire)
+            except BaseException:
+                self.wire = None
+                wire.abort(ConnectionLostError(f"{endpoint.where}: the connection could not be used"))
+                raise
+        except ProviderError:
             self._endpoints.append(self._endpoints.pop(0))
             raise
+        except Exception as error:
+            self._endpoints.append(self._endpoints.pop(0))
+            if not isinstance(error, (OSError, asyncio.TimeoutError)):
+                logger.exception("connecting to the %s failed unexpectedly", endpoint.where)
+            raise endpoint.connect_error(error) from error
+        self._call_hook(self.settings.hooks.on_connect)
+        return wire
 
     def _opened(self, wire: C) -> None:
         self.wire, self.error, self._reported = wire, None, ""
         self._up(wire)
         self._is_up.set()
-        self._call_hook(self.settings.hooks.on_connect)
 
     def _report(self, error: Exception) -> None:
         """Call `on_error`, unless the last call had the same error."""
@@ -142,28 +169,52 @@ class Supervisor(Generic[C]):
             return
         try:
             result = hook(*arguments)
-        except Exception:  # a hook only observes: the connection must not depend on it
+        except KeyboardInterrupt:
+            raise
+        except BaseException:  # a hook only observes: the connection must not depend on it
             logger.exception("a connection hook failed")
             return
         if inspect.isawaitable(result):
             self._hook_tasks.spawn(_finish_hook(result))
 
-    async def _supervise(self, wire: C) -> None:
+    def _supervise_in_task(self, wire: C | None) -> None:
+        loop = asyncio.get_running_loop()
+        self._task = task = loop.create_task(self._supervise(wire), name=f"supervise {self.settings.where}")
+
+        def ended(task: asyncio.Task[None]) -> None:
+            if self._task is not task or self.end is not None:
+                return
+            if not task.cancelled():
+                logger.error("the supervision of a connection ended; starting it again", exc_info=task.exception())
+            # Not at once, because at the end of a loop every task is cancelled: the loop is closed before the timer is due.
+            loop.call_later(_RESTART_DELAY, restart)
+
+        def restart() -> None:
+            if self._task is task:
+                self._supervise_in_task(self.wire)
+
+        task.add_done_callback(ended)
+
+    async def _supervise(self, wire: C | None) -> None:
+        """Open the connection again whenever it ends; None is a connection that has ended already."""
         while True:
-            reason = await asyncio.shield(wire.closed)
+            reason = (
+                await asyncio.shield(wire.closed) if wire is not None else self.error or ConnectionLostError("lost")
+            )
             self.wire, self.error = None, reason
             self._is_up.clear()
-            logger.warning("connection to the %s lost: %s; reconnecting", self.settings.where, reason)
-            self._down(reason)
+            logger.warning("connection to the %s lost: %s; reconnecting", self.current.where, reason)
+            try:
+                self._down(reason)
+            except Exception:
+                logger.exception("the end of a connection was not handled completely")
             self._call_hook(self.settings.hooks.on_disconnect, reason)
             reconnected = await self._reconnect()
             if reconnected is None:
-                self.reconnect_exhausted = True
                 return
             wire = reconnected
             self.reconnects += 1
-            logger.info("connected again to the %s", self.settings.where)
-            self._opened(wire)
+            logger.info("connected again to the %s", self.current.where)
 
     async def _reconnect(self) -> C | None:
         """Return a new connection; None after `max_retries` failed attempts."""
@@ -173,22 +224,34 @@ class Supervisor(Generic[C]):
             # Jitter: the clients of a restarted broker must not all come back at the same moment.
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311
             try:
-                return await self._attempt()
+                return await self._open()
             except ProviderError as error:
                 self.error = error
                 logger.info("reconnect: %s", error)
                 self._report(error)
                 failures += 1
                 if self.settings.max_retries is not None and failures >= self.settings.max_retries:
-                    logger.error(
-                        "stopped reconnecting to the %s after %d attempts: %s", self.settings.where, failures, error
-                    )
+                    self._give_up(failures, error)
                     return None
                 pause = min(pause * 2, longest)
+
+    def _give_up(self, failures: int, error: ProviderError) -> None:
+        """Tell everything that waits for a connection, and everybody who watches it, that there will not be another."""
+        brokers = " and the ".join(endpoint.where for endpoint in self.settings.endpoints())
+        self.end = ConnectionLostError(f"stopped reconnecting to the {brokers} after {failures} attempts: {error}")
+        logger.error("%s", self.end)
+        self._is_up.set()
+        try:
+            self._exhausted(self.end)
+        except Exception:
+            logger.exception("the end of reconnecting was not handled completely")
+        self._call_hook(self.settings.hooks.on_give_up, self.end)
 
 
 async def _finish_hook(result: Awaitable[Any]) -> None:
     try:
         await result
-    except Exception:
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        raise
+    except BaseException:  # SystemExit in a task would end the event loop
         logger.exception("a connection hook failed")

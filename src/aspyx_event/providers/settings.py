@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..exceptions import ConnectError, DeclarationError
+from ..printable import error_text
 from .base import ConnectionHooks, ServerDescription
 
 logger = logging.getLogger("aspyx.event.connection")
@@ -161,7 +162,7 @@ class ConnectionSettings:
         elif isinstance(error, ssl_module.SSLError):
             reason = f"TLS failed: {error.reason or error}; does the port speak TLS?"
         else:
-            reason = str(error) or type(error).__name__
+            reason = error_text(error) or type(error).__name__
         return ConnectError(f"{self.where}: {reason}")
 
 

@@ -16,6 +16,10 @@ import trustme
 from aspyx_event.exceptions import AuthenticationError, ConnectError
 from aspyx_event.providers.stomp import StompProvider
 
+ABSURD = [
+    b"0", b"", b"1,2,3", b"-1,-1", b"1e9,1e9", b"nan,inf", b"9" * 400 + b"," + b"9" * 400, b"9" * 5000 + b",1",
+    b"1," + b"9" * 5000, b"1234567890,0", b"0,1234567890", "\u0661,\u0661".encode(), b"0x1,1", b"1_0,1",
+]  # fmt: skip
 SECRET = "pass:word\\with-all"
 
 
@@ -74,6 +78,7 @@ async def test_a_silent_port_ends_within_the_time_limit(peer):
         b"CONNECTED\nversion:1.1\n\n\0",
         b"CONNECTED\nversion:1.2\nheart-beat:x,y\n\n\0",
         b"RECEIPT\nreceipt-id:1\n\n\0",
+        *(b"CONNECTED\nversion:1.2\nheart-beat:" + heartbeat + b"\n\n\0" for heartbeat in ABSURD),
     ],
 )
 async def test_a_port_that_does_not_speak_stomp_1_2_is_a_connect_error(answer, peer):

@@ -36,10 +36,14 @@ class HookNotifier:
     Args:
         provider: The transport; this object replaces its hooks.
         subscriptions: The subscriptions of the manager.
+
+    Attributes:
+        given_up: Called with the reason when the provider has stopped reconnecting for good.
     """
 
     def __init__(self, provider: Provider, subscriptions: SubscriptionRegistry) -> None:
         self._provider, self._subscriptions = provider, subscriptions
+        self.given_up: Callable[[Exception], None] | None = None
         self._own = ConnectionHooks()
         self._waiting = TaskSet()
 
@@ -48,7 +52,10 @@ class HookNotifier:
         if self._provider.hooks.on_connect != self._connected:
             self._own = self._provider.hooks
             self._provider.hooks = ConnectionHooks(
-                on_connect=self._connected, on_disconnect=self._disconnected, on_error=self._own.on_error
+                on_connect=self._connected,
+                on_disconnect=self._disconnected,
+                on_error=self._own.on_error,
+                on_give_up=self._on_give_up,
             )
 
     def stop(self) -> None:
@@ -77,6 +84,11 @@ class HookNotifier:
         await notify(self._own.on_disconnect, reason)
         for subscription, hooks in self._hooked():
             await notify(hooks.on_disconnect, subscription, reason)
+
+    async def _on_give_up(self, reason: Exception) -> None:
+        if self.given_up is not None:
+            self.given_up(reason)
+        await notify(self._own.on_give_up, reason)
 
     def _hooked(self) -> list[tuple[Subscription, Any]]:
         return [

@@ -41,7 +41,9 @@ class Client:
         self.settings, self._mechanism = settings, mechanism
         self.container_id = f"{name}-{uuid.uuid4().hex[:8]}"
         self._loop = asyncio.get_running_loop()
-        self._supervisor: Supervisor[Wire] = Supervisor(settings, self._connect, self._attach_all, self._on_down)
+        self._supervisor: Supervisor[Wire] = Supervisor(
+            settings, self._connect, self._attach_all, self._on_down, self._fail_links
+        )
         self._starting = asyncio.Lock()
         self._started = self._stopped = False
         self._links: dict[SupervisedLink, None] = {}  # in the order of their creation
@@ -104,6 +106,13 @@ class Client:
         self._links.clear()
         self._senders.clear()
 
+    def _fail_links(self, error: ConnectionLostError) -> None:
+        """There will not be another connection: fail everything that waits for one."""
+        self._routed.cancel()
+        for link in list(self._links):
+            if isinstance(link, (Sender, Receiver)):
+                link.fail(error)
+
     async def _disconnect(self) -> None:
         wire = await self._supervisor.stop()
         if wire is not None:
@@ -127,6 +136,8 @@ class Client:
         """Send *data*, an encoded message; see `Provider.publish`."""
         if self._stopped:
             return failed(ConnectionLostError(f"{self.settings.where}: the provider is stopped"))
+        if self._supervisor.end is not None:
+            return failed(ConnectionLostError(f"publish to {address!r}: {self._supervisor.end}"))
         refusal = self._buffer.try_add(address, len(data))
         if refusal is not None:
             return failed(refusal)
@@ -162,7 +173,8 @@ class Client:
                 f"no confirmation for a message to {address!r}, or of its route, within {limit:g} s"
             ) from None
         except asyncio.CancelledError:
-            raise ConnectionLostError(f"{self.settings.where}: the provider is stopped") from None
+            stopped = ConnectionLostError(f"{self.settings.where}: the provider is stopped")
+            raise self._supervisor.end or stopped from None
         finally:
             if confirmed is None:
                 self.settled(len(data))
@@ -198,6 +210,8 @@ class Client:
         return receiver
 
     async def _attach(self, receiver: Receiver, subject: str) -> None:
+        if self._supervisor.end is not None:
+            raise ConnectError(str(self._supervisor.end))
         self._links[receiver] = None
         if self._supervisor.wire is not None:
             receiver.attach(self._supervisor.wire)

@@ -68,7 +68,7 @@ class StompClient:
         self._vhost = vhost
         self._notify_connected, self._notify_disconnected = on_connected, on_disconnected
         self._supervisor: Supervisor[StompWire] = Supervisor(
-            settings, self._connect, self._on_connected, self._on_disconnected
+            settings, self._connect, self._on_connected, self._on_disconnected, self._fail_all
         )
         self._numbers = itertools.count(1)
         #: By receipt id, oldest first.
@@ -138,8 +138,7 @@ class StompClient:
         finally:
             if wire is not None:
                 await wire.close(stopped)
-            for receipt in list(self._unconfirmed):
-                self._settle(receipt, stopped)
+            self._fail_all(stopped)
             self._receivers.clear()
 
     async def connected(self, timeout: float) -> StompWire:
@@ -162,6 +161,8 @@ class StompClient:
         address = message.address if message.only is None else destination(message)
         if self._watcher is None:
             return failed(ConnectionLostError(f"publish to {address!r}: the provider is not started"))
+        if self._supervisor.end is not None:
+            return failed(ConnectionLostError(f"publish to {address!r}: {self._supervisor.end}"))
         receipt = self.next_id()
         try:
             data = send_frame(message, receipt)
@@ -205,7 +206,7 @@ class StompClient:
         async with self._command_lock:
             wire = self.wire
             if wire is None:
-                raise ConnectionLostError(f"{operation}: there is no connection to the {self.settings.where}")
+                raise ConnectionLostError(f"{operation}: there is no connection to the {self.current.where}")
             await self._execute(wire, command, headers, operation, self.receipt_timeout)
             return wire
 
@@ -227,11 +228,11 @@ class StompClient:
         if future.done():
             future.result()
         elif wire.usable:
-            late = ConnectionLostError(f"{operation}: the {self.settings.where} did not answer within {timeout:g} s")
+            late = ConnectionLostError(f"{operation}: the {self.current.where} did not answer within {timeout:g} s")
             wire.fail(late)
             raise late
         else:
-            raise ConnectionLostError(f"{operation}: {self.settings.where}: {wire.closed.result()}")
+            raise ConnectionLostError(f"{operation}: {self.current.where}: {wire.closed.result()}")
 
     async def _connect(self, settings: ConnectionSettings) -> StompWire:
         if self._early_losses:
@@ -281,6 +282,10 @@ class StompClient:
             if unnamed or pending.receipt == receipt:
                 pending.future.set_exception(broker_error(pending.operation, reason))
         wire.fail(ConnectionLostError(reason))
+
+    def _fail_all(self, error: Exception) -> None:
+        for receipt in list(self._unconfirmed):
+            self._settle(receipt, error)
 
     def _settle(self, receipt: str, error: Exception | None) -> None:
         message = self._unconfirmed.pop(receipt, None)

@@ -156,6 +156,8 @@ class StompSession:
                 try:
                     await self._queues.require_route(destination(message))
                 except ConnectionLostError:
+                    if self.client.reconnect_exhausted:
+                        break
                     await asyncio.sleep(_LOST_PAUSE)
                 else:
                     break

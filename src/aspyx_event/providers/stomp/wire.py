@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable
 from typing import cast
 
@@ -15,6 +16,9 @@ from .errors import ProtocolError, connect_error, error_reason
 from .frames import Frame, FrameParser, encode
 
 logger = logging.getLogger("aspyx.event.stomp")
+
+# STOMP 1.2, "Heart-beating": two numbers of milliseconds. Nine digits are eleven days; a timer cannot take just any number.
+_is_heartbeat = re.compile(r" *[0-9]{1,9} *, *[0-9]{1,9} *", re.ASCII).fullmatch
 
 Receive = Callable[["StompWire", Frame], None]
 
@@ -103,6 +107,10 @@ class StompWire(asyncio.BufferedProtocol):
             self._timer = self._loop.call_later(_LINGER, self.transport.abort)
         else:
             self.transport.abort()
+
+    def abort(self, reason: Exception) -> None:
+        """End the connection at once; the first reason is reported."""
+        self.fail(reason, alive=False)
 
     async def close(self, reason: Exception) -> None:
         """End the connection and wait until the socket is closed."""
@@ -250,10 +258,9 @@ def _negotiated_heartbeats(
         raise ConnectError(
             f"{settings.where}: it answered {frame.cmd} {frame.headers.get('version', '')}, not STOMP 1.2"
         )
-    offered = tuple(frame.headers.get("heart-beat", "0,0").split(","))
+    offered = frame.headers.get("heart-beat", "0,0")
+    if not _is_heartbeat(offered):
+        raise ConnectError(f"{settings.where}: the broker offers heart-beat {offered[:40]!r}, not two short numbers")
     milliseconds = int(settings.heartbeat * 1000)
-    try:
-        send, expect = calculate_heartbeats(offered, (milliseconds, milliseconds))
-    except ValueError as error:
-        raise ConnectError(f"{settings.where}: heart-beat {offered!r}") from error
+    send, expect = calculate_heartbeats(tuple(offered.split(",")), (milliseconds, milliseconds))
     return send / 1000, expect / 1000
