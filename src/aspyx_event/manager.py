@@ -262,7 +262,7 @@ class EventManager(PublishedNames):
             type=callback, event=routes[0].descriptor, name=options.name, options=options, routes=routes
         )
         subscription = self._engine.binder.bind(descriptor, callback)
-        subscription.attaching = self._runner.started(
+        subscription.attaching = self._runner.run_started(
             lambda: self._engine.attach(subscription), undo=lambda: self._engine.binder.forget(subscription)
         )
         return subscription
@@ -321,7 +321,7 @@ class EventManager(PublishedNames):
     @property
     def dead_letters(self) -> DeadLetters:
         """The events that subscriptions of this manager could not handle. Its methods start the manager if necessary."""
-        return self._engine.dead_letters(self._runner.started)
+        return self._engine.dead_letters(self._runner.run_started)
 
     @property
     def store(self) -> StoredEvents:
@@ -333,7 +333,7 @@ class EventManager(PublishedNames):
         from .engine.operations.stored_events import StoredEvents
 
         self._engine.replayer.store  # noqa: B018  raises where there is none
-        return StoredEvents(self._engine.replayer, self._runner.started)
+        return StoredEvents(self._engine.replayer, self._runner.run_started)
 
     @property
     def contracts(self) -> ApplicationContracts:

@@ -137,7 +137,7 @@ class EngineRunner:
         """Run *work* on the manager's loop, without starting the engine."""
         return self._loop.control(work)
 
-    def started(self, work: Work, undo: Callable[[], Any] | None = None) -> Operation[Any]:
+    def run_started(self, work: Work, undo: Callable[[], Any] | None = None) -> Operation[Any]:
         """Run *work* on the manager's loop, and start the engine first if it was not started yet.
 
         Args:
