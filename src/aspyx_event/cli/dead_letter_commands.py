@@ -31,7 +31,7 @@ dead_letter_app = typer.Typer(
 
 Target = Annotated[str, typer.Argument(metavar="MODULE:CLASS", callback=check_target, help="shop.main:ShopModule")]
 LetterId = Annotated[str, typer.Argument(metavar="ID", help="Id from `dlq list`.")]
-MaybeId = Annotated[Optional[str], typer.Argument(metavar="[ID]", help="Id of one letter, from `dlq list`.")]  # noqa: UP045
+MaybeId = Annotated[Optional[str], typer.Argument(metavar="[ID]", help="Id of a letter, from `dlq list`.")]  # noqa: UP045
 All = Annotated[bool, typer.Option("--all", help="All letters that match the other options.")]
 Subscription = Annotated[
     Optional[str],  # noqa: UP045 - evaluated at run time, also on Python 3.10
@@ -82,7 +82,7 @@ def inspect(
     log_level: Level = None,
     debug: Debug = False,
 ) -> None:
-    """Show one dead letter: cause with traceback, headers and body."""
+    """Show a dead letter: cause with traceback, headers and body."""
 
     async def work(manager: EventManager) -> Any:
         return await manager.dead_letters.inspect(letter_id)
@@ -110,7 +110,7 @@ def replay(
     log_level: Level = None,
     debug: Debug = False,
 ) -> None:
-    """Send dead letters back to the subscription that failed, and only to that one."""
+    """Send dead letters back to the subscription that failed, and to no other."""
     _check_choice(letter_id, all_, subscription, cause)
 
     async def work(manager: EventManager) -> int:

@@ -65,7 +65,7 @@ def asyncapi(
 def html(
     target: Target, output: Output = None, title: Title = "", version: Version = "1.0.0", debug: Debug = False
 ) -> None:
-    """Write the HTML page: one file that needs no network."""
+    """Write the HTML page: a single file that needs no network."""
     with errors_in_one_line(debug=debug):
         _write(page_of(_document(target, title, version)), output)
 

@@ -1,4 +1,4 @@
-"""A small HTTP/1.1 server for health probes and the documentation page: one request per connection."""
+"""A small HTTP/1.1 server for health probes and the documentation page: a single request per connection."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class HttpServer:
         port: Port to listen on; 0 picks a free port.
 
     Attributes:
-        port: The port, also if a free one was picked.
+        port: The port; with 0, the port that was picked.
     """
 
     def __init__(self, app: App, host: str, port: int) -> None:

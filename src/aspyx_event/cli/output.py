@@ -1,4 +1,4 @@
-"""Output of the command line: one-line errors, logs, and text without control characters for the terminal."""
+"""Output of the command line: single-line errors, logs, and text without control characters for the terminal."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rich.text import Text
 from ..exceptions import EventException
 from ..printable import printable
 
-#: Columns if there is no terminal, wide enough to find everything in one line with `grep`.
+#: Columns if there is no terminal, wide enough to `grep` complete rows.
 _WIDE = 200
 _LINE_LIMIT = 2_000
 _USER_INFO = re.compile(r"(?<=://)[^/@\s]+@")
@@ -24,7 +24,7 @@ _FAILED_IMPORT = "failed to import module"
 
 
 class CliError(Exception):
-    """An error for the user of the command line, in one line."""
+    """An error for the user of the command line; the message is a single line."""
 
 
 class LogLevel(str, Enum):
@@ -61,7 +61,7 @@ def note(text: str, style: str = "") -> None:
 
 
 def one_line(error: BaseException) -> str:
-    """Return the message of an error in one line, without the user part of URLs."""
+    """Return the message of an error as a single line, without the user part of URLs."""
     message = printable(_USER_INFO.sub("", " ".join(str(error).split())))
     if isinstance(error, (EventException, CliError)) and message:
         return message[:_LINE_LIMIT]
@@ -71,7 +71,7 @@ def one_line(error: BaseException) -> str:
 
 @contextmanager
 def errors_in_one_line(*, debug: bool) -> Iterator[None]:
-    """Turn an exception into one line on stderr and exit code 1; with *debug*, let it pass with its traceback."""
+    """Turn an exception into a line on stderr and exit code 1; with *debug*, let it pass with its traceback."""
     try:
         yield
     except (typer.Exit, typer.Abort, typer.BadParameter, BrokenPipeError):

@@ -82,7 +82,7 @@ class Service:
     async def _stop_after_failure(self) -> None:
         try:
             await self._environment.stop()
-        except Exception as error:  # noqa: BLE001 - the error of the start is the one to raise
+        except Exception as error:  # noqa: BLE001 - the error of the start is raised
             logger.warning("stopping failed: %s", error)
 
     async def _start(self) -> None:

@@ -1,4 +1,4 @@
-"""`EventManager.contracts`: records, checks and documents the events of one application."""
+"""`EventManager.contracts`: records, checks and documents the events of an application."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ class ContractReport:
 
 @dataclass(slots=True)
 class Contracts:
-    """Records and checks the events of one application. Payloads are recorded as JSON, whatever codec is used.
+    """Records and checks the events of an application. Payloads are recorded as JSON, whatever codec is used.
 
     Attributes:
         events: Events that the application knows, by name.

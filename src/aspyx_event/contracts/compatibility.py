@@ -267,7 +267,7 @@ def _type_of_values(values: list[Any]) -> str | None:
 
 
 def _severity(differences: list[Difference]) -> tuple[bool, int]:
-    # Among several alternatives, one of the same type explains best what is wrong.
+    # Among several alternatives, that of the same type explains best what is wrong.
     return any(difference.other_type for difference in differences), len(differences)
 
 

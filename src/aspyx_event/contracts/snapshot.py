@@ -26,7 +26,7 @@ _FILE = re.compile(r"v([1-9]\d{0,8})\.(?:schema|payload(?:-.+)?)\.json")
 
 @dataclass(slots=True)
 class RecordedContract:
-    """The recorded schema and payloads of one version of one event.
+    """The recorded schema and payloads of a version of an event.
 
     Attributes:
         event: Name of the event.

@@ -171,7 +171,7 @@ class Endpoint:
         self._limits, self._forward, self._handshake = limits, forward, handshake
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Serve one request or the lifespan of a server, as the ASGI specification describes."""
+        """Serve a request or the lifespan of a server, as the ASGI specification describes."""
         if scope["type"] == "lifespan":
             await self._run_lifespan(receive, send)
         elif scope["type"] == "http":

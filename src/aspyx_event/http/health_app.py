@@ -27,7 +27,7 @@ class HealthApp:
         self._check = check
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Serve one request or the lifespan of a server, as the ASGI specification describes."""
+        """Serve a request or the lifespan of a server, as the ASGI specification describes."""
         if scope["type"] == "lifespan":
             await answer_lifespan(receive, send)
         elif scope["type"] == "http":

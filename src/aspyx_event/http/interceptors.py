@@ -19,12 +19,12 @@ class SharedSecret:
         *secrets: Accepted secrets; several during a rotation.
 
     Raises:
-        DeclarationError: there is no secret, or one is empty.
+        DeclarationError: there is no secret, or a secret is empty.
     """
 
     def __init__(self, *secrets: str) -> None:
         if not secrets or not all(secrets):
-            raise DeclarationError("SharedSecret(...): give at least one secret; secrets must not be empty")
+            raise DeclarationError("SharedSecret(...): give a secret, and no empty ones")
         self._secrets = [secret.encode() for secret in secrets]
 
     def __call__(self, post: Post) -> None:
@@ -44,17 +44,17 @@ class Signature:
     so such posts are refused unless `binary` is set.
 
     Args:
-        *secrets: Accepted secrets; several during a rotation. The first one signs.
+        *secrets: Accepted secrets; several during a rotation. The first signs.
         header: Name of the header with the signature.
         binary: Also accept posts in binary mode.
 
     Raises:
-        DeclarationError: there is no secret, or one is empty.
+        DeclarationError: there is no secret, or a secret is empty.
     """
 
     def __init__(self, *secrets: str, header: str = "X-Signature-256", binary: bool = False) -> None:
         if not secrets or not all(secrets):
-            raise DeclarationError("Signature(...): give at least one secret; secrets must not be empty")
+            raise DeclarationError("Signature(...): give a secret, and no empty ones")
         self._secrets = [secret.encode() for secret in secrets]
         self.header, self._binary = header, binary
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 
 class Startable(Protocol):
-    """An `EventManager`, or the environment of one."""
+    """An `EventManager`, or an environment."""
 
     async def start(self) -> None: ...
 

@@ -1,4 +1,4 @@
-"""Metrics of sends and subscriptions, following the semantic conventions for messaging where they define one."""
+"""Metrics of sends and subscriptions, following the semantic conventions for messaging where these name a metric."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _OUTCOMES = {
 
 
 class Instruments:
-    """Counters and histograms of one meter."""
+    """Counters and histograms of a meter."""
 
     def __init__(self, meter: Meter) -> None:
         count, measure = meter.create_counter, partial(_histogram, meter)
@@ -49,7 +49,7 @@ class Instruments:
             "aspyx_event.settle.failures", "{failure}", "Retry copies and dead letters that the broker did not store."
         )
         self.operation = measure(semantics.OPERATION_DURATION, "Duration of sending and of settling.", _SECONDS)
-        self.process = measure(semantics.PROCESS_DURATION, "Duration of one attempt to handle a message.", _SECONDS)
+        self.process = measure(semantics.PROCESS_DURATION, "Duration of an attempt to handle a message.", _SECONDS)
         self.lag = measure("aspyx_event.delivery.lag", "Time from the creation of an event to its first attempt.", _LAG)
 
 
@@ -58,7 +58,7 @@ def _histogram(meter: Meter, name: str, description: str, bounds: tuple[float, .
 
 
 class Metering(Observer):
-    """Records the metrics of one manager.
+    """Records the metrics of a manager.
 
     Args:
         instruments: Counters and histograms of the meter.
@@ -235,7 +235,7 @@ class Gauges:
             "aspyx_event.reconnects",
             [partial(self._observe_providers, lambda provider: provider.reconnects)],
             "{connection}",
-            "Connections opened after the first one.",
+            "Connections opened after the first.",
         )
 
     def add(self, manager: Metering) -> None:
@@ -293,7 +293,7 @@ def _observations(
 
 
 class GaugeRegistry:
-    """Has one `Gauges` per meter provider. Creating an instrument twice would lose the second callback."""
+    """Has a `Gauges` per meter provider. Creating an instrument twice would lose the second callback."""
 
     def __init__(self) -> None:
         self._gauges_by_owner: WeakKeyDictionary[object, Gauges] = WeakKeyDictionary()

@@ -51,12 +51,12 @@ class Propagation:
         if last_propagator is not propagator:
             fields = frozenset(name for field in propagator.fields for name in (field, CE_PREFIX + field))
             self._fields = (propagator, fields)
-        # Starts from an empty context: the current context of a worker is the one that started the manager.
+        # Starts from an empty context: the current context of a worker is that of the manager's start.
         context = Context()
         return context if fields.isdisjoint(headers) else propagator.extract(headers, context, _GETTER)
 
 
 def span_context(context: Context) -> trace.SpanContext | None:
-    """Return the span context in *context*; None if there is no valid one."""
+    """Return the span context in *context*; None if there is none or it is invalid."""
     current = trace.get_current_span(context).get_span_context()
     return current if current.is_valid else None

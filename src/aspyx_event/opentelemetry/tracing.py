@@ -28,7 +28,7 @@ _attempt: ContextVar[SpanContext | None] = ContextVar("aspyx_event_attempt_span"
 
 
 class Tracing(Observer):
-    """Creates the spans of one manager.
+    """Creates the spans of a manager.
 
     Args:
         tracer: Creates the spans.

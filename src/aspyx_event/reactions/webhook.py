@@ -69,8 +69,8 @@ def webhook(
         headers: Added to the request, such as ``{"Authorization": "Bearer ..."}``.
         mode: How a CloudEvent is posted: "binary" has the attributes in headers and the data in the body, "structured"
             has everything in the body.
-        timeout: Seconds for one post.
-        retry: Repeats the post within one delivery, which waits meanwhile; a ``Retry-After`` is respected up to
+        timeout: Seconds for a post.
+        retry: Repeats the post within a delivery, which waits meanwhile; a ``Retry-After`` is respected up to
             `max_delay`. None posts once.
         signature: Signs the body, and adds its header.
         client: Used instead of an own client; the caller closes it.

@@ -54,7 +54,7 @@ def example_of(schema: dict[str, Any]) -> Any:
 
 
 class _ExampleBuilder:
-    """Builds the values of one schema.
+    """Builds the values of a schema.
 
     Args:
         root: The schema that references are resolved in.

@@ -59,7 +59,7 @@ __all__ = [
 
 
 class ArtemisBroker:
-    """An Artemis broker: a temporary one that is started here, or an external one.
+    """An Artemis broker: temporary and started here, or external.
 
     `find` uses the broker that `ARTEMIS_URL` names, or else a temporary broker. `own` always uses a temporary broker,
     for tests that kill it. The object is a context manager. At the end of the block, and also if the process that
@@ -71,7 +71,7 @@ class ArtemisBroker:
         user: The administrator.
         ports: All ports, by the name of the acceptor; `artemis` is `port`.
         owned: Whether it is a temporary broker, which may be stopped, killed and frozen.
-        log: Log file of a temporary broker; None for an external one. It is not removed with the broker; old logs are.
+        log: Log file of a temporary broker; None for an external broker. It is not removed with the broker; old logs are.
     """
 
     def __init__(
@@ -160,13 +160,13 @@ class ArtemisBroker:
 
     @property
     def running(self) -> bool:
-        """Whether a temporary broker is running, frozen or not; for an external one, whether it answers."""
+        """Whether a temporary broker is running, frozen or not; for an external broker, whether it answers."""
         if not self.owned:
             return answers_amqp(self.host, self.port)
         return self._runner is not None and self._runner.ended() is None
 
     def start(self, timeout: float = START_TIMEOUT) -> ArtemisBroker:
-        """Start, with the data of the previous run if there was one, and wait until it answers.
+        """Start, with the data of the previous run, if any, and wait until it answers.
 
         Raises:
             BrokerUnavailable: it does not answer within *timeout* seconds, or exited; with the end of its log.
@@ -205,7 +205,7 @@ class ArtemisBroker:
         self.start()
 
     def remove_data(self, move_to: Path | None = None) -> None:
-        """Remove the data of a stopped temporary broker, so that the next `start` is like the first one.
+        """Remove the data of a stopped temporary broker, so that the next `start` is like the first.
 
         Args:
             move_to: A directory that does not exist, to move the data to; None deletes the data.
@@ -227,7 +227,7 @@ class ArtemisBroker:
         self._own_runner("thawed").thaw()
 
     def close(self) -> None:
-        """Stop a temporary broker and remove its data; does nothing for an external one."""
+        """Stop a temporary broker and remove its data; does nothing for an external broker."""
         if not self.owned or self._watchdog is None:
             return
         try:

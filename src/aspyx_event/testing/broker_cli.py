@@ -28,7 +28,7 @@ HOST = "127.0.0.1"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one subcommand; return the exit code."""
+    """Run a subcommand; return the exit code."""
     parser = argparse.ArgumentParser(prog="broker_cli", description="Artemis brokers for development and tests.")
     commands = parser.add_subparsers(dest="command", required=True)
     for name, text in (

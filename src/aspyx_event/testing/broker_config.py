@@ -67,7 +67,7 @@ appender.console.layout.pattern = %d %-5level [%logger] %msg%n
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerConfig:
-    """Configuration of a temporary broker, where it differs from a newly created one.
+    """Configuration of a temporary broker, where it differs from a newly created broker.
 
     Attributes:
         user: The administrator.
@@ -104,7 +104,7 @@ class BrokerConfig:
             instance: An empty or missing directory.
             ports: Port of each acceptor; `artemis` is the acceptor for all protocols.
             host: Address that the acceptors bind to.
-            container_path: Path of *instance* in the container, if the broker runs in one.
+            container_path: Path of *instance* in the container, if the broker runs in a container.
         """
         etc = instance / "etc"
         for directory in (etc, instance / "data", instance / "tmp", instance / "lock"):

@@ -60,7 +60,7 @@ class BrokerDataUnreadable(BrokerUnavailable):
     """A broker cannot start with the data of an earlier run; `ArtemisBroker.remove_data` removes the data.
 
     Seen with Artemis 2.44: a record of an unknown kind in its message journal makes every start fail with
-    ``AMQ224000 ... IndexOutOfBoundsException``, because the AMQP module mistakes it for one of its own.
+    ``AMQ224000 ... IndexOutOfBoundsException``, because the AMQP module mistakes it for its own.
     """
 
 

@@ -23,7 +23,7 @@ _ACTIVE = "AMQ221007"
 #: Seconds for all threads of a broker to stop after `freeze`.
 _FREEZE_TIMEOUT = 5.0
 
-# Reads commands from standard input and runs the last one when the input ends. The input ends when the owner closes it or
+# Reads commands from standard input and runs the last command when the input ends. The input ends when the owner closes it or
 # dies for any reason, including SIGKILL, because the kernel closes the pipe. A parent-death signal is not an option: Linux
 # sends it when the *thread* that started the child ends.
 _WATCHDOG = 'last=:; while IFS= read -r line; do last=$line; done; eval "$last"; rm -rf -- "$1"'

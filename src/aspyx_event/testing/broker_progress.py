@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-#: Receives one line of text without a line break. May be called from another thread.
+#: Receives a line of text without a line break. May be called from another thread.
 Progress = Callable[[str], None]
 
 

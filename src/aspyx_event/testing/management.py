@@ -14,7 +14,7 @@ from typing import Any, cast
 from ..exceptions import EventException
 from .broker import ArtemisBroker
 
-#: Seconds for one call.
+#: Seconds for a call.
 CALL_TIMEOUT = 15.0
 
 # In seconds. The broker closes connections that are idle for 60 s, and this client is idle between calls.
@@ -130,7 +130,7 @@ class Management:
         return len(rows)
 
     def close_user_connections(self, user: str) -> None:
-        """Close all connections of *user*. For the administrator this includes the own one, which is reopened."""
+        """Close all connections of *user*. For the administrator this includes the own connection, which is reopened."""
         try:
             self.op("broker", "closeConnectionsForUser", user)
         except ManagementError as error:
@@ -139,7 +139,7 @@ class Management:
                 raise
 
     def close(self) -> None:
-        """Close the connection; a later call opens a new one."""
+        """Close the connection; a later call opens it again."""
         with self._lock:
             self._discard()
 

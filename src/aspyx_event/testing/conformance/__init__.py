@@ -20,7 +20,7 @@ class TestMyProvider(ProviderConformance):
         remove_queues(prefix)
 ```
 
-* `make_provider` returns a new provider that is not started. All providers of one test must reach each other: providers
+* `make_provider` returns a new provider that is not started. All providers of a test must reach each other: providers
   in memory have to share their broker.
 * `recipe` describes how another Python process creates the same provider. Tests with several processes start real
   processes and kill them. For a provider that is not `remote`, further managers on the same loop take their place.
@@ -32,9 +32,9 @@ class TestMyProvider(ProviderConformance):
 
 * Tests of capabilities that `provider_type` does not have are not collected. Another test checks that such options are
   refused.
-* `wait_timeout` and `test_timeout` are the seconds for one wait and one test. No test asserts speed.
+* `wait_timeout` and `test_timeout` are the seconds for a wait and a test. No test asserts speed.
 
-The tests are methods: one of them can be called alone, ``TestMyProvider().test_...()``, or be overridden with None to
+The tests are methods: each can be called alone, ``TestMyProvider().test_...()``, or be overridden with None to
 leave it out.
 
 `EventStoreConformance` and `InboxStoreConformance` do the same for stores: derive, and implement `make_store`.

@@ -19,14 +19,14 @@ class EventStoreConformance:
 
     Attributes:
         persistent: Stored events are there for the next store in the same place.
-        test_timeout: Seconds for one test.
+        test_timeout: Seconds for a test.
     """
 
     persistent: bool = True
     test_timeout: float = 60.0
 
     def make_store(self) -> EventStore:
-        """Return a new store that is not started. All stores of one test share a place that is empty before the test."""
+        """Return a new store that is not started. All stores of a test share a place that is empty before the test."""
         raise NotImplementedError
 
     async def filled(self, *events: StoredEvent) -> EventStore:

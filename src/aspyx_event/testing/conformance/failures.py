@@ -109,7 +109,7 @@ class FailureContract(ConformanceBase):
 
     @contract("competing", "durable", "headers")
     async def test_replay(self, rig: Rig) -> None:
-        """A replay sends a dead letter back to the listener that failed, and only to that one."""
+        """A replay sends a dead letter back to the listener that failed, and to no other."""
         manager, order, log, other = await rig.manager(), rig.event(), rig.log(), rig.calls()
         name = f"{rig.name}.listener"
         failing = FailingHandler(log, {1: 1, 2: 1})
@@ -166,7 +166,7 @@ class FailureContract(ConformanceBase):
 
     @contract("competing", "durable", "headers")
     async def test_dead_letters_of_group(self, rig: Rig) -> None:
-        """The dead letters of a group are in one queue, under the name of the group."""
+        """The dead letters of a group share a queue, under the name of the group."""
         order, log, name = rig.event(), rig.log(), f"{rig.name}.listener"
         manager, group = await rig.manager(), f"{rig.name}.group"
         dead = await rig.dead_letters(order, group)

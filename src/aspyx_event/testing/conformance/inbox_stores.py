@@ -13,14 +13,14 @@ class InboxStoreConformance:
 
     Attributes:
         persistent: Added events are known to the next store in the same place.
-        test_timeout: Seconds for one test.
+        test_timeout: Seconds for a test.
     """
 
     persistent: bool = True
     test_timeout: float = 60.0
 
     def make_store(self) -> InboxStore:
-        """Return a new store. All stores of one test share a place that is empty before the test."""
+        """Return a new store. All stores of a test share a place that is empty before the test."""
         raise NotImplementedError
 
     @store_contract

@@ -88,7 +88,7 @@ class LifecycleContract(ConformanceBase):
 
     @contract()
     async def test_two_providers_exchange_messages(self, rig: Rig) -> None:
-        """Two providers in one process receive each other's messages."""
+        """Two providers in the same process receive each other's messages."""
         provider_a, provider_b, first, second = (
             await rig.provider("a"),
             await rig.provider("b"),
@@ -105,7 +105,7 @@ class LifecycleContract(ConformanceBase):
 
     @contract()
     async def test_stop_does_not_affect_other_provider(self, rig: Rig) -> None:
-        """Stopping a provider does not affect another one."""
+        """Stopping a provider does not affect another provider."""
         provider_a, provider_b, inbox = await rig.provider("a"), await rig.provider("b"), rig.inbox()
         await provider_b.subscribe(rig.binding(), inbox)
         await provider_a.stop()

@@ -93,7 +93,7 @@ class ListenerContract(ConformanceBase):
 
     @contract("competing")
     async def test_group_competes(self, rig: Rig) -> None:
-        """Listeners of one group share the events, whatever their names."""
+        """Listeners of a group share the events, whatever their names."""
         manager_a, manager_b, order = await rig.manager("a"), await rig.manager("b"), rig.event()
         total, apart = rig.log(), rig.calls()
 

@@ -76,7 +76,7 @@ class MultiprocessContract(ConformanceBase):
 
     @contract("competing")
     async def test_processes_share_events(self, rig: Rig) -> None:
-        """Processes with the same listener share its events; after one has stopped, the other receives all."""
+        """Processes with the same listener share its events; after the first has stopped, the other receives all."""
         manager, order, reports = await rig.manager(), rig.event(), rig.log()
         plan = Plan(rig.address(), rig.capabilities.durable, f"{rig.name}.listener", prefetch=1)
         leaving = await rig.process(plan, reports, "a")

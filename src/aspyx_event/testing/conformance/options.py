@@ -87,7 +87,7 @@ class OptionContract(ConformanceBase):
         for provider in (provider_a, provider_b):
             # A broker that knows only one consumer would assign all keys to it.
             await rig.round_trips(provider)
-        # An odd number: with an even one, round-robin would send each key to one consumer by chance.
+        # An odd number: with an even number, round-robin would send each key to one consumer by chance.
         keys = [b"%d" % number for number in range(7)]
         futures = [
             provider_a.publish(rig.outgoing(body=b"%s-%d" % (key, number), key=key.decode()))

@@ -1,4 +1,4 @@
-"""Port level: queues that are bound to a pattern of addresses, and queues of one consumer with a selector."""
+"""Port level: queues that are bound to a pattern of addresses, and unnamed queues with a selector."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The test rig: providers, managers, processes and unique names of one test, and waits with a deadline."""
+"""The test rig: providers, managers, processes and unique names of a test, and waits with a deadline."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ class Suite(Protocol):
 
 
 class Log(Generic[T]):
-    """An ordered list that any thread may add to, and that one task at a time can wait for.
+    """An ordered list that any thread may add to, and that a single task at a time can wait for.
 
     Args:
-        timeout: Seconds for one wait.
+        timeout: Seconds for a wait.
     """
 
     def __init__(self, timeout: float) -> None:
@@ -143,7 +143,7 @@ class Rig:
 
     Attributes:
         name: Unique prefix of the addresses and queues of the test.
-        timeout: Seconds for one wait.
+        timeout: Seconds for a wait.
     """
 
     def __init__(self, suite: Suite) -> None:

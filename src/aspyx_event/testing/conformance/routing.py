@@ -205,7 +205,7 @@ class RoutingContract(ConformanceBase):
 
     @contract("competing")
     async def test_shared_data(self, rig: Rig) -> None:
-        """The handlers of one delivery share data in the context; another delivery does not see it."""
+        """The handlers of a delivery share data in the context; another delivery does not see it."""
         manager, order, log = await rig.manager(start=False), rig.event(), rig.log()
 
         def prepare(event: Any, context: EventContext) -> None:

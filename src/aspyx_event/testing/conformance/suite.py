@@ -20,8 +20,8 @@ class ConformanceBase:
     Attributes:
         provider_type: Class of the provider. Tests of capabilities that it does not have are removed, see
             `__init_subclass__`.
-        wait_timeout: Seconds for one wait; after that the test fails.
-        test_timeout: Seconds for one test.
+        wait_timeout: Seconds for a wait; after that the test fails.
+        test_timeout: Seconds for a test.
     """
 
     provider_type: ClassVar[type[Provider]]
@@ -39,7 +39,7 @@ class ConformanceBase:
                 setattr(cls, name, None)
 
     def make_provider(self, server_name: str) -> Provider:
-        """Return a new provider that is not started. All providers of one test must reach each other."""
+        """Return a new provider that is not started. All providers of a test must reach each other."""
         raise NotImplementedError
 
     def recipe(self, server_name: str) -> Recipe | None:  # noqa: ARG002
