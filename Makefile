@@ -70,6 +70,7 @@ lint: ## Check format, style, spelling and types
 	$(BIN)/codespell
 	$(BIN)/mypy
 	$(BIN)/mypy --config-file tests/mypy.ini
+	$(PYTEST) tests/docs/test_typed_samples.py
 
 .PHONY: format
 format: ## Bring the code into the project's format

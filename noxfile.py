@@ -51,6 +51,7 @@ def lint(session: nox.Session) -> None:
     session.run("codespell")
     session.run("mypy")
     session.run("mypy", "--config-file", "tests/mypy.ini")
+    session.run("python", "-m", "pytest", "tests/docs/test_typed_samples.py")
 
 
 @nox.session(python="3.11")

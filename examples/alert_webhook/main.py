@@ -41,7 +41,7 @@ class Pager(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(json.dumps({"accepted": status == 202}).encode())
 
-    def log_message(self, *_: Any) -> None:
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         """Log nothing."""
 
 

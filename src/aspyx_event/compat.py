@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from typing_extensions import deprecated
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 class PublishedNames:
     """Base of `EventManager`: what code written for 0.9 reads from the class or calls on a manager."""
 
-    Envelope = _Envelope
-    EnvelopePipeline = _EnvelopePipeline
-    EventDescriptor = _EventDescriptor
-    EventListenerDescriptor = _EventListenerDescriptor
-    EventSubscription = _Subscription
-    Provider = _Provider
+    Envelope: TypeAlias = _Envelope
+    EnvelopePipeline: TypeAlias = _EnvelopePipeline
+    EventDescriptor: TypeAlias = _EventDescriptor
+    EventListenerDescriptor: TypeAlias = _EventListenerDescriptor
+    EventSubscription: TypeAlias = _Subscription
+    Provider: TypeAlias = _Provider
 
     if TYPE_CHECKING:
 

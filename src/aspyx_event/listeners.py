@@ -12,7 +12,6 @@ from aspyx.di import ClassInstanceProvider, Providers, injectable
 from aspyx.reflection import Decorators
 from typing_extensions import Unpack
 
-from .context import EventContext
 from .exceptions import DeclarationError, ListenerError
 from .listener_descriptors import Declaration
 from .names import check_name
@@ -33,7 +32,7 @@ class EventListener(ABC, Generic[E]):
     of the delivery, so it may block; `inline=True` of the decorator runs it on the loop instead.
     """
 
-    def on(self, event: E, context: EventContext) -> Any:
+    def on(self, event: E, /, *arguments: Any, **keywords: Any) -> Any:
         """React to *event*; returning acknowledges it, raising makes the attempt fail."""
         raise NotImplementedError
 
@@ -120,7 +119,7 @@ def listener_declarations(cls: type) -> list[Declaration]:
     return [found.args[0] for found in Decorators.get(cls) if found.decorator is event_listener]
 
 
-class _DeclaredProvider(ClassInstanceProvider):  # type: ignore[misc]
+class _DeclaredProvider(ClassInstanceProvider):
     """Creates a listener or an interceptor; one that cannot be created is named when its environment is made."""
 
     __slots__ = ()

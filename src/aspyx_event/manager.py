@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
@@ -123,12 +123,12 @@ class EventManager(PublishedNames):
         )
         self._runner = EngineRunner(self._engine, loop)
 
-    @inject_environment()  # type: ignore[untyped-decorator]
+    @inject_environment()
     def set_environment(self, environment: Environment) -> None:
         """Take the listeners and pipelines of *environment*; called by the container."""
         self._engine.use_environment(environment)
 
-    @on_running()  # type: ignore[untyped-decorator]
+    @on_running()
     async def start(self) -> None:
         """Connect, create the queues of all listeners and attach to them; again is no error.
 
@@ -147,7 +147,7 @@ class EventManager(PublishedNames):
         """
         await self._runner.connect()
 
-    def stop(self, *, force: bool = False) -> Coroutine[Any, Any, None]:
+    def stop(self, *, force: bool = False) -> Awaitable[None]:
         """Take no more deliveries, let handlers finish, acknowledge, flush sends and disconnect. Does not raise; idempotent.
 
         Await it. In a program without a loop the call itself stops the manager; inside a handler it returns at once.
@@ -159,7 +159,7 @@ class EventManager(PublishedNames):
             self._runner.force_stop()
         return self._runner.stop_from_anywhere(within_handler=current_context() is not None)
 
-    @on_destroy()  # type: ignore[untyped-decorator]
+    @on_destroy()
     async def _destroyed(self) -> None:
         await self._runner.stop()
 

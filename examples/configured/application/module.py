@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from aspyx.di import create, module
-from aspyx.di.configuration.configuration import config
-from aspyx.di.configuration.yaml_configuration_source import YamlConfigurationSource
+from aspyx.di.configuration import ConfigValue, YamlConfigurationSource
 from greeting.module import GreetingModule
 
 from aspyx_event import AMQPProvider, EventManager, LocalProvider, StompProvider
@@ -43,12 +43,12 @@ class ApplicationModule:
     def settings(
         self,
         variables: EnvironmentSource,
-        provider: config(str, "event.provider", "local"),
-        host: config(str, "event.host", "localhost"),
-        port: config(int, "event.port", 61616),
-        user: config(str, "event.user", ""),
-        password: config(str, "event.password", ""),
-        server_name: config(str, "event.server-name", "server-1"),
+        provider: Annotated[str, ConfigValue("event.provider", "local")],
+        host: Annotated[str, ConfigValue("event.host", "localhost")],
+        port: Annotated[int, ConfigValue("event.port", 61616)],
+        user: Annotated[str, ConfigValue("event.user", "")],
+        password: Annotated[str, ConfigValue("event.password", "")],
+        server_name: Annotated[str, ConfigValue("event.server-name", "server-1")],
     ) -> Settings:
         return Settings(provider, host, port, user, password, server_name)
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import unquote, urlsplit
 
 from aspyx.di import create, module
-from aspyx.di.configuration.configuration import config
-from aspyx.di.configuration.yaml_configuration_source import YamlConfigurationSource
+from aspyx.di.configuration import ConfigValue, YamlConfigurationSource
 from aspyx.exception import ExceptionManager
 from shop.ledger import Ledger
 from shop.module import ShopModule
@@ -33,7 +32,7 @@ class StoryModule:
     def ledger(
         self,
         configuration: YamlConfigurationSource,
-        vat_percent: config(int, "shop.vat-percent", 0),
+        vat_percent: Annotated[int, ConfigValue("shop.vat-percent", 0)],
     ) -> Ledger:
         return Ledger(vat_percent)
 

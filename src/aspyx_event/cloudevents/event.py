@@ -83,8 +83,27 @@ class CloudEvent(BaseModel, SelfDescribed):
     """
 
     model_config = ConfigDict(extra="allow", validate_assignment=True)
-    if TYPE_CHECKING:  # type checkers would take the annotation for an argument
+    if TYPE_CHECKING:
+        # Type checkers would take the annotation for an argument, and refuse extension attributes.
         __pydantic_extra__: ClassVar[dict[str, Any]]  # type: ignore[misc]
+
+        def __init__(
+            self,
+            *,
+            id: str = ...,  # noqa: A002
+            source: str,
+            specversion: Literal["1.0"] = "1.0",
+            type: str,  # noqa: A002
+            subject: str | None = None,
+            time: datetime | str | None = ...,
+            datacontenttype: str | None = None,
+            dataschema: str | None = None,
+            data: Any = None,
+            **extensions: Any,
+        ) -> None: ...
+
+        def __getattr__(self, name: str) -> Any: ...
+
     else:
         __pydantic_extra__: dict[
             Annotated[str, AfterValidator(check_attribute_name)], Annotated[Any, AfterValidator(check_value)]

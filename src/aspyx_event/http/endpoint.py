@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any, Protocol
 
@@ -44,9 +44,9 @@ class Manager(Protocol):
     @property
     def running(self) -> bool: ...
 
-    async def start(self) -> None: ...
+    def start(self) -> Awaitable[None]: ...
 
-    async def stop(self) -> None: ...
+    def stop(self) -> Awaitable[None]: ...
 
     @property
     def events(self) -> Any: ...

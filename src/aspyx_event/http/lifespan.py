@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Protocol
 
@@ -10,9 +10,9 @@ from typing import Any, Protocol
 class Startable(Protocol):
     """An `EventManager`, or an environment."""
 
-    async def start(self) -> None: ...
+    def start(self) -> Awaitable[None]: ...
 
-    async def stop(self) -> None: ...
+    def stop(self) -> Awaitable[None]: ...
 
 
 def lifespan_of(*parts: Startable) -> Callable[[Any], AbstractAsyncContextManager[None]]:

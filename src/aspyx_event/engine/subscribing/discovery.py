@@ -110,7 +110,7 @@ def build_pipelines(environment: Environment, classes: Iterable[type]) -> list[E
     Raises:
         DeclarationError: an interceptor cannot be built.
     """
-    built = []
+    built: list[EnvelopePipeline] = []
     for cls in classes:
         try:
             built.append(environment.get(cls))

@@ -1,0 +1,9 @@
+from .aop import AspectTarget as AspectTarget
+from .aop import Invocation as Invocation
+from .aop import advice as advice
+from .aop import after as after
+from .aop import around as around
+from .aop import before as before
+from .aop import classes as classes
+from .aop import error as error
+from .aop import methods as methods

@@ -1,0 +1,2 @@
+from .synchronized import SynchronizeAdvice as SynchronizeAdvice
+from .synchronized import synchronized as synchronized

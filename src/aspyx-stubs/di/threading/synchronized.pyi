@@ -1,0 +1,13 @@
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from aspyx.di.aop import Invocation
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+def synchronized() -> Callable[[_F], _F]: ...
+
+class SynchronizeAdvice:
+    def __init__(self) -> None: ...
+    def synchronize_sync(self, invocation: Invocation) -> Any: ...
+    async def synchronize_async(self, invocation: Invocation) -> Any: ...
