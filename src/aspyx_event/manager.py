@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
@@ -20,7 +20,7 @@ from .database.base import EventStore
 from .engine.engine import Engine
 from .engine.failure.reporter import ExceptionManager, FailureReporter
 from .engine.operations.statistics import ManagerStats
-from .engine.runner import EngineRunner
+from .engine.runner import EngineRunner, Stop
 from .engine.runtime.loop import EventLoopRunner, running_loop
 from .engine.runtime.operations import Operation
 from .engine.sending.receipt import Receipt
@@ -147,7 +147,7 @@ class EventManager(PublishedNames):
         """
         await self._runner.connect()
 
-    def stop(self, *, force: bool = False) -> Awaitable[None]:
+    def stop(self, *, force: bool = False) -> Stop:
         """Take no more deliveries, let handlers finish, acknowledge, flush sends and disconnect. Does not raise; idempotent.
 
         Await it. In a program without a loop the call itself stops the manager; inside a handler it returns at once.

@@ -8,9 +8,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Coroutine
 from contextlib import AsyncExitStack
-from typing import Any, cast
 
 from aspyx.di import Environment
 
@@ -109,8 +107,7 @@ class Service:
             logger.info("%s: stopping; running handlers get %g s", name, self._manager.stop_timeout)
             return
         logger.warning("%s again: cancelling running handlers; their events will be redelivered", name)
-        # The call speeds up the stop in progress, which is awaited elsewhere.
-        cast("Coroutine[Any, Any, None]", self._manager.stop(force=True)).close()
+        self._manager.stop(force=True).close()
         for handled in _SIGNALS:
             asyncio.get_running_loop().remove_signal_handler(handled)
             signal.signal(handled, signal.SIG_DFL)

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, cast
 
 from ..exceptions import ConnectionLostError, StateError
 from .engine import Engine
@@ -17,6 +17,14 @@ from .runtime.stop_signal import StopSignal
 
 logger = logging.getLogger("aspyx.event")
 Work = Callable[[], Coroutine[Any, Any, Any]]
+
+
+class Stop(Coroutine[Any, Any, None]):
+    """The type of a stop: a coroutine that need not be awaited.
+
+    Type checkers report a call that returns a plain coroutine and is not awaited. A program without a loop does not await
+    a stop.
+    """
 
 
 class EngineRunner:
@@ -69,7 +77,7 @@ class EngineRunner:
         self._lifecycle.forget_ended_loop()
         await self._loop.run(self._connect_only)
 
-    def stop_from_anywhere(self, *, within_handler: bool) -> Coroutine[Any, Any, None]:
+    def stop_from_anywhere(self, *, within_handler: bool) -> Stop:
         """Stop the engine, now or when the returned coroutine is awaited.
 
         A handler must not wait for a stop, because the stop waits for the handler.
@@ -87,7 +95,7 @@ class EngineRunner:
         # Read in this order: another stop may clear both meanwhile.
         owned, loop = self._loop.owns_loop, self._loop.loop
         if running_loop() is not None or (loop is not None and not loop.is_running()):
-            return self.stop()
+            return cast("Stop", self.stop())
         if loop is not None and not owned:
             stopping = asyncio.run_coroutine_threadsafe(self.stop(), loop)
             if not within_handler:
@@ -96,7 +104,7 @@ class EngineRunner:
             threading.Thread(target=self._stop_here, name="aspyx-event-stop").start()
         else:
             self._stop_here()
-        return Completed(None)
+        return cast("Stop", Completed(None))
 
     def force_stop(self) -> None:
         """Give running handlers no more time, in the stop in progress or else in the next one. From any thread."""
