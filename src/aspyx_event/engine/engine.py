@@ -1,4 +1,4 @@
-"""`Engine`: builds the parts of one manager, and starts and stops them on its event loop."""
+"""`Engine`: builds the parts of a manager, and starts and stops them on its event loop."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Engine:
         stop_timeout: Seconds that running handlers have to finish.
         loop: The loop on which the engine will live.
         observers: Notified of everything that happens to events.
-        store: The event store; None without one.
+        store: The event store, None for no event store.
         persist: Store each event that is sent; None takes the setting of the configuration.
         configuration: Further settings.
 
@@ -243,7 +243,7 @@ class Engine:
             pool.close()
 
     def force_stop(self) -> None:
-        """Give running handlers no more time, in the stop in progress or else in the next one. On the loop."""
+        """Give running handlers no more time, in the current stop or else in the next. On the loop."""
         self._forced = True
         for consumer in self.subscriptions.consumers:
             consumer.force_stop()
@@ -270,7 +270,7 @@ class Engine:
         )
 
     def listeners(self) -> list[tuple[EventListenerDescriptor, str]]:
-        """Return the listeners, also those that only a start will bind, each with its queue ("" for one without a name).
+        """Return the listeners, also those that only a start will bind, each with its queue ("" for an unnamed queue).
 
         Builds none of them.
 

@@ -107,7 +107,7 @@ class EngineRunner:
         return cast("Stop", Completed(None))
 
     def force_stop(self) -> None:
-        """Give running handlers no more time, in the stop in progress or else in the next one. From any thread."""
+        """Give running handlers no more time, in the current stop or else in the next. From any thread."""
         loop = self._loop.loop
         if loop is None or loop.is_closed():
             self._engine.force_stop()
@@ -115,7 +115,7 @@ class EngineRunner:
             loop.call_soon_threadsafe(self._engine.force_stop)
 
     def _stop_here(self) -> None:
-        # One stop at a time: the first one ends the loop that a second one would use.
+        # A single stop at a time: the first ends the loop that a second would use.
         with self._stopping:
             asyncio.run(self.stop())
 

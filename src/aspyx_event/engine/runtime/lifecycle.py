@@ -60,7 +60,7 @@ class Lifecycle:
         self.forget_ended_loop()
 
     def forget_ended_loop(self) -> None:
-        """Forget a loop that ended before the manager was started, so that the next start may use another one."""
+        """Forget a loop that ended before the manager was started, so that the next start may use another loop."""
         # A start that failed leaves nothing on its loop.
         if self.state is State.NEW:
             self._loop.forget_ended()

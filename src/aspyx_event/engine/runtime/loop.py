@@ -1,4 +1,4 @@
-"""`EventLoopRunner`: the manager's event loop, which is the caller's, or for programs without a loop one in a thread."""
+"""`EventLoopRunner`: the manager's event loop: the caller's loop, or a new loop in a thread for programs without."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class EventLoopRunner:
         return self._thread is not None
 
     def bind(self) -> asyncio.AbstractEventLoop:
-        """Return the manager's loop. The first call chooses it: the running one, or a new one in a daemon thread."""
+        """Return the manager's loop. The first call chooses it: the running loop, or a new loop in a daemon thread."""
         loop = self.loop
         if loop is not None:
             return loop
@@ -79,7 +79,7 @@ class EventLoopRunner:
         """Run *work* on the manager's loop.
 
         Returns:
-            In a thread with a running loop: a future of that loop. Without one: the result, after waiting for it.
+            In a thread with a running loop: a future of that loop. Without a loop: the result, after waiting for it.
 
         Raises:
             StateError: the manager's loop has ended.
@@ -115,7 +115,7 @@ class EventLoopRunner:
 
     async def _track(self, work: Work[T]) -> T:
         task = asyncio.current_task()
-        assert task is not None  # noqa: S101  this runs in one
+        assert task is not None  # noqa: S101  always true in a coroutine
         self._awaited.add(task)
         try:
             return await work()
@@ -138,7 +138,7 @@ def _run_loop(loop: asyncio.AbstractEventLoop, ready: threading.Event, awaited: 
     try:
         loop.run_forever()
     finally:
-        if awaited:  # a second stop, which joined the first one, has yet to get its result
+        if awaited:  # a second stop, which joined the first, has yet to get its result
             loop.run_until_complete(asyncio.wait(set(awaited), timeout=SHUTDOWN_GRACE))
         for task in asyncio.all_tasks(loop):
             task.cancel()

@@ -32,7 +32,7 @@ class FutureLike(Protocol[T_co]):
 
 
 class Completed(Coroutine[Any, Any, T]):
-    """The result of work that has finished: a done future and a finished coroutine in one.
+    """The result of work that has finished: both a done future and a finished coroutine.
 
     Unlike a coroutine it may be dropped without being awaited.
     """

@@ -25,8 +25,8 @@ class Job:
     Everything but `run` belongs to the event loop.
 
     Attributes:
-        future: Result or error. Cancelling it ends the wait: a call that has not started yet is skipped then, one that
-            has started continues.
+        future: Result or error. Cancelling it ends the wait: a call that has not started yet is skipped then, a
+            call that has started continues.
     """
 
     __slots__ = ("_arguments", "_callbacks", "_context", "_done", "_function", "_release_thread", "future")
@@ -79,13 +79,13 @@ class Job:
 
 
 class ThreadPool:
-    """The worker threads of one manager. To be used on its event loop.
+    """The worker threads of a manager. To be used on its event loop.
 
     When the pool is closed or garbage-collected, each thread ends after its current call. At the end of the program
     running calls are waited for.
 
     Args:
-        limit: Maximum number of threads. Further calls wait for a free one.
+        limit: Maximum number of threads. Further calls wait for a free thread.
         name: Prefix of the threads' names; a number follows.
     """
 
@@ -121,9 +121,9 @@ class ThreadPool:
 
 
 class WorkerThread(threading.Thread):
-    """Runs jobs, one after the other, until it gets None. Holds no reference to its pool, which can be collected.
+    """Runs jobs in sequence until it gets None. Holds no reference to its pool, which can be collected.
 
-    A daemon thread, so an idle one does not keep the program from ending; `_wait_for_jobs` waits for a running job.
+    A daemon thread, so it does not keep the program from ending while it is idle; `_wait_for_jobs` waits for a running job.
     """
 
     def __init__(self, jobs: SimpleQueue[Job | None], name: str) -> None:
@@ -134,7 +134,7 @@ class WorkerThread(threading.Thread):
         get = self.jobs.get
         while (job := get()) is not None:
             job.run()
-            del job  # otherwise it would keep event and result until the next one
+            del job  # otherwise it would keep event and result until the next job
 
 
 def _log_unawaited(error: BaseException | None) -> None:

@@ -42,7 +42,7 @@ def _make(count: int) -> list[str]:
 
 def timestamp(at_ns: int) -> str:
     """Return a time, given in nanoseconds since the epoch, as RFC 3339 text in UTC with microseconds."""
-    global _second  # noqa: PLW0603  replaced as a whole: threads read the old tuple or the new one
+    global _second  # noqa: PLW0603  replaced as a whole: threads read either tuple
     second = at_ns // 1_000_000_000
     cached_second, text = _second
     if cached_second != second:

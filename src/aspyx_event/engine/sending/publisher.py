@@ -71,7 +71,7 @@ def check_send_options(options: SendOptions, provider: Provider) -> None:
     """Check that the provider supports the options of a send.
 
     Raises:
-        UnsupportedError: it does not support one of them; the message names option and provider.
+        UnsupportedError: an option is not supported; the message names it and the provider.
     """
     if options is NO_OPTIONS:
         return

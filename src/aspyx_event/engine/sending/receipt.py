@@ -11,7 +11,7 @@ from ..runtime.operations import Completed, FutureLike, Operation, Report
 
 
 class Receipt(Operation[None]):
-    """The send of one event. Awaiting it waits until the provider has taken responsibility for the event."""
+    """The send of an event. Awaiting it waits until the provider has taken responsibility for the event."""
 
     __slots__ = ("_descriptor", "_envelope")
 

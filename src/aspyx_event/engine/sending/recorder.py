@@ -1,6 +1,6 @@
 """`EventRecorder`: stores each event before it is published, and its new status when the provider has confirmed it.
 
-One task writes the waiting events in as few transactions as possible: while one transaction runs, the next batch
+A single task writes the waiting events in as few transactions as possible: while a transaction runs, the next batch
 collects. Events are published in the order in which they were sent, which is also their order in the store.
 """
 
@@ -31,7 +31,7 @@ from ...futures import outcome, settle
 from .publisher import Publisher
 
 logger = logging.getLogger("aspyx.event.store")
-#: Events in one transaction, at most.
+#: Events per transaction, at most.
 _BATCH = 1_000
 #: Events that may wait to be stored.
 _MAX_WAITING = 100_000
@@ -159,7 +159,7 @@ class EventRecorder:
             self._writer = None
 
     async def _store_and_publish(self, batch: list[_Entry]) -> None:
-        """Store a batch in one transaction and publish it. If the store refuses it, do so event by event."""
+        """Store a batch in a single transaction and publish it. If the store refuses it, do so event by event."""
         parts, part = deque([batch]), batch
         try:
             while parts:

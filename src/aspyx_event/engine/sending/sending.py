@@ -15,7 +15,7 @@ from .pending import PendingSend, PendingSends
 
 
 class SendsBeforeStart:
-    """Envelopes that were sent before the manager was started. They are sent first, in their order. On one loop."""
+    """Envelopes that were sent before the manager was started. They are sent first, in their order. Runs on the manager's loop."""
 
     def __init__(self, sending: Sending) -> None:
         self._sending = sending
