@@ -170,6 +170,14 @@ class Delivery(ABC):
         """The received envelope, read-only; cheaper than `envelope` if that is a copy."""
         return self.envelope
 
+    @property
+    def stale(self) -> bool:
+        """True once nobody can settle it any more, although nobody did: its connection or its consumer is gone.
+
+        The broker delivers the message again, so a stale delivery is not handled.
+        """
+        return False
+
     @abstractmethod
     def ack(self) -> None:
         """Acknowledge the message: the transport removes it from the queue."""

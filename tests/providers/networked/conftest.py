@@ -143,6 +143,8 @@ class Door:
     def __init__(self, at: ArtemisBroker) -> None:
         self._at = at
         self.host, self.port = "127.0.0.1", 0
+        #: What the broker answers is lost.
+        self.mute = False
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -170,8 +172,9 @@ class Door:
     async def _pass(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
             while data := await source.read(65536):
-                sink.write(data)
-                await sink.drain()
+                if not (self.mute and sink.get_extra_info("sockname")[1] == self.port):
+                    sink.write(data)
+                    await sink.drain()
         sink.transport.abort()
         self._writers.discard(sink)
 

@@ -101,3 +101,19 @@ async def test_large_messages_pass_a_connection_that_takes_them_slowly_in_order(
     await asyncio.gather(*(provider.publish(outgoing(unique, body)) for body in bodies))
     await until(lambda: len(got) == 90)
     assert got == list(range(90))
+
+
+async def test_a_message_that_was_written_to_a_lost_connection_is_not_called_unsent(
+    door, connect, outgoing, unique, until, management
+):
+    """The broker has it; only its confirmation went with the connection."""
+    provider = await connect(door, confirm_timeout=4.0)
+    await provider.subscribe(Binding(address=unique, queue=f"{unique}.q", durable=True, prefetch=1), lambda _: None)
+    await provider.publish(outgoing(unique))
+    door.mute = True
+    waiting = provider.publish(outgoing(unique))
+    await until(lambda: management.messages(f"{unique}.q") == 2)
+    await outage(door, provider, until)
+    with pytest.raises(ConfirmTimeoutError, match="may or may not") as raised:
+        await waiting
+    assert "not sent" not in str(raised.value)

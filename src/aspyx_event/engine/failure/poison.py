@@ -53,11 +53,11 @@ class InFlightJournal:
         await asyncio.gather(*self._marking, return_exceptions=True)
         self._usable = False
 
-    async def enter(self, queue: str, envelope: Envelope, limit: int) -> JournalEntry | None:
+    async def enter(self, queue: str, delivery: Delivery, limit: int) -> JournalEntry | None:
         """Record that an event is about to be passed to a handler.
 
         Returns:
-            The entry, to be marked as done; None if nothing could be recorded.
+            The entry, to be marked as done; None if nothing could be recorded, or the delivery is stale.
 
         Raises:
             PoisonMessageError: the process crashed *limit* times with this event in flight. It is marked as done.
@@ -65,8 +65,9 @@ class InFlightJournal:
         if self._loading is None:
             self._loading = asyncio.get_running_loop().create_task(self._load())
         await asyncio.shield(self._loading)
-        if not self._usable:
+        if not self._usable or delivery.stale:
             return None
+        envelope = delivery.received
         identity = f"{queue}|{envelope.id}|{blake2b(envelope.body, digest_size=8).hexdigest()}"
         crashes = self._crashes.pop(identity, 0)
         if crashes >= limit:

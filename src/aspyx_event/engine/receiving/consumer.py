@@ -109,6 +109,11 @@ class QueueConsumer:
                 await consumer.pause()
             self._workers.release_waiting()
 
+    def drop_stale(self) -> None:
+        """Drop the deliveries of a lost connection that wait for a worker."""
+        if self._workers is not None:
+            self._workers.drop_stale()
+
     async def resume(self) -> None:
         self.paused = False
         for consumer in self._consumers:

@@ -91,12 +91,16 @@ class Dispatcher:
         handler = self.handlers[0]
         max_crashes = handler.retry.max_crashes
         try:
-            entry = await journal.enter(binding.queue or "", delivery.received, max_crashes)
+            entry = await journal.enter(binding.queue or "", delivery, max_crashes)
         except PoisonMessageError as error:
             progress = DeliveryProgress(delivery, binding, self.handlers, manual=False)
             _settle(delivery, await self._failures.give_up(handler, progress, error, max_crashes))
             return
         try:
+            if delivery.stale:  # its connection was lost while the journal waited for the broker
+                self._suspects += 1
+                delivery.release()
+                return
             await self._handle(delivery, binding)
         finally:
             if entry is not None:
@@ -130,6 +134,9 @@ class Dispatcher:
                     break
                 if len(handlers) > 1:
                     progress.finished.append(handler.name)
+                    if delivery.stale:
+                        delivery.release()
+                        return
             if progress.settle is None:
                 delivery.ack()
         except BaseException:  # cancelled by a stop, or the process ends: the event must come again

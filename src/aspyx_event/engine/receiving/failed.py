@@ -77,7 +77,9 @@ class FailureHandler:
         if handler.retry.mode is RetryMode.DELAYED:
             report_settling(progress.delivery, Settlement.RETRY, handler.descriptor)
             return await self._store(handler, progress, self._next_attempt(handler, progress, context.attempt, delay))
-        return Decision.RELEASE if await self._delays.wait(delay) else Decision.RETRY
+        # A stale delivery was delivered again meanwhile: its message has its attempts there.
+        stopped = await self._delays.wait(delay)
+        return Decision.RELEASE if stopped or progress.delivery.stale else Decision.RETRY
 
     async def refuse(self, progress: DeliveryProgress, exceeded: str) -> Decision:
         """Give up a delivery that exceeds a limit, without an attempt.

@@ -40,6 +40,10 @@ class ObservedDelivery(Delivery):
     def received(self) -> Envelope:
         return self._delivery.received
 
+    @property
+    def stale(self) -> bool:
+        return self._delivery.stale
+
     def take(self) -> None:
         """Report that a worker takes it."""
         self._taken = True

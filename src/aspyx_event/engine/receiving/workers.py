@@ -59,9 +59,14 @@ class WorkerPool:
         if self._closing:
             delivery.release()
             return
+        if self._ready and self._ready[0][1].stale:
+            self.drop_stale()
         key = self._key_of(delivery) if self._key_of is not None else None
         if key is not None:
             waiting = self._lanes.get(key)
+            if waiting and waiting[0].stale:
+                self.drop_stale()
+                waiting = self._lanes.get(key)
             if waiting is not None:
                 waiting.append(delivery)
                 return
@@ -92,6 +97,24 @@ class WorkerPool:
             lane.clear()
         for delivery in waiting:
             delivery.release()
+
+    def drop_stale(self) -> None:
+        """Drop the waiting deliveries that nobody can settle any more: their messages are delivered again."""
+        stale: list[Delivery] = []
+        for key, lane in self._lanes.items():
+            if lane:
+                stale += [delivery for delivery in lane if delivery.stale]
+                self._lanes[key] = deque(delivery for delivery in lane if not delivery.stale)
+        for _ in range(len(self._ready)):
+            key, delivery, since = self._ready.popleft()
+            if not delivery.stale:
+                self._ready.append((key, delivery, since))
+                continue
+            stale.append(delivery)
+            if key is not None:
+                self._queue_next(key)
+        for delivery in stale:
+            delivery.release()  # frees its place in the window of its consumer
 
     async def close(self, grace: float) -> None:
         """Release waiting deliveries, let running handlers finish for *grace* seconds, then cancel them.
@@ -157,6 +180,11 @@ class WorkerPool:
                 await idle
                 continue
             key, delivery, _ = ready.popleft()
+            if delivery.stale:
+                delivery.release()
+                if key is not None:
+                    self._queue_next(key)
+                continue
             self.running += 1
             tasks[this_task] = delivery
             try:

@@ -81,6 +81,8 @@ class HookNotifier:
         await self.attached(subscription)
 
     async def _disconnected(self, reason: Exception) -> None:
+        for consumer in self._subscriptions.consumers:
+            consumer.drop_stale()
         await notify(self._own.on_disconnect, reason)
         for subscription, hooks in self._hooked():
             await notify(hooks.on_disconnect, subscription, reason)

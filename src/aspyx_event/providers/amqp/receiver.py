@@ -34,6 +34,10 @@ class AMQPDelivery(Delivery):
         self.dedup_id = dedup_id
         self._receiver, self._link, self._handle = receiver, link, handle
 
+    @property
+    def stale(self) -> bool:
+        return self._link is not self._receiver.current_link and self._handle is not None
+
     def ack(self) -> None:
         handle, self._handle = self._handle, None
         if handle is not None:
@@ -90,6 +94,11 @@ class Receiver(SupervisedLink, Consumer):
         #: The parts of a message that has not arrived completely.
         self._parts = bytearray()
         self._templates = TemplateCache()
+
+    @property
+    def current_link(self) -> Any:
+        """The link that deliveries come over now; None while there is none."""
+        return self._link
 
     def new_link(self, session: Any) -> Any:
         link = session.receiver(self._link_name())

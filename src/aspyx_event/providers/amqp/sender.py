@@ -13,8 +13,10 @@ from ...exceptions import ConfirmTimeoutError, EventException
 from .errors import Condition, Stage, error_for, read_condition
 from .links import LinkOwner, SupervisedLink, logger, unique_name
 
-#: A message without an outcome: its bytes, its future and its deadline. Cancelling the future does not take it back.
-_Pending = tuple[bytes, "asyncio.Future[None]", float]
+#: A message without an outcome: its bytes, its future, its deadline, and whether it was written to a connection that is
+#: lost. Cancelling the future does not take it back.
+_Pending = tuple[bytes, "asyncio.Future[None]", float, bool]
+_UNCERTAIN = "the broker may or may not have it"
 
 
 class Sender(SupervisedLink):
@@ -53,12 +55,12 @@ class Sender(SupervisedLink):
             self._timer = loop.call_at(deadline, self._expire)
         link, wire = self._handle, self._wire
         if link is None or wire is None:
-            self._queue.append((data, future, deadline))
+            self._queue.append((data, future, deadline, False))
             self._owner.attach_now(self)
         elif self._queue or pn.pn_link_credit(link) <= 0:
-            self._queue.append((data, future, deadline))
+            self._queue.append((data, future, deadline, False))
         else:
-            self._transmit(link, (data, future, deadline))
+            self._transmit(link, (data, future, deadline, False))
             if not wire.flush_due:
                 wire.wake()
         return future
@@ -117,7 +119,7 @@ class Sender(SupervisedLink):
         return error_for(Stage.OUTCOME, reason, repr(self.address))
 
     def _finish(self, pending: _Pending, error: EventException | None = None) -> None:
-        data, future, _ = pending
+        data, future = pending[:2]
         self._owner.settled(len(data))
         if future.done():  # cancelled by the caller
             return
@@ -127,7 +129,7 @@ class Sender(SupervisedLink):
             future.set_exception(error)
 
     def _requeue(self) -> None:
-        unconfirmed = [pending for pending in self._in_flight.values() if pending is not None]
+        unconfirmed = [(*pending[:3], True) for pending in self._in_flight.values() if pending is not None]
         self._in_flight.clear()
         self._queue.extendleft(reversed(unconfirmed))
 
@@ -151,7 +153,8 @@ class Sender(SupervisedLink):
         now = self._loop.time()
         error = f"no confirmation for a message to {self.address!r} within {self._confirm_timeout:g} s"
         while self._queue and self._queue[0][2] <= now:
-            self._finish(self._queue.popleft(), ConfirmTimeoutError(f"{error}: it was not sent"))
+            expired = self._queue.popleft()
+            self._finish(expired, ConfirmTimeoutError(f"{error}: {_UNCERTAIN if expired[3] else 'it was not sent'}"))
         next_deadline = self._queue[0][2] if self._queue else None
         for handle, pending in self._in_flight.items():  # handles stay until the outcome or the end of the connection
             if pending is None:
@@ -160,7 +163,7 @@ class Sender(SupervisedLink):
                 next_deadline = pending[2]
                 break
             self._in_flight[handle] = None
-            self._finish(pending, ConfirmTimeoutError(f"{error}: the broker may or may not have it"))
+            self._finish(pending, ConfirmTimeoutError(f"{error}: {_UNCERTAIN}"))
         # At most 20 times a second, however close together the deadlines are.
         self._timer = (
             None if next_deadline is None else self._loop.call_at(max(next_deadline, now + 0.05), self._expire)

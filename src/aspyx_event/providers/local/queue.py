@@ -329,6 +329,10 @@ class LocalDelivery(Delivery):
             self._copy = self.received.fork()
         return self._copy
 
+    @property
+    def stale(self) -> bool:
+        return not self._settled and self._message not in self._consumer.unsettled
+
     def ack(self) -> None:
         if not self._settled:
             self._settled = True

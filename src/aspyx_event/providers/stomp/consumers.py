@@ -83,6 +83,10 @@ class StompDelivery(Delivery):
         self._consumer, self._attachment, self._sequence, self._frame = consumer, attachment, sequence, frame
         self._open = True
 
+    @property
+    def stale(self) -> bool:
+        return self._open and not self._attachment.active
+
     def ack(self) -> None:
         if self._open:
             self._open = False

@@ -79,6 +79,26 @@ class SettlementContract(ConformanceBase):
         assert await second.until_body(b"3") == [b"2", b"3"]
 
     @contract("durable")
+    async def test_stale_when_nobody_can_settle(self, rig: Rig) -> None:
+        """A delivery that nobody settled is stale as soon as its consumer is closed; a settled one never is."""
+        provider = await rig.provider()
+        for end in ("close", "stop"):
+            inbox, address = rig.inbox(ack=False), rig.address(end)
+            consumer = await provider.subscribe(rig.binding(address, end, prefetch=3), inbox)
+            await rig.publish(provider, [b"1", b"2", b"3"], address)
+            deliveries = await inbox.until(3)
+            acknowledged, released, unsettled = deliveries
+            acknowledged.ack()
+            assert not any(delivery.stale for delivery in deliveries)
+            await consumer.pause()
+            released.release()
+            assert not any(delivery.stale for delivery in deliveries), "a paused consumer can settle what it has"
+            await (consumer.close() if end == "close" else provider.stop())
+            assert [delivery.stale for delivery in deliveries] == [False, False, True]
+            unsettled.release()
+            assert not any(delivery.stale for delivery in deliveries)
+
+    @contract("durable")
     async def test_first_settlement_counts(self, rig: Rig) -> None:
         """Settling again, or after the consumer closed or the provider stopped, has no effect."""
         provider_a, provider_b = await rig.provider("a"), await rig.provider("b")
