@@ -15,7 +15,6 @@ from .codecs.base import Codec
 from .codecs.json import JsonCodec
 from .compat import PublishedNames
 from .configuration import EventConfiguration
-from .context import current_context
 from .database.base import EventStore
 from .engine.engine import Engine
 from .engine.failure.reporter import ExceptionManager, FailureReporter
@@ -157,11 +156,11 @@ class EventManager(PublishedNames):
         """
         if force:
             self._runner.force_stop()
-        return self._runner.stop_from_anywhere(within_handler=current_context() is not None)
+        return self._runner.stop_from_anywhere()
 
     @on_destroy()
     async def _destroyed(self) -> None:
-        await self._runner.stop()
+        await self.stop()
 
     @property
     def stop_timeout(self) -> float:
@@ -196,6 +195,7 @@ class EventManager(PublishedNames):
         priority: int | None = None,
         require_route: bool = False,
         topic: Topic | str | None = None,
+        timeout: float | None = None,
     ) -> Receipt:
         """Send *event* to all its listeners; starts the manager if need be.
 
@@ -212,6 +212,8 @@ class EventManager(PublishedNames):
             require_route: Fail with `NoRouteError` if no queue would take it.
             topic: Send it on this topic, instead of to the listeners of its class. A topic given as itself is
                 registered by that, one that is given by its name must be known.
+            timeout: Seconds until the send fails with `ConfirmTimeoutError`; an event that has not left by then is not
+                sent. None leaves the limit to the provider's `confirm_timeout`.
 
         Raises:
             UnregisteredEventTypeError: its class is not declared with ``@event``.
@@ -223,7 +225,7 @@ class EventManager(PublishedNames):
             StateError: the manager is stopped.
             ProviderError: without a running loop only, else from the receipt: not confirmed.
         """
-        return self._engine.sender.send_event(event, headers, key, delay, ttl, priority, require_route, topic)
+        return self._engine.sender.send_event(event, headers, key, delay, ttl, priority, require_route, topic, timeout)
 
     def subscribe(
         self,
@@ -290,6 +292,7 @@ class EventManager(PublishedNames):
             StateError: a handler is async and an event loop runs here; await `process_async` then.
             Exception: what a handler raises; the handlers and events after it are not run.
         """
+        self._runner.check_process()
         self._engine.prepare()
         return self._engine.processor.process(event)
 
@@ -383,15 +386,17 @@ class EventManager(PublishedNames):
             False after *timeout* seconds.
 
         Raises:
-            StateError: an event loop runs here, which the call would block; await `wait_stopped` then.
+            StateError: an event loop runs here, which the call would block; await `wait_stopped` then. Or a handler of
+                this manager calls it, which the stop would wait for.
             ConnectionLostError: the provider has stopped reconnecting; the manager can only be stopped.
         """
+        self._check_not_handling("join()")
         if running_loop() is not None:
             raise StateError("join() would block the event loop; write `await manager.wait_stopped()`")
         try:
             ended = self._runner.ended.wait(timeout)
         except KeyboardInterrupt:
-            self._runner.stop_from_anywhere(within_handler=False).close()
+            self._runner.stop_from_anywhere().close()
             return True
         self._runner.check_not_failed()
         return ended
@@ -401,7 +406,14 @@ class EventManager(PublishedNames):
 
         Raises:
             ConnectionLostError: the provider has stopped reconnecting; the manager can only be stopped.
+            StateError: a handler of this manager calls it, which the stop would wait for.
         """
+        self._check_not_handling("wait_stopped()")
         ended = await self._runner.ended.wait_async(timeout)
         self._runner.check_not_failed()
         return ended
+
+    def _check_not_handling(self, what: str) -> None:
+        self._runner.check_process()
+        if self._engine.handles_here:
+            raise StateError(f"{what} inside a handler of this manager would wait for the handler itself; call stop()")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from aspyx.di import Environment
 from ..codecs.base import Codec
 from ..configuration import EventConfiguration
 from ..database.base import EventStore
+from ..deadlines import within
 from ..events import is_event
 from ..listener_descriptors import EventListenerDescriptor
 from ..observer import Observer, observer_for
@@ -29,6 +30,7 @@ from .operations.event_types import EventTypes
 from .operations.process import Processor
 from .operations.replay import Replayer, check_store
 from .operations.statistics import ManagerStats
+from .receiving.consumer import QueueConsumer
 from .receiving.invocation import ChainEnd
 from .runtime.lifecycle import Lifecycle
 from .runtime.loop import EventLoopRunner
@@ -52,6 +54,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger("aspyx.event")
 #: A thread for each sync handler that runs at the same time; the concurrency of the listeners limits that number too.
 _MAX_THREADS = 512
+#: Seconds beyond `stop_timeout` in which a stop ends, and the least that each of its parts gets.
+_STOP_MARGIN, _STOP_MINIMUM = 3.0, 0.25
 
 
 class Engine:
@@ -100,6 +104,8 @@ class Engine:
         #: Attach the subscriptions at start. Otherwise the engine only sends and works on dead letters.
         self.consumes = True
         self._forced = False
+        #: Consumers that a handler of their own has cancelled, until that handler has finished.
+        self._leaving: dict[asyncio.Task[None], QueueConsumer] = {}
         self.lifecycle = Lifecycle(self.start, self.stop, loop)
         self._collect(pipelines, listeners)
         configuration = configuration or EventConfiguration()
@@ -226,21 +232,36 @@ class Engine:
             await self.hooks.attached(subscription)
 
     async def stop(self) -> None:
-        """Take no more deliveries, let handlers finish, flush sends, and disconnect."""
+        """Take no more deliveries, let handlers finish, flush what is being sent, disconnect.
+
+        Ends a few seconds after `stop_timeout`, whatever broker, store and hooks do.
+        """
+        grace = 0.0 if self._forced else self.stop_timeout
+        end = asyncio.get_running_loop().time() + grace + _STOP_MARGIN
         self.hooks.stop()
-        await detach_all(self.subscriptions, 0.0 if self._forced else self.stop_timeout)
-        await self.sending.flush(self.stop_timeout)
-        await self.replayer.drain(self.stop_timeout)
+        await self._stop_part("detaching the subscriptions", detach_all(self.subscriptions, grace), end)
+        if self._leaving:
+            await self._stop_part("finishing cancelled subscriptions", _finished(set(self._leaving)), end)
+        await self._stop_part("sending the last events", self.sending.flush(self.stop_timeout), end)
+        await self._stop_part("storing the last events", self.replayer.drain(self.stop_timeout), end)
         if self._journal is not None:
-            await self._journal.close()
-        await self._provider.stop()
-        await self.replayer.stop(self.stop_timeout)
+            await self._stop_part("closing the journal of deliveries", self._journal.close(), end)
+        await self._stop_part("disconnecting", self._provider.stop(), end)
+        await self._stop_part("closing the event store", self.replayer.stop(self.stop_timeout), end)
         if self._observer is not None:
             self._observer.stopped()
         self._chain.release()
         pool, self._thread_pool = self._thread_pool, None
         if pool is not None:
             pool.close()
+
+    async def _stop_part(self, what: str, work: Awaitable[Any], end: float) -> None:
+        try:
+            await within(work, max(_STOP_MINIMUM, end - asyncio.get_running_loop().time()))
+        except asyncio.TimeoutError:
+            logger.warning("stopping the event manager: %s took too long and was given up", what)
+        except Exception:  # the other parts must be stopped too
+            logger.exception("stopping the event manager: %s failed", what)
 
     def force_stop(self) -> None:
         """Give running handlers no more time, in the current stop or else in the next. On the loop."""
@@ -308,7 +329,15 @@ class Engine:
         unused_consumer = self.binder.forget(subscription)
         if unused_consumer is not None:
             await unused_consumer.detach(self.stop_timeout)
+            if unused_consumer.finishing is not None:
+                self._leaving[unused_consumer.finishing] = unused_consumer
+                unused_consumer.finishing.add_done_callback(self._leaving.pop)
         return True
+
+    @property
+    def handles_here(self) -> bool:
+        """True inside a handler of this manager, which must not wait for the manager to stop."""
+        return any(consumer.handles_here for consumer in (*self.subscriptions.consumers, *self._leaving.values()))
 
     def prepare(self) -> None:
         """Build interceptors and listeners, once.
@@ -344,3 +373,7 @@ class Engine:
 
             self._thread_pool = ThreadPool(_MAX_THREADS, "aspyx-event")
         return self._thread_pool
+
+
+async def _finished(tasks: set[asyncio.Task[None]]) -> None:
+    await asyncio.wait(tasks)

@@ -6,9 +6,11 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Coroutine
+from contextvars import Context
 from typing import Any, cast
 
 from ..exceptions import ConnectionLostError, StateError
+from ..futures import TaskSet
 from .engine import Engine
 from .runtime.lifecycle import State
 from .runtime.loop import EventLoopRunner, running_loop
@@ -43,6 +45,7 @@ class EngineRunner:
         self.failure: Exception | None = None
         engine.hooks.given_up = self._on_give_up
         self._stopping = threading.Lock()
+        self._background = TaskSet()
 
     @property
     def running(self) -> bool:
@@ -65,8 +68,17 @@ class EngineRunner:
         if self.failure is not None:
             raise ConnectionLostError(str(self.failure)) from self.failure
 
+    def check_process(self) -> None:
+        """Refuse a process that was forked after the manager got its loop.
+
+        Raises:
+            StateError: it is such a process.
+        """
+        self._loop.check_process()
+
     async def start(self) -> None:
         """Start the engine, or join the start in progress; from any loop."""
+        self._loop.check_process()
         self._lifecycle.forget_ended_loop()
         self.ended.clear()
         self.failure = None
@@ -77,7 +89,7 @@ class EngineRunner:
         self._lifecycle.forget_ended_loop()
         await self._loop.run(self._connect_only)
 
-    def stop_from_anywhere(self, *, within_handler: bool) -> Stop:
+    def stop_from_anywhere(self) -> Stop:
         """Stop the engine, now or when the returned coroutine is awaited.
 
         A handler must not wait for a stop, because the stop waits for the handler.
@@ -85,16 +97,23 @@ class EngineRunner:
         =================  ==============================  ===========================  ===========================
         loop running here  loop of the manager             outside of handlers          within a handler
         =================  ==============================  ===========================  ===========================
-        any                any                             stops when awaited           stops when awaited
+        any                of the caller or another one    stops when awaited           begins a stop
+        any                in a thread of its own          stops when awaited           stops in another thread
         none               the caller's, not running       stops when awaited           stops when awaited
         none               the caller's, in another thread waits for a stop there       begins a stop there
         none               in a thread of its own          stops here, then returns     stops in another thread
         none               none yet                        stops here, then returns     stops in another thread
         =================  ==============================  ===========================  ===========================
         """
+        self._loop.check_process()
+        within_handler = self._engine.handles_here
         # Read in this order: another stop may clear both meanwhile.
         owned, loop = self._loop.owns_loop, self._loop.loop
-        if running_loop() is not None or (loop is not None and not loop.is_running()):
+        if within_handler and not owned and running_loop() is not None:
+            # In a context of its own: it is not a part of the handling.
+            Context().run(self._background.spawn, self.stop())
+            return Completed(None)
+        if not within_handler and (running_loop() is not None or (loop is not None and not loop.is_running())):
             return cast("Stop", self.stop())
         if loop is not None and not owned:
             stopping = asyncio.run_coroutine_threadsafe(self.stop(), loop)

@@ -36,6 +36,8 @@ class QueueConsumer:
         self._workers: WorkerPool | None = None
         #: The workers that a `detach` under way waits for.
         self._closing_workers: WorkerPool | None = None
+        #: The end of a detachment that one of its own handlers asked for.
+        self.finishing: asyncio.Task[None] | None = None
         #: Paused by the application.
         self.paused = False
         self._attaching = asyncio.Lock()
@@ -79,8 +81,16 @@ class QueueConsumer:
                 raise
             self._consumers, self._workers = consumers, workers
 
+    @property
+    def handles_here(self) -> bool:
+        """True inside a handler of this consumer, which must not wait for the consumer to detach."""
+        return any(pool is not None and pool.handles_here for pool in (self._workers, self._closing_workers))
+
     async def detach(self, grace: float = 10.0) -> bool:
-        """Take no more deliveries, let handlers finish for *grace* seconds, detach. False if it was not attached."""
+        """Take no more deliveries, let handlers finish for *grace* seconds, detach. False if it was not attached.
+
+        Called inside a handler of this consumer, it returns before that handler has finished; `finishing` is the rest.
+        """
         consumers, workers = self._consumers, self._workers
         self._consumers, self._workers = [], None
         if not consumers or workers is None:
@@ -90,11 +100,25 @@ class QueueConsumer:
         try:
             for consumer in consumers:
                 await consumer.pause()
+            await workers.close(grace, all_but_here=True)
+        except BaseException:
+            await self._close(consumers)
+            raise
+        if workers.handles_here:
+            self.finishing = asyncio.get_running_loop().create_task(self._finish(workers, consumers, grace))
+        else:
+            await self._close(consumers)
+        return True
+
+    async def _finish(self, workers: WorkerPool, consumers: list[Consumer], grace: float) -> None:
+        try:
             await workers.close(grace)
         finally:
-            self._closing_workers = None
-            await asyncio.gather(*(consumer.close() for consumer in consumers))
-        return True
+            await self._close(consumers)
+
+    async def _close(self, consumers: list[Consumer]) -> None:
+        self._closing_workers = None
+        await asyncio.gather(*(consumer.close() for consumer in consumers))
 
     def force_stop(self) -> None:
         """Cancel the handlers that a `detach` under way waits for; their events are delivered again."""

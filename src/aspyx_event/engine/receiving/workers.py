@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable
+from contextvars import ContextVar
 from time import monotonic
 from typing import cast
 
@@ -18,6 +19,8 @@ _BATCH = 32
 #: Seconds before a worker that was cancelled by its handler is replaced.
 _RESTART_DELAY = 0.05
 HandleDelivery = Callable[[Delivery], Awaitable[None]]
+#: The worker whose handler runs here, in a thread or in tasks that the handler started; None outside of handlers.
+_current_worker: ContextVar[asyncio.Task[None] | None] = ContextVar("aspyx_event_worker", default=None)
 
 
 class WorkerPool:
@@ -116,17 +119,28 @@ class WorkerPool:
         for delivery in stale:
             delivery.release()  # frees its place in the window of its consumer
 
-    async def close(self, grace: float) -> None:
+    @property
+    def handles_here(self) -> bool:
+        """True inside a handler of this pool, which must not wait for the pool to close."""
+        return _current_worker.get() in self._tasks
+
+    async def close(self, grace: float, *, all_but_here: bool = False) -> None:
         """Release waiting deliveries, let running handlers finish for *grace* seconds, then cancel them.
 
         The delivery of a cancelled handler is released, so that it is delivered again.
+
+        Args:
+            grace: Seconds.
+            all_but_here: Leave out the worker whose handler makes this call; a further `close` waits for it.
         """
+        here = _current_worker.get() if all_but_here else None
         self._closing = True
         self.release_waiting()
         while self._idle:
             self._wake()
-        if self._tasks:
-            _, late = await asyncio.wait(self._tasks, timeout=grace)
+        tasks = [task for task in self._tasks if task is not here]
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=grace)
             for task, delivery in list(self._tasks.items()):
                 if task in late:
                     logger.warning(
@@ -168,6 +182,7 @@ class WorkerPool:
     async def _work(self) -> None:
         ready, tasks = self._ready, self._tasks
         this_task = cast("asyncio.Task[None]", asyncio.current_task())
+        _current_worker.set(this_task)
         handled = 0
         while not self._closing:
             handled += 1

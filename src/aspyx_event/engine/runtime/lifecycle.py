@@ -13,6 +13,9 @@ from typing import Any
 from ...exceptions import StateError
 from .loop import EventLoopRunner
 
+#: Seconds that a start gets to undo what it has done, when a stop cancels it.
+_ABORT_TIMEOUT = 5.0
+
 
 class State(Enum):
     """State of a manager."""
@@ -41,6 +44,8 @@ class Lifecycle:
         self._start, self._stop, self._loop = start, stop, loop
         self._starting: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
+        #: A stop has cancelled the start in progress.
+        self._aborted = False
         self.state = State.NEW
 
     @property
@@ -52,12 +57,21 @@ class Lifecycle:
         """Check that the manager may be used, and started on demand.
 
         Raises:
-            StateError: it was stopped, or lost its loop.
+            StateError: it was stopped, or lost its loop; or this process was forked from the one that started it.
         """
+        self.check_process()
         self._check_not_lost()
         if self.state is State.STOPPED:
             raise StateError("the event manager is stopped; call `await manager.start()` to use it again")
         self.forget_ended_loop()
+
+    def check_process(self) -> None:
+        """Refuse a process that was forked after the manager got its loop: loop, threads and sockets are the parent's.
+
+        Raises:
+            StateError: it is such a process.
+        """
+        self._loop.check_process()
 
     def forget_ended_loop(self) -> None:
         """Forget a loop that ended before the manager was started, so that the next start may use another loop."""
@@ -112,7 +126,9 @@ class Lifecycle:
     async def _run_stop(self) -> None:
         try:
             if self._starting is not None:
-                await asyncio.gather(self._starting, return_exceptions=True)
+                self._aborted = True
+                self._starting.cancel()
+                await asyncio.wait({self._starting}, timeout=_ABORT_TIMEOUT)
             if self.state is State.STARTED:
                 self.state = State.STOPPING
                 await self._stop()
@@ -125,11 +141,15 @@ class Lifecycle:
         try:
             await self._start()
             self.state = State.STARTED
+        except asyncio.CancelledError:
+            if not self._aborted:
+                raise
+            raise StateError("the event manager was stopped while it started") from None
         finally:
-            self._starting = None
+            self._starting, self._aborted = None, False
 
     def _stop_at_exit(self) -> None:
-        if self.state is State.STARTED and self._loop.owns_loop:
+        if self.state is State.STARTED and self._loop.owns_loop and not self._loop.is_inherited:
             self._loop.run(self.stop)
             self._loop.unbind()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
@@ -38,6 +39,8 @@ class EventLoopRunner:
         #: Tasks on a loop of its own that other threads wait for; the loop ends after them.
         self._awaited: set[asyncio.Task[Any]] = set()
         self._report = report
+        #: The process that the loop belongs to; None without a loop.
+        self._process: int | None = None
         self._reporting = TaskSet()
 
     @property
@@ -52,8 +55,25 @@ class EventLoopRunner:
             return loop
         with self._lock:
             if self.loop is None:
-                self.loop = running_loop() or self._start_thread()
+                self.loop, self._process = running_loop() or self._start_thread(), os.getpid()
             return self.loop
+
+    @property
+    def is_inherited(self) -> bool:
+        """True in a process that was forked after the loop was chosen: nothing runs the loop there."""
+        return self.loop is not None and self._process != os.getpid()
+
+    def check_process(self) -> None:
+        """Refuse a forked process.
+
+        Raises:
+            StateError: the loop belongs to the parent process.
+        """
+        if self.is_inherited:
+            raise StateError(
+                f"this process ({os.getpid()}) was forked from process {self._process}, which had started the event manager: "
+                "its loop, threads and connections stay with the parent; make a manager of its own after the fork"
+            )
 
     def forget_ended(self) -> None:
         """Forget a loop that has ended; only for a manager that has nothing on it."""
@@ -85,6 +105,7 @@ class EventLoopRunner:
             StateError: the manager's loop has ended.
             Exception: what *work* raises, if the call waits.
         """
+        self.check_process()
         loop, running = self.bind(), running_loop()
         if running is loop:
             return loop.create_task(work())

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...context import current_context
+from ...deadlines import within
 from ...envelope import NO_OPTIONS, Envelope, SendOptions
 from ...events import EventDescriptor
+from ...exceptions import ConfirmTimeoutError, DeclarationError
 from ...providers.base import Provider
 from ...registry import EventRegistry
 from ...topics import Topic, TopicRegistry
@@ -65,6 +67,7 @@ class Sender:
         priority: int | None,
         require_route: bool,
         topic: Topic | str | None,
+        timeout: float | None,
     ) -> Receipt:
         """Send *event*; see `EventManager.send_event`. The arguments are positional because each send passes them."""
         if self._lifecycle.state is not State.STARTED:
@@ -96,7 +99,12 @@ class Sender:
             )
             check_send_options(options, self._provider)
         envelope = self._factory.make(event, descriptor, headers, options)
-        return Receipt(self._send(envelope, descriptor, running), self._report, envelope, descriptor)
+        if timeout is None:
+            sent = self._send(envelope, descriptor, running)
+        else:
+            _check_timeout(timeout)
+            sent = self._loop.run(lambda: self._send_within(envelope, descriptor, timeout))
+        return Receipt(sent, self._report, envelope, descriptor)
 
     def _channel(self, topic: Topic | str, event: Any) -> Topic:
         channel = self._topics.resolve(topic)
@@ -128,6 +136,18 @@ class Sender:
         else:
             await self._sending.send(envelope, descriptor)
 
+    async def _send_within(self, envelope: Envelope, descriptor: EventDescriptor, timeout: float) -> None:
+        try:
+            # What is cancelled before it has left is not sent.
+            await within(self._send_on_loop(envelope, descriptor), timeout)
+        except asyncio.TimeoutError as error:
+            if isinstance(error, ConfirmTimeoutError):
+                raise
+            raise ConfirmTimeoutError(
+                f"event {descriptor.name!r} (id {envelope.id}) was not confirmed within {timeout:g} s: it is not sent any "
+                "more, unless it had left already"
+            ) from None
+
     def _send_after_start(self, envelope: Envelope, descriptor: EventDescriptor) -> asyncio.Future[None]:
         future = self.early.add(envelope, descriptor)
         if self._starting is None:
@@ -143,3 +163,8 @@ class Sender:
                 raise
         finally:
             self._starting = None
+
+
+def _check_timeout(timeout: float) -> None:
+    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not timeout > 0:
+        raise DeclarationError(f"send_event(timeout={timeout!r}): give a number of seconds > 0, or None")

@@ -184,9 +184,14 @@ class StompClient:
 
     def _send_unsent(self, wire: StompWire) -> None:
         while self._unsent and wire is self._latest_wire and not wire.full:
-            message = self._unconfirmed.get(self._unsent.popleft())
-            if message is not None:  # None after its deadline
-                wire.put(message.data)
+            receipt = self._unsent.popleft()
+            message = self._unconfirmed.get(receipt)
+            if message is None:  # after its deadline
+                continue
+            if message.future.cancelled():  # by its sender, before it left or before it is sent again
+                self._settle(receipt, None)
+                continue
+            wire.put(message.data)
 
     async def execute(self, command: str, headers: dict[str, str], operation: str) -> StompWire:
         """Send a command and wait for its receipt. One at a time, because an ERROR for a SUBSCRIBE has no receipt-id.
