@@ -112,7 +112,7 @@ class EngineRunner:
         if within_handler and not owned and running_loop() is not None:
             # In a context of its own: it is not a part of the handling.
             Context().run(self._background.spawn, self.stop())
-            return Completed(None)
+            return cast("Stop", Completed(None))
         if not within_handler and (running_loop() is not None or (loop is not None and not loop.is_running())):
             return cast("Stop", self.stop())
         if loop is not None and not owned:
