@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,6 @@ from aspyx.di import Environment
 from ..codecs.base import Codec
 from ..configuration import EventConfiguration
 from ..database.base import EventStore
-from ..deadlines import within
 from ..events import is_event
 from ..listener_descriptors import EventListenerDescriptor
 from ..observer import Observer, observer_for
@@ -34,6 +33,7 @@ from .receiving.consumer import QueueConsumer
 from .receiving.invocation import ChainEnd
 from .runtime.lifecycle import Lifecycle
 from .runtime.loop import EventLoopRunner
+from .runtime.shutdown import Part, finished, run_parts
 from .sending.factory import EnvelopeFactory
 from .sending.forwarding import ResultPublisher
 from .sending.publisher import Publisher
@@ -54,8 +54,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger("aspyx.event")
 #: A thread for each sync handler that runs at the same time; the concurrency of the listeners limits that number too.
 _MAX_THREADS = 512
-#: Seconds beyond `stop_timeout` in which a stop ends, and the least that each of its parts gets.
-_STOP_MARGIN, _STOP_MINIMUM = 3.0, 0.25
 
 
 class Engine:
@@ -236,32 +234,24 @@ class Engine:
 
         Ends a few seconds after `stop_timeout`, whatever broker, store and hooks do.
         """
-        grace = 0.0 if self._forced else self.stop_timeout
-        end = asyncio.get_running_loop().time() + grace + _STOP_MARGIN
+        grace, timeout, journal = 0.0 if self._forced else self.stop_timeout, self.stop_timeout, self._journal
         self.hooks.stop()
-        await self._stop_part("detaching the subscriptions", detach_all(self.subscriptions, grace), end)
-        if self._leaving:
-            await self._stop_part("finishing cancelled subscriptions", _finished(set(self._leaving)), end)
-        await self._stop_part("sending the last events", self.sending.flush(self.stop_timeout), end)
-        await self._stop_part("storing the last events", self.replayer.drain(self.stop_timeout), end)
-        if self._journal is not None:
-            await self._stop_part("closing the journal of deliveries", self._journal.close(), end)
-        await self._stop_part("disconnecting", self._provider.stop(), end)
-        await self._stop_part("closing the event store", self.replayer.stop(self.stop_timeout), end)
+        parts: list[Part] = [
+            ("detaching the subscriptions", lambda: detach_all(self.subscriptions, grace)),
+            ("finishing cancelled subscriptions", lambda: finished(set(self._leaving))),
+            ("sending the last events", lambda: self.sending.flush(timeout)),
+            ("storing the last events", lambda: self.replayer.drain(timeout)),
+            *([("closing the journal of deliveries", journal.close)] if journal is not None else ()),
+            ("disconnecting", self._provider.stop),
+            ("closing the event store", lambda: self.replayer.stop(timeout)),
+        ]
+        await run_parts(parts, grace)
         if self._observer is not None:
             self._observer.stopped()
         self._chain.release()
         pool, self._thread_pool = self._thread_pool, None
         if pool is not None:
             pool.close()
-
-    async def _stop_part(self, what: str, work: Awaitable[Any], end: float) -> None:
-        try:
-            await within(work, max(_STOP_MINIMUM, end - asyncio.get_running_loop().time()))
-        except asyncio.TimeoutError:
-            logger.warning("stopping the event manager: %s took too long and was given up", what)
-        except Exception:  # the other parts must be stopped too
-            logger.exception("stopping the event manager: %s failed", what)
 
     def force_stop(self) -> None:
         """Give running handlers no more time, in the current stop or else in the next. On the loop."""
@@ -373,7 +363,3 @@ class Engine:
 
             self._thread_pool = ThreadPool(_MAX_THREADS, "aspyx-event")
         return self._thread_pool
-
-
-async def _finished(tasks: set[asyncio.Task[None]]) -> None:
-    await asyncio.wait(tasks)
