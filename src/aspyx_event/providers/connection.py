@@ -7,11 +7,13 @@ import inspect
 import logging
 import random
 from collections.abc import Awaitable, Callable
+from time import monotonic
 from typing import Any, Generic, Protocol, TypeVar
 
 from ..deadlines import within
 from ..exceptions import AuthenticationError, ConnectError, ConnectionLostError, ProviderError
 from ..futures import TaskSet
+from ..printable import error_text
 from .settings import ConnectionSettings
 
 logger = logging.getLogger("aspyx.event.connection")
@@ -28,6 +30,10 @@ class Connection(Protocol):
 
 
 C = TypeVar("C", bound=Connection)
+# Errors that are remembered so that each is reported once.
+_MAX_REPORTED = 100
+# Seconds between two lines of the log while there is no connection.
+_REMINDER_INTERVAL = 60.0
 # Seconds before a supervision that was cancelled from outside, or failed, starts again.
 _RESTART_DELAY = 0.05
 
@@ -63,8 +69,8 @@ class Supervisor(Generic[C]):
         #: The first is the broker in use, or the next to try.
         self._endpoints = settings.endpoints()
         self._hook_tasks = TaskSet()
-        #: The text of the last error reported to `on_error`.
-        self._reported = ""
+        #: The texts of the errors that were logged and passed to `on_error` since the last connection.
+        self._reported: set[str] = set()
         self._is_up = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -96,7 +102,6 @@ class Supervisor(Generic[C]):
                 self._report(error)
                 if loop.time() + pause >= end:
                     raise
-                logger.info("%s; trying again", error)
             await asyncio.sleep(pause)
             pause = min(pause * 2, self.settings.backoff[1])
         self._supervise_in_task(wire)
@@ -154,14 +159,18 @@ class Supervisor(Generic[C]):
         return wire
 
     def _opened(self, wire: C) -> None:
-        self.wire, self.error, self._reported = wire, None, ""
+        self.wire, self.error = wire, None
+        self._reported.clear()
         self._up(wire)
         self._is_up.set()
 
     def _report(self, error: Exception) -> None:
-        """Call `on_error`, unless the last call had the same error."""
-        if str(error) != self._reported:
-            self._reported = str(error)
+        """Log the error of an attempt and call `on_error`, once for each text until there is a connection."""
+        text = error_text(error)
+        known = text in self._reported
+        logger.log(logging.DEBUG if known else logging.INFO, "not connected: %s", text)
+        if not known and len(self._reported) < _MAX_REPORTED:
+            self._reported.add(text)
             self._call_hook(self.settings.hooks.on_error, error)
 
     def _call_hook(self, hook: Callable[..., Any] | None, *arguments: Any) -> None:
@@ -219,7 +228,7 @@ class Supervisor(Generic[C]):
     async def _reconnect(self) -> C | None:
         """Return a new connection; None after `max_retries` failed attempts."""
         pause, longest = self.settings.backoff
-        failures = 0
+        failures, lost, reminded = 0, monotonic(), monotonic()
         while True:
             # Jitter: the clients of a restarted broker must not all come back at the same moment.
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311
@@ -227,12 +236,14 @@ class Supervisor(Generic[C]):
                 return await self._open()
             except ProviderError as error:
                 self.error = error
-                logger.info("reconnect: %s", error)
                 self._report(error)
                 failures += 1
                 if self.settings.max_retries is not None and failures >= self.settings.max_retries:
                     self._give_up(failures, error)
                     return None
+                if monotonic() - reminded > _REMINDER_INTERVAL:
+                    reminded = monotonic()
+                    logger.warning("not connected for %.0f s: %s; trying again", reminded - lost, error_text(error))
                 pause = min(pause * 2, longest)
 
     def _give_up(self, failures: int, error: ProviderError) -> None:

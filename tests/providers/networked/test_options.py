@@ -101,9 +101,9 @@ async def test_hooks_are_told_once_for_each_occurrence_and_what_they_raise_ends_
         return later if what == "disconnect" else hook
 
     def in_vain():
-        return sum(message.startswith("reconnect: ") for message in caplog.messages)
+        return sum(message.startswith("not connected: ") for message in caplog.messages)
 
-    caplog.set_level(logging.INFO, "aspyx.event.connection")
+    caplog.set_level(logging.DEBUG, "aspyx.event.connection")
     provider = make(door, backoff=(0.02, 0.05))
     provider.hooks = ConnectionHooks(
         on_connect=note("connect", True), on_disconnect=note("disconnect", True), on_error=note("error", True)
@@ -123,3 +123,5 @@ async def test_hooks_are_told_once_for_each_occurrence_and_what_they_raise_ends_
         await provider.stop()
     assert [told.count(what) for what in ("connect", "disconnect", "error")] == [3, 2, 2]
     assert caplog.text.count("a connection hook failed") == 7
+    news = [line.message for line in caplog.records if line.levelno == logging.INFO and "hook" not in line.message]
+    assert [message.split(":")[0].split(" to ")[0] for message in news] == ["not connected", "connected again"] * 2

@@ -32,11 +32,17 @@ _MAX_FLUSH = 10.0
 class _RetryTimer:
     """The wait before the next attempt to subscribe."""
 
-    __slots__ = ("_seconds", "_timer")
+    __slots__ = ("_error", "_seconds", "_timer")
 
     def __init__(self) -> None:
         self._seconds = _REFUSED_BACKOFF[0]
         self._timer: asyncio.TimerHandle | None = None
+        self._error = ""
+
+    def is_new(self, error: str) -> bool:
+        """Return whether the last attempt did not fail with the same error."""
+        last, self._error = self._error, error
+        return error != last
 
     @property
     def waiting(self) -> bool:
@@ -58,7 +64,7 @@ class _RetryTimer:
         return seconds
 
     def reset(self) -> None:
-        self._seconds = _REFUSED_BACKOFF[0]
+        self._seconds, self._error = _REFUSED_BACKOFF[0], ""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -199,7 +205,7 @@ class StompSession:
         try:
             await consumer.attach()
         except ConnectionLostError as error:
-            logger.info("%s", error)
+            logger.log(logging.INFO if timer.is_new(str(error)) else logging.DEBUG, "%s", error)
             timer.wait(_LOST_PAUSE, self._wake.set)
         except EventException as error:
             # Retried for ever: administrators fix rights and queues while applications run.
