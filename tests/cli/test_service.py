@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any, cast
 
 import pytest
 
@@ -20,7 +21,7 @@ class Environment:
 
 async def test_a_run_ends_with_the_error_when_the_provider_stops_reconnecting(until):
     manager = EventManager(LocalProvider())
-    running = asyncio.create_task(Service(Environment(manager), manager, "shop").run(None))
+    running = asyncio.create_task(Service(cast("Any", Environment(manager)), manager, "shop").run(None))
     await until(lambda: manager.running)
     # What a networked provider does after `max_retries` attempts.
     await manager.provider.hooks.on_give_up(ConnectionLostError("no broker"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import pytest
 from support_waiting import eventually
@@ -45,6 +46,10 @@ class Connection:
 
 class Harness:
     """A supervisor whose parts raise *error* at the first *times* uses after the start."""
+
+    def is_up(self, count):
+        """Tell whether the connection number *count* is the current one."""
+        return len(self.opened) == count and self.supervisor.wire is not None
 
     def __init__(self, part, error, times=1, **options):
         self._part, self._error, self._left = part, error, times
@@ -92,7 +97,7 @@ async def test_a_supervisor_survives_whatever_its_parts_raise(part, error):
     harness.started = True
     for expected in (2, 3):
         harness.supervisor.wire.closed.set_result(ConnectionLostError("cut"))
-        await eventually(lambda count=expected: len(harness.opened) == count and harness.supervisor.wire is not None)
+        await eventually(partial(harness.is_up, expected))
         assert not harness.supervisor.reconnect_exhausted
     assert await harness.supervisor.connected(1.0) is harness.opened[-1]
     assert all(connection.aborted for connection in harness.connections if connection not in harness.opened)

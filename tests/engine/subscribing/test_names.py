@@ -53,6 +53,10 @@ def handle(event):
     del event
 
 
+def _has_dead_letter(manager):
+    return manager.stats.dead_letters == 1
+
+
 async def test_lambdas_for_two_events_have_two_queues():
     async with EventManager(LocalProvider()) as manager:
         first = await manager.subscribe(Placed, lambda event: None)
@@ -116,7 +120,7 @@ async def test_dead_letters_of_two_applications_do_not_mix():
         await manager.subscribe(Kept, fail, name="audit")
     await managers[0].send_event(Kept(7))
     for manager in managers:
-        await eventually(lambda manager=manager: manager.stats.dead_letters == 1)
+        await eventually(partial(_has_dead_letter, manager))
         (letter,) = await manager.dead_letters.list("audit")
         assert letter.subscription == f"{manager.configuration.application}.audit"
         assert await manager.dead_letters.purge() == 1
