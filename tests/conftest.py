@@ -1,4 +1,4 @@
-"""Fixtures of all tests: one shared broker, brokers of one's own to kill, names nobody else uses, a clean container."""
+"""Fixtures of all tests: one shared broker, brokers of one's own to kill, and names that no other test uses."""
 
 from __future__ import annotations
 
@@ -12,10 +12,6 @@ from contextlib import nullcontext
 from typing import Any
 
 import pytest
-from aspyx.di import Environment
-from aspyx.di.aop.aop import Advices
-from aspyx.di.di import Boot, Providers
-from aspyx.exception import ExceptionManager
 from support_waiting import eventually
 
 from aspyx_event import EventManager
@@ -88,23 +84,6 @@ def unique() -> str:
 def until() -> Callable[..., Awaitable[Any]]:
     """Wait for a condition: `await until(lambda: len(got) == 3)`; see `eventually`."""
     return eventually
-
-
-@pytest.fixture
-def isolated_aspyx() -> Iterator[None]:
-    """Undo what declaring injectables and creating environments leaves behind in the process-wide state of aspyx."""
-    providers = {kind: list(found) for kind, found in Providers.providers.items()}
-    check, targets = list(Providers.check), list(Advices.targets)
-    handlers = list(ExceptionManager.exception_handler_classes)
-    boot, instance = Boot.environment, Environment.instance
-    Boot.environment = None
-    yield
-    Providers.providers.clear()
-    Providers.providers.update(providers)
-    Providers.check[:] = check
-    Advices.targets[:] = targets
-    ExceptionManager.exception_handler_classes[:] = handlers
-    Boot.environment, Environment.instance = boot, instance
 
 
 @pytest.fixture(autouse=True)

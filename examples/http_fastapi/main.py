@@ -60,27 +60,28 @@ class ShopModule:
         return EventManager(provider)
 
 
-environment = Environment(ShopModule)
-manager, ledger = environment.get(EventManager), environment.get(Ledger)
+def create_app(environment: Environment) -> FastAPI:
+    """Return the application on the beans of *environment*; a test passes the environment of another module."""
+    manager, ledger = environment.get(EventManager), environment.get(Ledger)
+    # The manager starts before the first request and stops gracefully after the last.
+    app = FastAPI(title="shop", lifespan=lifespan_of(environment))
+    app.router.routes.append(Route("/events", cloudevents_endpoint(manager, types=["shop.*"])))
 
-# The manager starts before the first request and stops gracefully after the last.
-app = FastAPI(title="shop", lifespan=lifespan_of(environment))
-app.router.routes.append(Route("/events", cloudevents_endpoint(manager, types=["shop.*"])))
+    @app.post("/orders", status_code=202)
+    async def place(order: OrderPlaced) -> dict[str, str]:
+        """Place an order. The response is sent once the provider has the event."""
+        receipt = manager.send_event(order)
+        await receipt
+        return {"event": receipt.id}
 
+    @app.get("/ledger")
+    async def read() -> dict[int, Decimal]:
+        """Return the booked amounts by order."""
+        return ledger.booked
 
-@app.post("/orders", status_code=202)
-async def place(order: OrderPlaced) -> dict[str, str]:
-    """Place an order. The response is sent once the provider has the event."""
-    receipt = manager.send_event(order)
-    await receipt
-    return {"event": receipt.id}
-
-
-@app.get("/ledger")
-async def read() -> dict[int, Decimal]:
-    """Return the booked amounts by order."""
-    return ledger.booked
+    return app
 
 
 if __name__ == "__main__":
-    uvicorn.run(app, host="127.0.0.1", port=int(os.environ.get("PORT", "8000")), log_level="warning")
+    port = int(os.environ.get("PORT", "8000"))
+    uvicorn.run(create_app(Environment(ShopModule)), host="127.0.0.1", port=port, log_level="warning")

@@ -40,10 +40,13 @@ WITH_BROKER = [program for program in PROGRAMS if "broker" in program.traits]
 WITH_TLS = [program for program in PROGRAMS if "tls" in program.traits]
 # Tells which of the page's files were imported.
 _EPILOGUE = """
+import atexit as _atexit
 import pathlib as _pathlib
 import sys as _sys
-_files = [getattr(_module, "__file__", None) or "" for _module in list(_sys.modules.values())]
-_pathlib.Path("imported.txt").write_text("\\n".join(_files))
+_written = _pathlib.Path("imported.txt").resolve()
+_atexit.register(lambda: _written.write_text(
+    "\\n".join(getattr(_module, "__file__", None) or "" for _module in list(_sys.modules.values()))
+))
 """
 
 

@@ -3,7 +3,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from enum import Enum
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar, overload
 
 from aspyx.reflection import DecoratorDescriptor, TypeDescriptor
 
@@ -166,7 +166,11 @@ class Environment:
     async def start(self) -> None: ...
     async def stop(self) -> None: ...
     def destroy(self) -> None: ...
+    @overload
     def get(self, type: builtins.type[_T]) -> _T: ...
+    # mypy refuses abstract classes as type[_T].
+    @overload
+    def get(self, type: Callable[..., _T]) -> _T: ...
 
 class LifecycleCallable:
     decorator: Callable[..., Any]
@@ -178,6 +182,8 @@ class LifecycleCallable:
     ) -> list[Any]: ...
 
 class AbstractCallableProcessor(LifecycleProcessor):
+    callables: ClassVar[dict[Callable[..., Any], LifecycleCallable]]
+    cache: ClassVar[dict[type[Any], list[list[Any]]]]
     lifecycle: Lifecycle
     def __init__(self, lifecycle: Lifecycle) -> None: ...
     @classmethod

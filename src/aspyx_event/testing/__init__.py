@@ -1,8 +1,9 @@
-"""Tools for tests of applications and providers: a real broker that is started and stopped with the tests."""
+"""Tools for tests of applications and of providers: a container for each test, and a real broker for a test run."""
 
 from __future__ import annotations
 
 from .broker import ArtemisBroker, BrokerConfig, BrokerDataUnreadable, BrokerUnavailable
+from .isolation import isolated_container
 from .management import Management, ManagementError
 
 __all__ = [
@@ -12,4 +13,5 @@ __all__ = [
     "BrokerUnavailable",
     "Management",
     "ManagementError",
+    "isolated_container",
 ]
