@@ -104,7 +104,7 @@ class Engine:
         self._forced = False
         #: Consumers that a handler of their own has cancelled, until that handler has finished.
         self._leaving: dict[asyncio.Task[None], QueueConsumer] = {}
-        self.lifecycle = Lifecycle(self.start, self.stop, loop)
+        self.lifecycle = Lifecycle(self.start, self.stop, loop, self._start_grace)
         self._collect(pipelines, listeners)
         configuration = configuration or EventConfiguration()
         if persist is None:
@@ -252,6 +252,10 @@ class Engine:
         pool, self._thread_pool = self._thread_pool, None
         if pool is not None:
             pool.close()
+
+    def _start_grace(self) -> float:
+        """Seconds that a stop waits for a start in progress: events that were sent before it are not given up at once."""
+        return self.stop_timeout if self.sender.early.waiting and not self._forced else 0.0
 
     def force_stop(self) -> None:
         """Give running handlers no more time, in the current stop or else in the next. On the loop."""

@@ -36,12 +36,17 @@ class Lifecycle:
         start: Starts the engine. If it raises, a later call may try again.
         stop: Stops the engine; does not raise.
         loop: The manager's loop.
+        start_grace: Seconds that a stop gives to a start in progress; 0.0 cancels it at once.
     """
 
     def __init__(
-        self, start: Callable[[], Awaitable[None]], stop: Callable[[], Awaitable[None]], loop: EventLoopRunner
+        self,
+        start: Callable[[], Awaitable[None]],
+        stop: Callable[[], Awaitable[None]],
+        loop: EventLoopRunner,
+        start_grace: Callable[[], float],
     ) -> None:
-        self._start, self._stop, self._loop = start, stop, loop
+        self._start, self._stop, self._loop, self._start_grace = start, stop, loop, start_grace
         self._starting: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
         #: A stop has cancelled the start in progress.
@@ -126,9 +131,7 @@ class Lifecycle:
     async def _run_stop(self) -> None:
         try:
             if self._starting is not None:
-                self._aborted = True
-                self._starting.cancel()
-                await asyncio.wait({self._starting}, timeout=_ABORT_TIMEOUT)
+                await self._end_start(self._starting)
             if self.state is State.STARTED:
                 self.state = State.STOPPING
                 await self._stop()
@@ -136,6 +139,16 @@ class Lifecycle:
             self._ending = None
             if self.state is not State.LOST:
                 self.state = State.STOPPED
+
+    async def _end_start(self, starting: asyncio.Task[None]) -> None:
+        """Cancel the start in progress, unless events wait for it: they get the time that handlers would get."""
+        grace = self._start_grace()
+        if grace:
+            await asyncio.wait({starting}, timeout=grace)
+        if not starting.done():
+            self._aborted = True
+            starting.cancel()
+            await asyncio.wait({starting}, timeout=_ABORT_TIMEOUT)
 
     async def _run_start(self) -> None:
         try:

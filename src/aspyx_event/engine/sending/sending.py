@@ -28,6 +28,11 @@ class SendsBeforeStart:
         self._waiting.append((copy_context(), envelope, descriptor, done))
         return done
 
+    @property
+    def waiting(self) -> int:
+        """The number of events that wait for the start."""
+        return len(self._waiting)
+
     def flush(self) -> None:
         """Send all waiting envelopes. Call it without an await between it and the step that lets later sends pass."""
         while self._waiting:
