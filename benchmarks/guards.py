@@ -65,7 +65,7 @@ GUARDS = (
     Guard("STOMP at 200 events/s, p50 to stomp.py's", "ours-stomp", "stomp.py", PACED, 0.7, _p50),
     Guard("Local, CPU to that of the codec", "ours-local", "codec", END_TO_END, 15),
     Guard("worker thread, CPU to a bare run_in_executor", "ours-thread", "executor", END_TO_END, 4),
-    Guard("import alone, time to pydantic and aspyx", "import-ours", "import-base", IMPORT, 1.25, _least),
+    Guard("import alone, time to pydantic and aspyx", "import-ours", "import-base", IMPORT, 1.4, _least),
     Guard("import of a program, time to the same", "import-program", "import-base", IMPORT, 2.5, _least),
 )
 CHOSEN = [one for one in CONTENDERS if any(one.key in (guard.ours, guard.peer) for guard in GUARDS)]
