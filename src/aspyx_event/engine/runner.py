@@ -78,7 +78,7 @@ class EngineRunner:
 
     async def start(self) -> None:
         """Start the engine, or join the start in progress; from any loop."""
-        self._loop.check_process()
+        self.check_process()
         self._lifecycle.forget_ended_loop()
         self.ended.clear()
         self.failure = None
@@ -105,7 +105,7 @@ class EngineRunner:
         none               none yet                        stops here, then returns     stops in another thread
         =================  ==============================  ===========================  ===========================
         """
-        self._loop.check_process()
+        self.check_process()
         within_handler = self._engine.handles_here
         # Read in this order: another stop may clear both meanwhile.
         owned, loop = self._loop.owns_loop, self._loop.loop

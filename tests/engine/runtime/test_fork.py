@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
+import os
 
 import pytest
 from support_core import run_program
 
-pytestmark = pytest.mark.skipif(not hasattr(sys, "getswitchinterval") or sys.platform == "win32", reason="needs fork")
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
 PROGRAM = """
 import asyncio, os, sys

@@ -64,19 +64,11 @@ class Lifecycle:
         Raises:
             StateError: it was stopped, or lost its loop; or this process was forked from the one that started it.
         """
-        self.check_process()
+        self._loop.check_process()
         self._check_not_lost()
         if self.state is State.STOPPED:
             raise StateError("the event manager is stopped; call `await manager.start()` to use it again")
         self.forget_ended_loop()
-
-    def check_process(self) -> None:
-        """Refuse a process that was forked after the manager got its loop: loop, threads and sockets are the parent's.
-
-        Raises:
-            StateError: it is such a process.
-        """
-        self._loop.check_process()
 
     def forget_ended_loop(self) -> None:
         """Forget a loop that ended before the manager was started, so that the next start may use another loop."""

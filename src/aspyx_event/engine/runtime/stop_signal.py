@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 
+from ...futures import settle
+
 
 class StopSignal:
     """A `threading.Event` that can be awaited as well. A cancelled wait leaves no thread behind."""
@@ -21,7 +23,7 @@ class StopSignal:
             waiters, self._waiters = self._waiters, set()
         for waiter in waiters:
             try:
-                waiter.get_loop().call_soon_threadsafe(_release, waiter)
+                waiter.get_loop().call_soon_threadsafe(settle, waiter, None)
             except RuntimeError:  # its loop was closed meanwhile, so nobody waits there any more
                 continue
 
@@ -48,8 +50,3 @@ class StopSignal:
             with self._lock:
                 self._waiters.discard(waiter)
         return self._event.is_set()
-
-
-def _release(waiter: asyncio.Future[None]) -> None:
-    if not waiter.done():
-        waiter.set_result(None)
