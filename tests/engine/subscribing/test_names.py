@@ -53,6 +53,24 @@ def handle(event):
     del event
 
 
+@pytest.fixture
+async def applications():
+    """Start the managers of two applications at one broker: ``await applications()``. *interceptors* makes those of each."""
+    shared, started = LocalProvider(), []
+
+    async def start(interceptors=list):
+        for name in ("orders", "billing"):
+            provider = LocalProvider(broker=shared.broker, queue_naming=QueueNaming.APPLICATION)
+            manager = EventManager(provider, application=name, pipelines=interceptors())
+            await manager.start()
+            started.append(manager)
+        return started
+
+    yield start
+    for manager in started:
+        await manager.stop()
+
+
 def _has_dead_letter(manager):
     return manager.stats.dead_letters == 1
 
@@ -85,38 +103,25 @@ def test_a_number_is_not_a_name_for_a_queue_that_stays():
     manager.stop()
 
 
-async def test_two_applications_with_one_listener_name_get_every_event_each():
+async def test_two_applications_with_one_listener_name_get_every_event_each(applications):
     """Also where their listeners have one name; with QUALIFIED they would take events from each other."""
-    shared = LocalProvider()
-    received = {}
-    managers = []
-    for application in ("orders", "billing"):
-        provider = LocalProvider(broker=shared.broker, queue_naming=QueueNaming.APPLICATION)
-        manager = EventManager(provider, application=application)
-        await manager.start()
-        managers.append(manager)
-        received[application] = Recorder()
-        subscription = await manager.subscribe(Kept, received[application], name="audit")
-        assert subscription.queue == f"{application}.names.kept.audit"
+    managers, received = await applications(), []
+    for manager in managers:
+        received.append(Recorder())
+        subscription = await manager.subscribe(Kept, received[-1], name="audit")
+        assert subscription.queue == f"{manager.configuration.application}.names.kept.audit"
     for number in range(3):
         await managers[0].send_event(Kept(number))
-    await eventually(lambda: all(len(recorder.handled) == 3 for recorder in received.values()))
-    for manager in managers:
-        await manager.stop()
+    await eventually(lambda: all(len(recorder.handled) == 3 for recorder in received))
 
 
-async def test_dead_letters_of_two_applications_do_not_mix():
-    shared = LocalProvider()
-    managers = []
+async def test_dead_letters_of_two_applications_do_not_mix(applications):
+    managers = await applications()
 
     def fail(event):
         raise ValueError(event.number)
 
-    for application in ("orders", "billing"):
-        provider = LocalProvider(broker=shared.broker, queue_naming=QueueNaming.APPLICATION)
-        manager = EventManager(provider, application=application)
-        await manager.start()
-        managers.append(manager)
+    for manager in managers:
         await manager.subscribe(Kept, fail, name="audit")
     await managers[0].send_event(Kept(7))
     for manager in managers:
@@ -124,8 +129,6 @@ async def test_dead_letters_of_two_applications_do_not_mix():
         (letter,) = await manager.dead_letters.list("audit")
         assert letter.subscription == f"{manager.configuration.application}.audit"
         assert await manager.dead_letters.purge() == 1
-    for manager in managers:
-        await manager.stop()
 
 
 def test_queues_named_after_an_application_need_its_name():
@@ -148,36 +151,23 @@ async def test_the_configuration_names_the_application_too(tmp_path):
         EventConfiguration(application="a*b")
 
 
-async def test_two_applications_may_share_an_inbox():
+async def test_two_applications_may_share_an_inbox(applications):
     """One application's entry must not make the other one skip the event."""
-    shared, inbox = LocalProvider(), MemoryInboxStore()
-    recorders, managers = [], []
-    for application in ("orders", "billing"):
-        provider = LocalProvider(broker=shared.broker, queue_naming=QueueNaming.APPLICATION)
-        manager = EventManager(provider, application=application, pipelines=[Deduplicate(inbox)])
-        await manager.start()
-        managers.append(manager)
+    inbox, recorders = MemoryInboxStore(), []
+    managers = await applications(lambda: [Deduplicate(inbox)])
+    for manager in managers:
         recorders.append(Recorder())
         await manager.subscribe(Kept, recorders[-1], name="audit")
     await managers[0].send_event(Kept(1))
     await eventually(lambda: all(recorder.handled for recorder in recorders))
-    for manager in managers:
-        await manager.stop()
 
 
-async def test_events_returned_by_listeners_of_one_name_have_ids_of_their_own():
+async def test_events_returned_by_listeners_of_one_name_have_ids_of_their_own(applications):
     """A broker that drops duplicates would keep one of the two."""
-    shared = LocalProvider()
-    ids, managers = [], []
-    for application in ("orders", "billing"):
-        provider = LocalProvider(broker=shared.broker, queue_naming=QueueNaming.APPLICATION)
-        manager = EventManager(provider, application=application)
-        await manager.start()
-        managers.append(manager)
+    managers, ids = await applications(), []
+    for manager in managers:
         await manager.subscribe(Placed, lambda event: Paid(event.number), name="bill")
     await managers[0].subscribe(Paid, lambda event, context: ids.append(context.event_id), name="ids", inline=True)
     await managers[0].send_event(Placed(1))
     await eventually(lambda: len(ids) == 2)
     assert len(set(ids)) == 2
-    for manager in managers:
-        await manager.stop()
