@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Awaitable, Callable
+from contextlib import ContextDecorator
+from contextvars import ContextVar, Token
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -178,22 +178,31 @@ def current_context() -> EventContext | None:
 _correlation: ContextVar[tuple[EventContext | None, str] | None] = ContextVar("aspyx_event_correlation", default=None)
 
 
-@contextmanager
-def correlated(correlation_id: str) -> Iterator[None]:
-    """Give the events that are sent inside the block this correlation id, such as that of the HTTP request served.
+class correlated(ContextDecorator):  # noqa: N801  used like the functions of contextlib
+    """Gives the events that are sent inside the block this correlation id, such as that of the HTTP request served.
 
     Without it an event takes the correlation id of the event in whose handling it is sent, and otherwise its own id.
+    A class, because a generator with ``@contextmanager`` replaces errors that refuse the assignment of a traceback:
+    https://github.com/python/cpython/issues/99856.
 
     Raises:
         DeclarationError: it is empty or no str.
     """
-    if not isinstance(correlation_id, str) or not correlation_id:
-        raise DeclarationError(f"correlated({correlation_id!r}): give a str that is not empty")
-    token = _correlation.set((_current.get(), correlation_id))
-    try:
-        yield
-    finally:
-        _correlation.reset(token)
+
+    def __init__(self, correlation_id: str) -> None:
+        if not isinstance(correlation_id, str) or not correlation_id:
+            raise DeclarationError(f"correlated({correlation_id!r}): give a str that is not empty")
+        self._correlation_id = correlation_id
+        self._token: Token[tuple[EventContext | None, str] | None]
+
+    def _recreate_cm(self) -> correlated:
+        return correlated(self._correlation_id)
+
+    def __enter__(self) -> None:
+        self._token = _correlation.set((_current.get(), self._correlation_id))
+
+    def __exit__(self, *_: object) -> None:
+        _correlation.reset(self._token)
 
 
 def lineage(event_id: str) -> tuple[str, str]:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+import inspect
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
+
+from .error_text import error_text
+from .interrupts import ends_program
 
 
 def failed(error: Exception) -> asyncio.Future[Any]:
@@ -25,8 +29,12 @@ def settle(future: asyncio.Future[None], error: BaseException | None) -> None:
         return
     if error is None:
         future.set_result(None)
-    elif isinstance(error, asyncio.CancelledError):
+    elif issubclass(type(error), asyncio.CancelledError):
         future.cancel()
+    elif issubclass(type(error), StopIteration):  # which no future takes
+        refused = RuntimeError(f"it raised {error_text(error)}")
+        refused.__cause__ = error
+        future.set_exception(refused)
     else:
         future.set_exception(error)
 
@@ -34,6 +42,46 @@ def settle(future: asyncio.Future[None], error: BaseException | None) -> None:
 def relay(source: asyncio.Future[None], target: asyncio.Future[None]) -> None:
     """Complete *target* with the outcome of *source* when that is done. Cancelling *target* does not cancel *source*."""
     source.add_done_callback(lambda done: settle(target, outcome(done)))
+
+
+async def run_isolated(call: Callable[[], Any]) -> BaseException | None:
+    """Call a function of the application, sync or async, whose errors must not have any effect here.
+
+    What it returns is awaited in a task of its own, so that it may cancel its task, or raise `CancelledError` itself.
+
+    Returns:
+        What it raised, whatever that is; None if it succeeded.
+
+    Raises:
+        asyncio.CancelledError: the calling task was cancelled.
+        KeyboardInterrupt: Ctrl-C.
+    """
+    try:
+        answer = call()
+        if not inspect.isawaitable(answer):
+            return None
+    except BaseException as error:
+        if ends_program(error):
+            raise
+        return error
+    task = asyncio.ensure_future(_error_of(answer))
+    try:
+        await asyncio.wait({task})
+    except BaseException:
+        task.cancel()
+        raise
+    return asyncio.CancelledError() if task.cancelled() else task.result()
+
+
+async def _error_of(awaitable: Awaitable[Any]) -> BaseException | None:
+    try:
+        await awaitable
+    except BaseException as error:
+        # asyncio ends the event loop when a task raises SystemExit or KeyboardInterrupt.
+        if ends_program(error):
+            raise
+        return error
+    return None
 
 
 class TaskSet(set["asyncio.Task[Any]"]):

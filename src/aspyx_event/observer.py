@@ -16,10 +16,12 @@ from typing import Any, Protocol
 from .context import EventContext
 from .envelope import Envelope
 from .events import EventDescriptor
+from .interrupts import ends_program
 from .listener_descriptors import EventListenerDescriptor
 from .providers.base import Outgoing, Provider
+from .safe_logger import SafeLogger
 
-logger = logging.getLogger("aspyx.event")
+logger = SafeLogger(logging.getLogger("aspyx.event"))
 #: Ends what a stage began: called once, with the error or with None, in the same context.
 Finish = Callable[["BaseException | None"], None]
 
@@ -150,7 +152,9 @@ class Observers(Observer):
         for observer in self._observers:
             try:
                 getattr(observer, stage)(*arguments)
-            except Exception:  # an observer may only observe
+            except BaseException as error:  # an observer may only observe
+                if ends_program(error):
+                    raise
                 logger.exception("observer %s failed at %s", type(observer).__name__, stage)
 
     def _begin(self, stage: str, *arguments: Any) -> Finish | None:
@@ -158,7 +162,9 @@ class Observers(Observer):
         for observer in self._observers:
             try:
                 finish = getattr(observer, stage)(*arguments)
-            except Exception:
+            except BaseException as error:
+                if ends_program(error):
+                    raise
                 logger.exception("observer %s failed at %s", type(observer).__name__, stage)
             else:
                 if finish is not None:
@@ -171,7 +177,9 @@ def _end(stage: str, begun: list[tuple[Observer, Finish]], error: BaseException 
     for observer, finish in reversed(begun):
         try:
             finish(error)
-        except Exception:
+        except BaseException as failure:
+            if ends_program(failure):
+                raise
             logger.exception("observer %s failed at the end of %s", type(observer).__name__, stage)
 
 

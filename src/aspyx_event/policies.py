@@ -152,7 +152,8 @@ class Retry:
 
     def next_delay(self, attempt: int, error: BaseException) -> float | None:
         """Return the seconds to wait before attempt ``attempt + 1``; None to give up."""
-        if attempt >= self.attempts or isinstance(error, self.never) or not isinstance(error, self.on):
+        kind = type(error)  # not isinstance, which asks the error for its class
+        if attempt >= self.attempts or issubclass(kind, self.never) or not issubclass(kind, self.on):
             return None
         if isinstance(self.backoff, Backoff):
             growth = 1 if self.backoff is Backoff.FIXED else 2 ** min(attempt - 1, 62)

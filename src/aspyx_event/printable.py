@@ -13,11 +13,3 @@ def printable(text: str, *, keep: str = "") -> str:
     return "".join(
         character if character.isprintable() or character in keep else ascii(character)[1:-1] for character in text
     )
-
-
-def error_text(error: BaseException) -> str:
-    """Return the message of an error as printable text; a placeholder if the error cannot tell it."""
-    try:
-        return printable(str(error))
-    except Exception:  # noqa: BLE001  the application's __str__ may raise anything
-        return f"<{type(error).__name__} without a readable message>"

@@ -85,6 +85,19 @@ def test_loggers_are_named_for_the_package(modules):
     assert not wrong, "\n".join(wrong)
 
 
+def test_loggers_never_raise(modules):
+    """Logging runs filters, handlers and formatters of the application, whose errors must not change what is logged."""
+    wrong = [
+        f"{module.shown}:{node.lineno} {ast.unparse(node)}"
+        for module in modules
+        if not module.name.startswith("aspyx_event.testing")
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Assign) and "getLogger(" in ast.unparse(node.value)
+        if not ast.unparse(node.value).startswith("SafeLogger(")
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
 def test_names_tell_what_they_hold(modules):
     vague = [module.shown for module in modules if module.path.stem in ("utils", "util", "helpers", "common", "misc")]
     assert not vague, f"name these after what they hold: {vague}"

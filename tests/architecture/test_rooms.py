@@ -9,7 +9,10 @@ from graphlib import CycleError, TopologicalSorter
 FLOORS = (
     (
         "what travels",
-        "exceptions names clock deadlines futures envelope policies shared canonical log_fields asgi free_form printable",
+        (
+            "exceptions error_text interrupts safe_logger names clock deadlines futures envelope policies shared "
+            "canonical log_fields asgi free_form printable"
+        ),
     ),
     ("schemas", "schemas/"),
     ("events", "events standard_events senders"),

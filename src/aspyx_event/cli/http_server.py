@@ -10,10 +10,11 @@ from urllib.parse import unquote
 
 from ..asgi import Message, Receive, Send
 from ..deadlines import within
+from ..safe_logger import SafeLogger
 
 #: An ASGI application.
 App = Callable[[Message, Receive, Send], Awaitable[None]]
-logger = logging.getLogger("aspyx.event")
+logger = SafeLogger(logging.getLogger("aspyx.event"))
 #: Seconds to read a request, and to answer it.
 _TIMEOUT = 10.0
 #: Bytes of a request line with its headers.

@@ -15,9 +15,10 @@ from aspyx.di import Environment
 from ..engine.runtime.threads import WorkerThread
 from ..http.health_app import HealthApp
 from ..manager import EventManager
+from ..safe_logger import SafeLogger
 from .http_server import HttpServer
 
-logger = logging.getLogger("aspyx.event")
+logger = SafeLogger(logging.getLogger("aspyx.event"))
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 #: Seconds that idle threads get to end.
 _THREAD_TIMEOUT = 1.0

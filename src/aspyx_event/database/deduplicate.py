@@ -9,10 +9,11 @@ from ..envelope import CE_SOURCE, REPLAY_RUN, Envelope
 from ..listener_descriptors import EventListenerDescriptor
 from ..log_fields import log_fields
 from ..pipeline import AbstractEnvelopePipeline
+from ..safe_logger import SafeLogger
 from .base import InboxStore
 from .memory import MemoryInboxStore
 
-logger = logging.getLogger("aspyx.event.inbox")
+logger = SafeLogger(logging.getLogger("aspyx.event.inbox"))
 
 
 class Deduplicate(AbstractEnvelopePipeline):

@@ -20,6 +20,7 @@ from ..pipeline import Chain, EnvelopePipeline
 from ..policies import Limits, Retry
 from ..providers.base import Provider
 from ..registry import EventRegistry
+from ..safe_logger import SafeLogger
 from ..targets import targets_in
 from ..topics import TopicRegistry
 from .event_reader import EventReader
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
     from .operations.health import Health
     from .runtime.threads import ThreadPool
 
-logger = logging.getLogger("aspyx.event")
+logger = SafeLogger(logging.getLogger("aspyx.event"))
 #: A thread for each sync handler that runs at the same time; the concurrency of the listeners limits that number too.
 _MAX_THREADS = 512
 

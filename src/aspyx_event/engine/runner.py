@@ -11,13 +11,14 @@ from typing import Any, cast
 
 from ..exceptions import ConnectionLostError, StateError
 from ..futures import TaskSet
+from ..safe_logger import SafeLogger
 from .engine import Engine
 from .runtime.lifecycle import State
 from .runtime.loop import EventLoopRunner, running_loop
 from .runtime.operations import Completed, Operation
 from .runtime.stop_signal import StopSignal
 
-logger = logging.getLogger("aspyx.event")
+logger = SafeLogger(logging.getLogger("aspyx.event"))
 Work = Callable[[], Coroutine[Any, Any, Any]]
 
 

@@ -31,9 +31,10 @@ from ..exceptions import (
     UnknownFormatError,
 )
 from ..providers.base import Provider
+from ..safe_logger import SafeLogger
 from .messages import ClientDisconnectedError, Interceptor, Post, Refusal, headers_of, read_body, refuse
 
-logger = logging.getLogger("aspyx.event.http")
+logger = SafeLogger(logging.getLogger("aspyx.event.http"))
 
 
 class Manager(Protocol):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..envelope import CE_CAUSATION, CE_CORRELATION, CE_TYPE, Envelope
+from ..error_text import type_name
 from ..listener_descriptors import EventListenerDescriptor
 from ..providers.base import Provider
 
@@ -105,5 +106,4 @@ def message_attributes(envelope: Envelope) -> Attributes:
 
 def error_type(error: BaseException) -> str:
     """Return the full class name of an error; built-in classes without their module."""
-    cls = type(error)
-    return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
+    return type_name(error).removeprefix("builtins.")

@@ -15,6 +15,7 @@ from opentelemetry.trace import Link, Span, SpanContext, SpanKind, Status, Statu
 from ..context import EventContext
 from ..engine.failure.republish import REPLAY_OF as REPLAY_HEADER
 from ..envelope import Envelope
+from ..error_text import is_printable, message_of
 from ..events import EventDescriptor
 from ..listener_descriptors import EventListenerDescriptor
 from ..observer import Finish, Observer, Settlement
@@ -166,8 +167,9 @@ class Tracing(Observer):
 def _end(span: Span, error: BaseException | None) -> None:
     if error is not None and span.is_recording():
         span.set_attribute(semantics.ERROR_TYPE, semantics.error_type(error))
-        span.record_exception(error)
-        span.set_status(Status(StatusCode.ERROR, str(error)))
+        if is_printable(error):
+            span.record_exception(error)
+        span.set_status(Status(StatusCode.ERROR, message_of(error)))
     span.end()
 
 

@@ -16,9 +16,10 @@ from typing import Any
 from ..deadlines import within
 from ..exceptions import EventException
 from ..futures import TaskSet
+from ..safe_logger import SafeLogger
 from .base import AddressKind, Binding
 
-logger = logging.getLogger("aspyx.event.broker_limits")
+logger = SafeLogger(logging.getLogger("aspyx.event.broker_limits"))
 
 # The value that Artemis uses for an address without the setting (AddressSettings.DEFAULT_MAX_DELIVERY_ATTEMPTS).
 _DEFAULT_ATTEMPTS = 10

@@ -11,12 +11,14 @@ from time import monotonic
 from typing import Any, Generic, Protocol, TypeVar
 
 from ..deadlines import within
+from ..error_text import message_of
 from ..exceptions import AuthenticationError, ConnectError, ConnectionLostError, ProviderError
 from ..futures import TaskSet
-from ..printable import error_text
+from ..printable import printable
+from ..safe_logger import SafeLogger
 from .settings import ConnectionSettings
 
-logger = logging.getLogger("aspyx.event.connection")
+logger = SafeLogger(logging.getLogger("aspyx.event.connection"))
 
 
 class Connection(Protocol):
@@ -166,7 +168,7 @@ class Supervisor(Generic[C]):
 
     def _report(self, error: Exception) -> None:
         """Log the error of an attempt and call `on_error`, once for each text until there is a connection."""
-        text = error_text(error)
+        text = printable(message_of(error))
         known = text in self._reported
         logger.log(logging.DEBUG if known else logging.INFO, "not connected: %s", text)
         if not known and len(self._reported) < _MAX_REPORTED:
@@ -243,7 +245,9 @@ class Supervisor(Generic[C]):
                     return None
                 if monotonic() - reminded > _REMINDER_INTERVAL:
                     reminded = monotonic()
-                    logger.warning("not connected for %.0f s: %s; trying again", reminded - lost, error_text(error))
+                    logger.warning(
+                        "not connected for %.0f s: %s; trying again", reminded - lost, printable(message_of(error))
+                    )
                 pause = min(pause * 2, longest)
 
     def _give_up(self, failures: int, error: ProviderError) -> None:

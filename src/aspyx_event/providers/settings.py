@@ -11,11 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ..error_text import message_of
 from ..exceptions import ConnectError, DeclarationError
-from ..printable import error_text
+from ..printable import printable
+from ..safe_logger import SafeLogger
 from .base import ConnectionHooks, ServerDescription
 
-logger = logging.getLogger("aspyx.event.connection")
+logger = SafeLogger(logging.getLogger("aspyx.event.connection"))
 
 #: The minimum of each number; `max_retries` may also be None.
 _MINIMUM = {
@@ -162,7 +164,7 @@ class ConnectionSettings:
         elif isinstance(error, ssl_module.SSLError):
             reason = f"TLS failed: {error.reason or error}; does the port speak TLS?"
         else:
-            reason = error_text(error) or type(error).__name__
+            reason = printable(message_of(error)) or type(error).__name__
         return ConnectError(f"{self.where}: {reason}")
 
 

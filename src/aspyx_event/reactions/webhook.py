@@ -18,11 +18,12 @@ from ..context import EventContext
 from ..exceptions import DeclarationError, EncodeError, MissingDriverError, WebhookError, WebhookRefusedError
 from ..http.interceptors import Signature
 from ..policies import Retry
+from ..safe_logger import SafeLogger
 
 if TYPE_CHECKING:
     import httpx
 
-logger = logging.getLogger("aspyx.event.webhook")
+logger = SafeLogger(logging.getLogger("aspyx.event.webhook"))
 
 #: Statuses below 500 after which the same request may succeed later.
 _TEMPORARY = frozenset({408, 425, 429})

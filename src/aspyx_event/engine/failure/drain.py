@@ -11,8 +11,9 @@ from uuid import uuid4
 from ...deadlines import within
 from ...envelope import FRAMEWORK_PREFIX, Envelope, SendOptions
 from ...providers.base import AddressKind, Binding, Delivery, Outgoing, Provider
+from ...safe_logger import SafeLogger
 
-logger = logging.getLogger("aspyx.event")
+logger = SafeLogger(logging.getLogger("aspyx.event"))
 _MARKER = FRAMEWORK_PREFIX + "marker"
 #: Seconds without a further message after which the queue counts as drained, should the marker be lost.
 _IDLE_TIMEOUT = 3.0

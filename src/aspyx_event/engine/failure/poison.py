@@ -19,9 +19,10 @@ from ...exceptions import EventException, PoisonMessageError, ProviderError
 from ...log_fields import log_fields
 from ...names import FRAMEWORK_ADDRESS_PREFIX
 from ...providers.base import AddressKind, Delivery, Outgoing, Provider
+from ...safe_logger import SafeLogger
 from .drain import drain_queue
 
-logger = logging.getLogger("aspyx.event")
+logger = SafeLogger(logging.getLogger("aspyx.event"))
 _EVENT = FRAMEWORK_PREFIX + "in-flight"
 #: The number of crashes that a note stands for; 0 marks the event as done.
 _CRASHES = FRAMEWORK_PREFIX + "crashes"

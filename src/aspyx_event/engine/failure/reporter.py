@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import concurrent.futures
-import inspect
 import logging
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
 from ...context import EventContext, _current
+from ...error_text import error_text, repr_of, short_type_name, traceback_frames
+from ...futures import run_isolated
+from ...interrupts import ends_program
 from ...log_fields import log_fields
+from ...safe_logger import SafeLogger
 
-logger = logging.getLogger("aspyx.event")
+logger = SafeLogger(logging.getLogger("aspyx.event"))
 _OWN_FRAMES = (str(Path(__file__).parents[1]), concurrent.futures.__path__[0])
 
 
@@ -44,7 +47,7 @@ class FailureReporter:
         """Pass *error* to the most specific handler of the exception manager, or log it with its traceback.
 
         While the handler runs, `current_context()` is *context*, and the error carries a note that names event and
-        listener.
+        listener. Whatever the exception manager raises is logged and has no other effect.
 
         Args:
             error: The error.
@@ -52,22 +55,35 @@ class FailureReporter:
             context: The failed delivery; None if it was none.
             event_id: Id of the event whose send failed; "" if it was none.
         """
-        text = _describe(subject, context)
+        text = f"{_describe(subject, context)}: {error_text(error)}"
         extra = {"event_id": event_id} if context is None else log_fields(context.envelope, context.listener.name)
-        error.__traceback__ = user_frames(error.__traceback__)
-        if self._exception_manager is None or not self.has_handler(error):
-            logger.error("%s: %s: %s", text, type(error).__name__, error, exc_info=error, extra=extra)
-            return
-        _add_note(error, text)
-        token = _current.set(context)
-        try:
-            answer = self._exception_manager.handle(error)
-            if inspect.isawaitable(answer):
-                await answer
-        except Exception:  # its own error must not fail the delivery a second time
-            logger.exception("%s: an exception handler for %s failed itself", text, type(error).__name__, extra=extra)
-        finally:
-            _current.reset(token)
+        manager = self._exception_manager
+        failure: BaseException | None = None
+        if manager is not None:
+            try:
+                if self.has_handler(error):
+                    _add_note(error, _describe(subject, context))
+                    failure = await _handle(manager, error, context)
+                    if failure is None:
+                        return
+            except Exception as refusal:  # noqa: BLE001  logged below
+                failure = refusal
+        if failure is not None:
+            text = f"{text}; an exception handler for {short_type_name(error)} failed itself"
+            error = failure
+        frames = user_frames(traceback_frames(error))
+        logger.error("%s", text, exc_info=(type(error), error, frames), extra=extra)
+
+
+async def _handle(
+    manager: ExceptionManager, error: BaseException, context: EventContext | None
+) -> BaseException | None:
+    """Let the exception manager handle *error*; return what it raises."""
+    token = _current.set(context)
+    try:
+        return await run_isolated(lambda: manager.handle(error))
+    finally:
+        _current.reset(token)
 
 
 def user_frames(trace: TracebackType | None) -> TracebackType | None:
@@ -91,6 +107,11 @@ def _describe(subject: str, context: EventContext | None) -> str:
 
 def _add_note(error: BaseException, text: str) -> None:
     # `add_note` exists since Python 3.11; the attribute that it fills works before.
-    notes = getattr(error, "__notes__", [])
-    if text not in notes:
-        error.__notes__ = [*notes, text]  # type: ignore[attr-defined,unused-ignore]
+    try:
+        notes = getattr(error, "__notes__", [])
+        if text not in notes:
+            error.__notes__ = [*notes, text]  # type: ignore[attr-defined,unused-ignore]
+    except BaseException as refusal:
+        if ends_program(refusal):
+            raise
+        logger.debug("an error takes no note: %s", repr_of(error))

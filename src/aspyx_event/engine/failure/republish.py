@@ -6,7 +6,6 @@ The copy is published before the delivery is acknowledged. After a crash between
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
 from hashlib import blake2b
@@ -14,6 +13,7 @@ from urllib.parse import quote, unquote
 from uuid import uuid4
 
 from ...envelope import ATTEMPT, CE_EXPIRY, CE_KEY, CE_SOURCE, FRAMEWORK_PREFIX, REPLAY_RUN, Envelope, SendOptions
+from ...error_text import message_of, traceback_frames, traceback_text, type_name
 from ...listener_descriptors import EventListenerDescriptor
 from ...names import DEAD_LETTER_PREFIX, literal
 from ...providers.base import AddressKind, Binding, Outgoing
@@ -48,8 +48,6 @@ LETTER_HEADERS = frozenset(
         SUBSCRIPTION,
     }
 )
-
-_MESSAGE_LIMIT, _TRACEBACK_LIMIT = 1_000, 4_000
 
 
 def dead_letter_address(event_name: str, subscription: str) -> str:
@@ -104,15 +102,14 @@ def dead_letter(
         attempts: Number of attempts.
         event_id: Id of the event, part of the id by which the broker drops a second copy. "" keeps every copy.
     """
-    text = "".join(traceback.format_exception(type(error), error, user_frames(error.__traceback__)))
     address = dead_letter_address(event_name, subscription)
     # An event that fails again after a replay is another letter.
     identity = _identity(address, event_id, headers, body)
     cause = {
         LETTER_ID: blake2b(identity.encode(), digest_size=10).hexdigest(),
-        CAUSE_TYPE: f"{type(error).__module__}.{type(error).__qualname__}",
-        CAUSE_MESSAGE: str(error)[:_MESSAGE_LIMIT],
-        CAUSE_TRACEBACK: text[-_TRACEBACK_LIMIT:],
+        CAUSE_TYPE: type_name(error),
+        CAUSE_MESSAGE: message_of(error),
+        CAUSE_TRACEBACK: traceback_text(error, user_frames(traceback_frames(error))),
         ATTEMPTS: str(attempts),
         FAILED_AT: datetime.now(timezone.utc).isoformat().replace("+00:00", "Z"),
         ORIGINAL_ADDRESS: event_name,

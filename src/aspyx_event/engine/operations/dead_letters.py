@@ -14,6 +14,7 @@ from ...envelope import Envelope
 from ...exceptions import DeclarationError, UnknownDeadLetterError
 from ...observer import Observer
 from ...providers.base import Binding, Delivery, Provider
+from ...safe_logger import SafeLogger
 from ..failure.drain import WINDOW, drain_queue
 from ..failure.republish import (
     ATTEMPTS,
@@ -32,7 +33,7 @@ from ..runtime.operations import Operation
 from ..sending.observed import watched
 from ..subscribing.subscriptions import Control, Subscription, SubscriptionRegistry
 
-logger = logging.getLogger("aspyx.event")
+logger = SafeLogger(logging.getLogger("aspyx.event"))
 
 
 @dataclass(frozen=True, slots=True)

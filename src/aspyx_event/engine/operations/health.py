@@ -30,6 +30,9 @@ class SubscriptionHealth:
         running: Deliveries being handled.
         oldest: Seconds that the first waiting delivery has waited; 0.0 where none waits.
         abandoned: Handlers past their time limit that are still running.
+        workers: Workers that take deliveries.
+        trouble: Why deliveries are not settled now: dead letters that are refused, releases that no stop asked for.
+            "" if there is no reason.
     """
 
     name: str
@@ -40,6 +43,8 @@ class SubscriptionHealth:
     running: int
     oldest: float
     abandoned: int
+    workers: int = 0
+    trouble: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +111,10 @@ async def check_health(
     for state in states:
         if not state.attached:
             reasons.append(f"subscription {state.name!r} to {state.event!r} is not attached")
+        elif not state.workers:
+            reasons.append(f"subscription {state.name!r} to {state.event!r} has no worker")
+        if state.trouble:
+            reasons.append(f"subscription {state.name!r} to {state.event!r} does not settle: {state.trouble}")
         if stalled_after is not None and state.oldest > stalled_after:
             fatal = True
             reasons.append(f"subscription {state.name!r} to {state.event!r} has not moved for {state.oldest:.0f} s")
@@ -125,7 +134,8 @@ async def _ping(provider: Provider, timeout: float) -> float:
     loop = asyncio.get_running_loop()
     began = loop.time()
     # No queue is bound to the address, so the broker confirms the message and drops it.
-    ping = Outgoing(address=_PING, envelope=Envelope(), dedup_id=str(uuid4()), options=SendOptions(ttl=1.0))
+    options = SendOptions(ttl=1.0 if provider.capabilities.ttl else None)
+    ping = Outgoing(address=_PING, envelope=Envelope(), dedup_id=str(uuid4()), options=options)
     await within(provider.publish(ping), timeout)
     return loop.time() - began
 
@@ -141,4 +151,6 @@ def _state(subscription: Subscription) -> SubscriptionHealth:
         running=running,
         oldest=oldest,
         abandoned=subscription.stats.abandoned,
+        workers=subscription.consumer.workers,
+        trouble=subscription.consumer.trouble,
     )

@@ -16,6 +16,7 @@ from ...filters import Filter
 from ...names import is_pattern
 from ...ordering import predecessors, sequence
 from ...registry import EventRegistry
+from ...safe_logger import SafeLogger
 from ...shared import Shared
 from ..receiving.handlers import check_requirements
 from ..runtime.loop import running_loop
@@ -23,7 +24,7 @@ from ..sending.factory import EnvelopeFactory
 from ..sending.forwarding import returned_events
 from ..subscribing.subscriptions import Control, Subscription, SubscriptionRegistry
 
-logger = logging.getLogger("aspyx.event")
+logger = SafeLogger(logging.getLogger("aspyx.event"))
 
 
 class Processor:

@@ -17,13 +17,14 @@ from ...exceptions import DeclarationError, UnknownStoredEventError
 from ...observer import Observer
 from ...providers.base import Binding, Provider
 from ...registry import EventRegistry
+from ...safe_logger import SafeLogger
 from ..failure.republish import replay_copy, time_left
 from ..sending.observed import watched
 from ..sending.publisher import Publisher
 from ..sending.recorder import EventRecorder
 from ..subscribing.subscriptions import Subscription, SubscriptionRegistry
 
-logger = logging.getLogger("aspyx.event.store")
+logger = SafeLogger(logging.getLogger("aspyx.event.store"))
 Events = AsyncIterable[StoredEvent] | Iterable[StoredEvent]
 Progress = Callable[[int], None]
 #: Events handed out whose confirmation is awaited.

@@ -8,12 +8,15 @@ from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 from ...context import EventContext, Running, _current
+from ...error_text import repr_of
 from ...exceptions import EventException, HandlerTimeoutError, StopProcessing
+from ...interrupts import ends_program
 from ...log_fields import log_fields
 from ...observer import Observer
 from ...pipeline import Next
+from ...safe_logger import SafeLogger
 
-logger = logging.getLogger("aspyx.event")
+logger = SafeLogger(logging.getLogger("aspyx.event"))
 #: Seconds that a cancelled handler has to end before it is abandoned.
 _CANCEL_GRACE = 1.0
 
@@ -54,33 +57,44 @@ class Attempts:
         try:
             handled = self._chain.handle(context.envelope, context.listener)
             if handled is not None:
-                await (handled if self._timeout is None else self._limit(_shield_system_exit(handled), context))
+                await (handled if self._timeout is None else self._limit(_shield_loop(handled), context))
             if context.returned is not None:
                 await self._publish_results(context)
         except StopProcessing:
             context.stopped = True
-        except SystemExit as error:
-            return _exit_attempted(error)
         except Exception as error:  # noqa: BLE001  every failure of a listener is a failed attempt
             outcome = error
             return error
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  what must go on is raised by the call
             outcome = error
-            if isinstance(error, asyncio.CancelledError):
-                if _task_is_cancelled():
-                    raise
-                return EventException(f"the handler was cancelled from within: {error!r}")  # not the worker
-            if isinstance(error, (KeyboardInterrupt, GeneratorExit)):
-                raise
-            # Any other BaseException would end the worker, and the subscription would stop consuming.
-            wrapped = EventException(f"the handler raised {error!r}, which is not an Exception")
-            wrapped.__cause__ = error
-            return wrapped
+            return self._failure_of(error, context)
         finally:
             if finish is not None:
                 finish(outcome)
-            _current.reset(token)
+            if _current.get() is context:  # not in a coroutine that is closed
+                _current.reset(token)
         return None
+
+    def _failure_of(self, error: BaseException, context: EventContext) -> Exception:
+        """Return the error of an attempt that ended in a `BaseException`, which must not end the worker.
+
+        Raises:
+            BaseException: *error*, if it came from outside of the handler.
+        """
+        kind = type(error)
+        if issubclass(kind, asyncio.CancelledError):
+            if _task_is_cancelled():
+                raise error
+            return EventException(f"the handler was cancelled from within: {repr_of(error)}")
+        # A coroutine that is closed runs in the context of whoever closes it, and must not go on.
+        closed = issubclass(kind, GeneratorExit) and _current.get() is not context
+        if closed or ends_program(error):
+            raise error
+        if issubclass(kind, SystemExit):
+            return _exit_attempted(error)
+        wrapped = EventException(f"the handler raised {repr_of(error)}, which is not an Exception")
+        wrapped.__cause__ = error
+        return wrapped
 
     async def _limit(self, handled: Awaitable[Any], context: EventContext) -> None:
         """Await *handled* for at most the time limit, then cancel it.
@@ -119,17 +133,21 @@ class Attempts:
         self._count_abandoned(-1)
 
 
-async def _shield_system_exit(handled: Awaitable[Any]) -> Any:
-    # asyncio ends the event loop when a task raises SystemExit.
+async def _shield_loop(handled: Awaitable[Any]) -> Any:
+    # asyncio ends the event loop when a task raises SystemExit or KeyboardInterrupt.
     try:
         return await handled
     except SystemExit as error:
         raise _exit_attempted(error) from error
+    except KeyboardInterrupt as error:
+        if ends_program(error):
+            raise
+        raise EventException(f"the handler raised {repr_of(error)}, which is not an Exception") from error
 
 
-def _exit_attempted(error: SystemExit) -> EventException:
+def _exit_attempted(error: BaseException) -> EventException:
     """Return the error of a failed attempt: one event must not end a process that handles others."""
-    return EventException(f"the handler tried to end the process: {error!r}")
+    return EventException(f"the handler tried to end the process: {repr_of(error)}")
 
 
 def _task_is_cancelled() -> bool:

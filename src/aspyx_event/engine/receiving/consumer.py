@@ -53,6 +53,16 @@ class QueueConsumer:
         return bool(self._consumers) or self._attaching.locked() or self._closing_workers is not None
 
     @property
+    def workers(self) -> int:
+        """The number of workers that take deliveries; 0 while detached."""
+        return 0 if self._workers is None else self._workers.alive
+
+    @property
+    def trouble(self) -> str:
+        """Why deliveries are not settled now; "" if they are."""
+        return self.dispatcher.unsettled.reason
+
+    @property
     def load(self) -> tuple[int, int, float]:
         """Deliveries that wait for a worker, deliveries being handled, and the seconds that the first one has waited."""
         workers = self._workers

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable
+from typing import NamedTuple
 
 from ...envelope import CE_ID, CE_TYPE
-from ...exceptions import PoisonMessageError
+from ...exceptions import EventException, LimitExceededError, PoisonMessageError
 from ...observer import Observer
 from ...options import SubscriptionOptions
 from ...policies import AckPolicy, Limits
@@ -16,6 +18,7 @@ from .failed import Decision, FailureHandler
 from .handlers import BoundHandler
 from .observed import observed_consume, report_taken
 from .progress import DeliveryProgress
+from .unsettled import UnsettledDeliveries
 
 
 class Dispatcher:
@@ -27,6 +30,7 @@ class Dispatcher:
         limits: A delivery that exceeds them is a dead letter without an attempt.
         failures: Decides what follows a failed attempt.
         delays: Waits between deliveries; a stop ends them.
+        unsettled: Releases what no rule settles.
         journal: Counts crashes of the process; None does not.
         observer: Notified of every stage.
     """
@@ -38,12 +42,17 @@ class Dispatcher:
         limits: Limits,
         failures: FailureHandler,
         delays: StoppableDelay,
+        unsettled: UnsettledDeliveries,
         journal: InFlightJournal | None,
         observer: Observer | None,
     ) -> None:
         self._bindings, self._limits, self._failures, self._delays = bindings, limits, failures, delays
-        self._journal, self._observer = journal, observer
+        self._journal, self._observer, self.unsettled = journal, observer, unsettled
+        #: Attempts that ended because the task of their worker was cancelled, though no stop had asked for that.
+        self._interruptions: dict[Delivery, Interruption] = {}
         self._policy, self._cooldown = options.ack, options.cooldown
+        #: What follows when all handlers succeeded.
+        self._success = Decision.LEAVE if options.ack is AckPolicy.MANUAL else Decision.ACK
         #: Upcoming deliveries that may have been in flight when a process crashed. They are redelivered first, and are
         #: no more than were handled at once in a few processes, so checking the head of the queue is enough. Each check
         #: is a broker round trip.
@@ -58,6 +67,7 @@ class Dispatcher:
     def start(self) -> None:
         """Undo `stop`, before the first delivery."""
         self._delays.reset()
+        self._interruptions.clear()
 
     def stop(self) -> None:
         """End the waits for further attempts; their deliveries are released and come again."""
@@ -74,15 +84,18 @@ class Dispatcher:
         return self._dispatch(delivery)
 
     async def _dispatch(self, delivery: Delivery) -> None:
-        if self._observer is not None:
-            report_taken(delivery)
-        binding = self._bindings[0] if len(self._bindings) == 1 else delivery.binding
-        if self._policy is AckPolicy.BEFORE:
-            delivery.ack()
-        if self._journal is None or not self._suspects:
-            await self._handle(delivery, binding)
-        else:
-            await self._handle_journaled(self._journal, delivery, binding)
+        try:
+            if self._observer is not None:
+                report_taken(delivery)
+            binding = self._bindings[0] if len(self._bindings) == 1 else delivery.binding
+            if self._policy is AckPolicy.BEFORE:
+                delivery.ack()
+            if self._journal is None or not self._suspects:
+                await self._handle(delivery, binding)
+            else:
+                await self._handle_journaled(self._journal, delivery, binding)
+        except Exception as error:  # noqa: BLE001  without a pause the broker would deliver it again at once, for ever
+            await self.unsettled.release(delivery, error)
         if self._cooldown:
             await self._delays.wait(self._cooldown)
 
@@ -94,7 +107,7 @@ class Dispatcher:
             entry = await journal.enter(binding.queue or "", delivery, max_crashes)
         except PoisonMessageError as error:
             progress = DeliveryProgress(delivery, binding, self.handlers, manual=False)
-            _settle(delivery, await self._failures.give_up(handler, progress, error, max_crashes))
+            self._settle(delivery, await self._failures.refuse(progress, error, max_crashes))
             return
         try:
             if delivery.stale:  # its connection was lost while the journal waited for the broker
@@ -107,45 +120,96 @@ class Dispatcher:
                 entry.mark_done()
 
     async def _handle(self, delivery: Delivery, binding: Binding) -> None:
-        handlers, failures = self.handlers, self._failures
-        progress = DeliveryProgress(delivery, binding, handlers, self._policy is AckPolicy.MANUAL)
-        exceeded = self._limits.exceeded(progress.received)
+        handlers = self.handlers
+        progress: DeliveryProgress | None = None
         try:
+            progress = DeliveryProgress(delivery, binding, handlers, self._policy is AckPolicy.MANUAL)
+            exceeded = self._limits.exceeded(progress.received)
             if exceeded:
-                _settle(delivery, await failures.refuse(progress, exceeded))
+                error = LimitExceededError(f"event {handlers[0].descriptor.event.name!r}: too large: {exceeded}")
+                self._settle(delivery, await self._failures.refuse(progress, error))
                 return
             for handler in handlers:
                 if progress.finished and handler.name in progress.finished:
                     continue
                 context = progress.context(handler)
-                while (error := await handler.attempts.run(context)) is not None:
-                    decision = await failures.handle(handler, progress, context, error)
-                    if decision is not Decision.RETRY:
-                        _settle(delivery, decision)
-                        return
-                    context = progress.context(handler, context.attempt + 1)
+                failure = self._interrupted_attempt(progress, handler) if self._interruptions else None
+                if failure is None:
+                    failure = await handler.attempts.run(context)
+                if failure is not None and not await self._retried(handler, progress, failure):
+                    return
+                context = progress.latest
                 if context.skipped:
                     handler.stats.skipped += 1
                     progress.skipped.add(handler.name)
                     continue
-                headers = context.envelope.headers
+                headers = progress.received.headers  # those of the context are the handler's to change
                 handler.stats.succeeded(headers.get(CE_ID, ""), headers.get(CE_TYPE) or handler.descriptor.event.name)
-                if context.stopped:
+                progress.finished.append(handler.name)
+                if context.stopped or (len(handlers) > 1 and delivery.stale):
                     break
-                if len(handlers) > 1:
-                    progress.finished.append(handler.name)
-                    if delivery.stale:
-                        delivery.release()
-                        return
-            if progress.settle is None:
-                delivery.ack()
-        except BaseException:  # cancelled by a stop, or the process ends: the event must come again
+            lost = len(handlers) > 1 and delivery.stale  # the broker delivers it again
+            self._settle(delivery, Decision.RELEASE if lost else self._success)
+        except (asyncio.CancelledError, GeneratorExit):  # the latter from a future that failed with it
+            self._note_interruption(delivery, progress)
+            raise
+        except Exception as error:  # noqa: BLE001  without a pause the broker would deliver it again at once, for ever
+            self._interruptions.pop(delivery, None)
+            await self.unsettled.release(delivery, error)
+        except BaseException:  # the process ends: the event must come again
             delivery.release()
             raise
 
+    async def _retried(self, handler: BoundHandler, progress: DeliveryProgress, failure: Exception) -> bool:
+        """Make the further attempts of a handler; True if one succeeded, False if the delivery is settled without."""
+        error: Exception | None = failure
+        while error is not None:
+            decision = await self._failures.handle(handler, progress, error)
+            if decision is not Decision.RETRY:
+                self._settle(progress.delivery, decision)
+                return False
+            error = await handler.attempts.run(progress.context(handler, progress.attempt + 1))
+        return True
 
-def _settle(delivery: Delivery, decision: Decision) -> None:
-    if decision is Decision.ACK:
-        delivery.ack()
-    elif decision is Decision.RELEASE:
-        delivery.release()
+    def _settle(self, delivery: Delivery, decision: Decision) -> None:
+        if decision is Decision.ACK:
+            delivery.ack()
+        elif decision is Decision.RELEASE:
+            delivery.release()
+        if self._interruptions:
+            self._interruptions.pop(delivery, None)
+        if self.unsettled.releases:
+            self.unsettled.settled(delivery)
+
+    def _note_interruption(self, delivery: Delivery, progress: DeliveryProgress | None) -> None:
+        """Note that the task of a worker was cancelled. The worker pool releases the delivery, or handles it again."""
+        before = self._interruptions.get(delivery)
+        number = 1 if before is None else before.number + 1
+        listener, attempt = ("", 1) if progress is None else (progress.listener, progress.attempt)
+        self._interruptions[delivery] = Interruption(number, listener, attempt)
+
+    def _interrupted_attempt(self, progress: DeliveryProgress, handler: BoundHandler) -> Exception | None:
+        """Return the error of an attempt that was interrupted; None if the attempt is to be made.
+
+        The first interruption may be the fault of another handler, which cancelled all tasks: the event is handled again.
+        Every further one is a failed attempt.
+        """
+        interruption = self._interruptions.get(progress.delivery)
+        if interruption is None or interruption.listener != handler.name or interruption.number < 2:
+            return None
+        progress.context(handler, interruption.attempt)
+        return EventException(f"listener {handler.name!r} cancelled the task that called it")
+
+
+class Interruption(NamedTuple):
+    """An attempt that ended because the task of its worker was cancelled.
+
+    Attributes:
+        number: Interruptions of the delivery so far.
+        listener: Name of the handler.
+        attempt: Number of the attempt.
+    """
+
+    number: int
+    listener: str
+    attempt: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from ...context import EventContext
-from ...envelope import ATTEMPT
+from ...envelope import ATTEMPT, Envelope
 from ...providers.base import Binding, Delivery
 from ...shared import Shared
 from ..failure.republish import FAILED_HANDLER, finished_handlers
@@ -21,14 +21,31 @@ class DeliveryProgress:
         shared: Data that the handlers share; None for a single handler.
         finished: Names of the handlers that have handled the event, in earlier attempts or in this one.
         skipped: Names of the handlers whose conditions excluded the event.
+        latest: The context of the latest attempt.
+        listener: The name of its handler; "" before the first attempt.
+        attempt: Its number.
     """
 
-    __slots__ = ("binding", "delivery", "finished", "handlers", "received", "settle", "shared", "skipped")
+    __slots__ = (
+        "attempt",
+        "binding",
+        "delivery",
+        "finished",
+        "handlers",
+        "latest",
+        "listener",
+        "received",
+        "settle",
+        "shared",
+        "skipped",
+    )
 
     def __init__(self, delivery: Delivery, binding: Binding, handlers: tuple[BoundHandler, ...], manual: bool) -> None:
         self.delivery, self.received, self.binding, self.handlers = delivery, delivery.received, binding, handlers
         self.settle = (delivery.ack, delivery.release) if manual else None
         self.shared: Shared | None = None
+        self.latest: EventContext
+        self.listener, self.attempt = "", 1
         self.finished: list[str] = []
         self.skipped: set[str] = set()
         if len(handlers) > 1:
@@ -51,15 +68,28 @@ class DeliveryProgress:
     def context(self, handler: BoundHandler, attempt: int = 0) -> EventContext:
         """Return the context of one attempt; 0 takes the number that the message states."""
         # Interceptors change the envelope; each attempt and the dead letter start from the received one.
+        self.listener = handler.name
+        self.attempt = attempt = attempt or self.attempt_of(handler)
         context = EventContext(
             self.received.fork(),
             handler.descriptor,
-            attempt or self.attempt_of(handler),
+            attempt,
             self.delivery.redelivered,
             handler.invocation,
             self.settle,
         )
+        self.latest = context
         if self.shared is not None:
             context.shared = self.shared
             context.guard = partial(check_requirements, handler, self.handlers, self.skipped)
+        return context
+
+    def intact_context(self, handler: BoundHandler) -> EventContext:
+        """Return the context of the latest attempt; a new one if the handler has overwritten what identifies it."""
+        context = self.latest
+        if isinstance(context.envelope, Envelope) and context.listener is handler.descriptor:
+            return context
+        settled = context.settled
+        context = self.context(handler, self.attempt)
+        context.settled = settled
         return context

@@ -12,8 +12,9 @@ from typing import cast
 
 from ...log_fields import log_fields
 from ...providers.base import Delivery
+from ...safe_logger import SafeLogger
 
-logger = logging.getLogger("aspyx.event")
+logger = SafeLogger(logging.getLogger("aspyx.event"))
 #: Deliveries that a worker handles before it yields to the loop.
 _BATCH = 32
 #: Seconds before a worker that was cancelled by its handler is replaced.
@@ -165,11 +166,18 @@ class WorkerPool:
             self._tasks[task] = None
             task.add_done_callback(self._worker_ended)
 
+    @property
+    def alive(self) -> int:
+        """The number of workers that take deliveries."""
+        return len(self._tasks)
+
     def _worker_ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.pop(task, None)
-        if not self._closing and task.cancelled():
-            # A handler that cancels its own task must not stop its subscription from consuming. Not at once, because
-            # at the end of a loop every task is cancelled: the loop is closed before the timer is due.
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("%s ended: %s; it is replaced", task.get_name(), error, exc_info=error)
+        if not self._closing:
+            # A worker must not end by itself, or its subscription would stop consuming. Not replaced at once, because at
+            # the end of a loop every task is cancelled: the loop is closed before the timer is due.
             self._loop.call_later(_RESTART_DELAY, self._start_worker, task.get_name())
 
     def _wake(self) -> None:
@@ -202,19 +210,42 @@ class WorkerPool:
                 continue
             self.running += 1
             tasks[this_task] = delivery
+            finished = True
             try:
                 await self._handle(delivery)
-            except Exception:  # a worker that ends would stop its subscription from consuming
-                logger.exception(
-                    "a delivery was neither handled nor settled; it is delivered again",
-                    extra=log_fields(delivery.envelope),
-                )
-                delivery.release()
+            except (asyncio.CancelledError, GeneratorExit):
+                finished = self._release_if_closing(key, delivery)
+                raise
+            except Exception as error:  # noqa: BLE001  a worker that ends would stop its subscription from consuming
+                self._release(delivery, error)
             finally:
                 self.running -= 1
                 tasks[this_task] = None
-                if key is not None:
+                if key is not None and finished:
                     self._queue_next(key)
+            if getattr(this_task, "_must_cancel", False):
+                # The handler has cancelled its task and did not wait: that must not interrupt the next one.
+                await asyncio.sleep(0)
+
+    def _release_if_closing(self, key: Hashable | None, delivery: Delivery) -> bool:
+        """Release the delivery of a cancelled worker; False if no `close` has cancelled it, and it is queued again."""
+        if self._closing:
+            delivery.release()
+        else:  # cancelled by its handler, or by whoever cancels all tasks: the next worker goes on with it
+            self._ready.appendleft((key, delivery, monotonic()))
+        return self._closing
+
+    def _release(self, delivery: Delivery, error: Exception) -> None:
+        logger.error(
+            "a delivery was neither handled nor settled; it is delivered again: %s",
+            error,
+            exc_info=error,
+            extra=log_fields(delivery.envelope, self._name),
+        )
+        try:
+            delivery.release()
+        except Exception:
+            logger.exception("a delivery could not be released", extra=log_fields(delivery.envelope, self._name))
 
     def _queue_next(self, key: Hashable) -> None:
         lane = self._lanes[key]

@@ -11,11 +11,12 @@ from typing import Any, TypeVar
 
 from ...exceptions import StateError
 from ...futures import TaskSet
+from ...safe_logger import SafeLogger
 from .operations import Completed, Operation
 
 T = TypeVar("T")
 Work = Callable[[], Coroutine[Any, Any, T]]
-logger = logging.getLogger("aspyx.event")
+logger = SafeLogger(logging.getLogger("aspyx.event"))
 #: Seconds that a loop in a thread of its own waits for the work that other threads wait for, before it ends.
 SHUTDOWN_GRACE = 1.0
 

@@ -8,8 +8,9 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from ...deadlines import within
+from ...safe_logger import SafeLogger
 
-logger = logging.getLogger("aspyx.event")
+logger = SafeLogger(logging.getLogger("aspyx.event"))
 #: Seconds beyond the grace of handlers in which a stop ends, and the least that each of its parts gets.
 _MARGIN, _MINIMUM = 3.0, 0.25
 #: What a part does, for the log, and the call that does it.

@@ -16,7 +16,10 @@ from contextvars import copy_context
 from queue import SimpleQueue
 from typing import Any
 
-logger = logging.getLogger("aspyx.event")
+from ...error_text import repr_of
+from ...safe_logger import SafeLogger
+
+logger = SafeLogger(logging.getLogger("aspyx.event"))
 
 
 class Job:
@@ -55,9 +58,9 @@ class Job:
         try:
             if not self.future.cancelled():
                 result = self._context.run(self._function, *self._arguments)
-        except StopIteration as stop:  # a future refuses it, and no coroutine can raise it
-            error = RuntimeError(f"the handler raised {stop!r}")
-            error.__cause__ = stop
+        except (StopIteration, GeneratorExit) as raised:  # a future refuses the first; the second closes who awaits it
+            error = RuntimeError(f"the handler raised {repr_of(raised)}")
+            error.__cause__ = raised
         except BaseException as raised:  # noqa: BLE001  the waiting task raises it, as if it had called the function
             error = raised
         try:

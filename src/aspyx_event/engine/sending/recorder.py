@@ -28,9 +28,10 @@ from ...exceptions import (
     StoreUnavailableError,
 )
 from ...futures import outcome, settle
+from ...safe_logger import SafeLogger
 from .publisher import Publisher
 
-logger = logging.getLogger("aspyx.event.store")
+logger = SafeLogger(logging.getLogger("aspyx.event.store"))
 #: Events per transaction, at most.
 _BATCH = 1_000
 #: Events that may wait to be stored.

@@ -31,6 +31,7 @@ from ..receiving.failed import FailureHandler
 from ..receiving.handler_function import HandlerFunction, event_annotation
 from ..receiving.handlers import BoundHandler
 from ..receiving.invocation import Invocation
+from ..receiving.unsettled import UnsettledDeliveries
 from .chains import HandlerChains
 from .discovery import DeclaredHandler
 from .entry_points import load_handlers
@@ -185,9 +186,10 @@ class Binder:
         shared, options = self._shared, descriptor.options
         bindings = bindings_of(descriptor, shared.provider, shared.retry)
         delays = StoppableDelay(shared.provider.clock)
-        failures = FailureHandler(shared.provider, shared.reporter, shared.observer, delays, options.ack)
+        unsettled = UnsettledDeliveries(delays, descriptor.name)
+        failures = FailureHandler(shared.provider, shared.reporter, shared.observer, delays, unsettled, options.ack)
         journal = shared.journal if any(binding.durable for binding in bindings) else None
-        dispatcher = Dispatcher(bindings, options, shared.limits, failures, delays, journal, shared.observer)
+        dispatcher = Dispatcher(bindings, options, shared.limits, failures, delays, unsettled, journal, shared.observer)
         return QueueConsumer(
             bindings,
             dispatcher,

@@ -15,13 +15,14 @@ from ...exceptions import EntryPointError
 from ...listener_descriptors import Declaration
 from ...listeners import listener_declarations
 from ...options import SubscriptionOptions
+from ...safe_logger import SafeLogger
 from ...targets import ANY
 from .discovery import DeclaredHandler, handlers_in, named_declarations
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-logger = logging.getLogger("aspyx.event")
+logger = SafeLogger(logging.getLogger("aspyx.event"))
 
 
 def load_handlers(

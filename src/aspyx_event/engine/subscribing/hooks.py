@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from ...futures import TaskSet
+from ...error_text import error_text
+from ...futures import TaskSet, run_isolated
 from ...providers.base import ConnectionHooks, Provider
+from ...safe_logger import SafeLogger
 from .subscriptions import Subscription, SubscriptionRegistry
 
-logger = logging.getLogger("aspyx.event")
+logger = SafeLogger(logging.getLogger("aspyx.event"))
 #: Seconds between two checks whether a queue is attached again after a reconnect.
 _CHECK_INTERVAL = 0.02
 
@@ -22,12 +23,9 @@ async def notify(hook: Callable[..., Any] | None, *arguments: Any) -> None:
     """Call a hook, sync or async. An error of the hook is logged and has no other effect."""
     if hook is None:
         return
-    try:
-        answer = hook(*arguments)
-        if inspect.isawaitable(answer):
-            await answer
-    except Exception:
-        logger.exception("a hook failed: %r", hook)
+    failure = await run_isolated(lambda: hook(*arguments))
+    if failure is not None:
+        logger.error("a hook failed: %r: %s", hook, error_text(failure), exc_info=failure)
 
 
 class HookNotifier:

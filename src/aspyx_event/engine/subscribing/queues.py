@@ -8,16 +8,18 @@ from operator import attrgetter
 from typing import Any
 
 from ...envelope import CE_KEY
-from ...exceptions import CodecError, DeclarationError, UnsupportedError
+from ...exceptions import DeclarationError, UnsupportedError
+from ...interrupts import ends_program
 from ...listener_descriptors import EventListenerDescriptor
 from ...log_fields import log_fields
 from ...names import is_pattern, literal
 from ...policies import QueueNaming, Retry, RetryMode
 from ...providers.base import Binding, Delivery, Provider
+from ...safe_logger import SafeLogger
 from ...targets import Route
 from ..receiving.decoding import Decoder
 
-logger = logging.getLogger("aspyx.event")
+logger = SafeLogger(logging.getLogger("aspyx.event"))
 _DEFAULT_PREFETCH = 100
 #: Ordering key of the events whose key cannot be determined: they are handled in sequence, so that no order is lost.
 _NO_KEY = object()
@@ -115,18 +117,22 @@ def ordering_key(descriptor: EventListenerDescriptor, decoder: Decoder) -> Calla
         envelope = delivery.received
         try:
             event = envelope.event if envelope.event is not None else decoder.decode(envelope)
-        except CodecError:
+        except BaseException as error:
+            if ends_program(error):
+                raise
             return None  # the delivery fails on its ordinary path, where the reason is reported
         try:
             value = value_of(event)
-        except Exception:  # whatever the user's function raises must not reach the provider
+            return value if _hashable(value) else repr(value)
+        except BaseException as error:  # whatever the function of the application raises must not reach the provider
+            if ends_program(error):
+                raise
             logger.exception(
                 "listener %r: order_by failed; the event is handled in sequence with others whose key is unknown",
                 descriptor.name,
                 extra=log_fields(envelope, descriptor.name),
             )
             return _NO_KEY
-        return value if _hashable(value) else repr(value)
 
     return key_of
 

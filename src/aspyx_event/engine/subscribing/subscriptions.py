@@ -11,13 +11,14 @@ from uuid import uuid4
 from ...exceptions import DeclarationError, QueueClashError
 from ...listener_descriptors import EventListenerDescriptor
 from ...providers.base import Binding
+from ...safe_logger import SafeLogger
 from ...targets import Route
 from ..failure.republish import dead_letter_address, letter_name
 from ..receiving.consumer import QueueConsumer
 from ..receiving.handlers import BoundHandler, SubscriptionStats
 from ..runtime.operations import Operation
 
-logger = logging.getLogger("aspyx.event")
+logger = SafeLogger(logging.getLogger("aspyx.event"))
 #: Runs work on the manager's loop.
 Control = Callable[[Callable[[], Coroutine[Any, Any, Any]]], Operation[Any]]
 

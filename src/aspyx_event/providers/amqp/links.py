@@ -9,10 +9,11 @@ from typing import Any, Protocol
 
 from proton import Data, symbol
 
+from ...safe_logger import SafeLogger
 from .errors import Condition
 from .wire import Wire
 
-logger = logging.getLogger("aspyx.event.amqp")
+logger = SafeLogger(logging.getLogger("aspyx.event.amqp"))
 
 
 class LinkOwner(Protocol):

@@ -24,10 +24,11 @@ import cproton as pn
 from proton import SASL, Collector, Connection, ProtonException, Terminus, Transport
 
 from ...exceptions import ConnectionLostError
+from ...safe_logger import SafeLogger
 from ..settings import ConnectionSettings
 from .errors import Condition, Stage, error_for, read_condition
 
-logger = logging.getLogger("aspyx.event.amqp")
+logger = SafeLogger(logging.getLogger("aspyx.event.amqp"))
 
 MAX_FRAME = 32 * 1024
 #: Session window in frames of any size: with a small number, many small messages wait for the window.

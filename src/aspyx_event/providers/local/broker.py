@@ -11,10 +11,11 @@ from ...clock import Clock, SystemClock
 from ...envelope import Envelope
 from ...exceptions import NoRouteError, QueueClashError, StateError
 from ...names import is_pattern, pattern_matches
+from ...safe_logger import SafeLogger
 from ..base import AddressKind, Binding, Outgoing
 from .queue import DEFAULT_PRIORITY, Completion, LocalQueue, Message
 
-logger = logging.getLogger("aspyx.event.local")
+logger = SafeLogger(logging.getLogger("aspyx.event.local"))
 _MAX_ROUTES = 4096
 
 

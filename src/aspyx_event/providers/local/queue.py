@@ -11,9 +11,10 @@ from collections.abc import Callable
 from ...clock import Clock
 from ...envelope import Envelope
 from ...log_fields import log_fields
+from ...safe_logger import SafeLogger
 from ..base import Consume, Consumer, Delivery
 
-logger = logging.getLogger("aspyx.event.local")
+logger = SafeLogger(logging.getLogger("aspyx.event.local"))
 
 
 class Completion:

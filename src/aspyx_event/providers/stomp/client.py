@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from ...exceptions import ConfirmTimeoutError, ConnectionLostError, EventException
 from ...futures import failed
+from ...safe_logger import SafeLogger
 from ..artemis import destination
 from ..base import Outgoing
 from ..buffer import SendBuffer
@@ -24,7 +25,7 @@ from .headers import needs_header
 from .sends import send_frame
 from .wire import StompWire, open_wire
 
-logger = logging.getLogger("aspyx.event.stomp")
+logger = SafeLogger(logging.getLogger("aspyx.event.stomp"))
 
 # Seconds between two checks of the deadlines of unconfirmed messages.
 _CHECK_INTERVAL = 0.25

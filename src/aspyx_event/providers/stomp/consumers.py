@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...exceptions import ConnectionLostError, ProviderError
 from ...futures import TaskSet
+from ...safe_logger import SafeLogger
 from ..base import AddressKind, Binding, Consume, Consumer, Delivery
 from ..content_mode import received_envelope
 from .frames import acknowledgement
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from .queues import QueueAdmin
     from .wire import StompWire
 
-logger = logging.getLogger("aspyx.event.stomp")
+logger = SafeLogger(logging.getLogger("aspyx.event.stomp"))
 
 # Size in bytes that is assumed for a message when a number of messages is converted to a window.
 _MESSAGE_SIZE = 1024

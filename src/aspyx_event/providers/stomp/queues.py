@@ -7,6 +7,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from ...exceptions import NoRouteError, PermissionDeniedError, QueueClashError
+from ...safe_logger import SafeLogger
 from ..artemis import artemis_queue_name, selector
 from ..base import AddressKind, Binding
 from .management import ManagementError
@@ -14,7 +15,7 @@ from .management import ManagementError
 if TYPE_CHECKING:
     from .management import ManagementClient
 
-logger = logging.getLogger("aspyx.event.stomp")
+logger = SafeLogger(logging.getLogger("aspyx.event.stomp"))
 
 # Seconds for which an address that has a queue is not checked again.
 _ROUTE_TTL = 1.0

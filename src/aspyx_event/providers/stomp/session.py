@@ -9,6 +9,7 @@ from collections.abc import Callable
 from ...deadlines import within
 from ...exceptions import ConfirmTimeoutError, ConnectError, ConnectionLostError, EventException
 from ...futures import TaskSet, settle
+from ...safe_logger import SafeLogger
 from ..artemis import destination
 from ..base import Binding, Consume, Outgoing
 from ..broker_limits import BrokerLimits
@@ -19,7 +20,7 @@ from .management import ManagementClient
 from .queues import QueueAdmin
 from .wire import StompWire
 
-logger = logging.getLogger("aspyx.event.stomp")
+logger = SafeLogger(logging.getLogger("aspyx.event.stomp"))
 
 # Seconds before the next attempt to subscribe after the connection was lost during an attempt.
 _LOST_PAUSE = 0.1

@@ -11,11 +11,12 @@ from typing import cast
 from stomp.utils import calculate_heartbeats
 
 from ...exceptions import ConnectError, ConnectionLostError, EventException
+from ...safe_logger import SafeLogger
 from ..settings import ConnectionSettings
 from .errors import ProtocolError, connect_error, error_reason
 from .frames import Frame, FrameParser, encode
 
-logger = logging.getLogger("aspyx.event.stomp")
+logger = SafeLogger(logging.getLogger("aspyx.event.stomp"))
 
 # STOMP 1.2, "Heart-beating": two numbers of milliseconds. Nine digits are eleven days; a timer cannot take just any number.
 _is_heartbeat = re.compile(r" *[0-9]{1,9} *, *[0-9]{1,9} *", re.ASCII).fullmatch
