@@ -47,13 +47,14 @@ import pytest
 # Before the parts are imported, so that pytest shows the compared values of their asserts.
 _PARTS = (
     "messages", "settlement", "queues", "options", "lifecycle", "listeners", "envelopes", "failures", "subscriptions", "patterns",
-    "routing", "multiprocess", "rig", "processes", "suite", "stores", "event_stores", "inbox_stores",
+    "routing", "multiprocess", "hostile_errors", "hostile_handlers", "hostile_surroundings", "rig", "processes", "suite", "stores", "event_stores", "inbox_stores",
 )  # fmt: skip
 pytest.register_assert_rewrite(*(f"{__name__}.{part}" for part in _PARTS))
 
 from .envelopes import EnvelopeContract  # noqa: E402
 from .event_stores import EventStoreConformance  # noqa: E402
 from .failures import FailureContract  # noqa: E402
+from .hostile_handlers import HostileHandlerContract  # noqa: E402
 from .inbox_stores import InboxStoreConformance  # noqa: E402
 from .lifecycle import LifecycleContract  # noqa: E402
 from .listeners import ListenerContract  # noqa: E402
@@ -91,6 +92,7 @@ class ProviderConformance(
     ListenerContract,
     EnvelopeContract,
     FailureContract,
+    HostileHandlerContract,
     SubscriptionContract,
     PatternContract,
     RoutingContract,
