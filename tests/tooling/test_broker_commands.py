@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from aspyx_event.testing.broker import answers_amqp, free_ports
+from aspyx_event.testing.broker import STOP_TIMEOUT, answers_amqp, free_ports
 from aspyx_event.testing.broker_distribution import cache_directory
 
 pytestmark = pytest.mark.broker
@@ -58,22 +58,32 @@ def test_run_ends_command_and_broker_when_it_is_terminated():
     assert not answers_amqp("127.0.0.1", port)
 
 
-def test_run_ends_the_broker_after_ctrl_c():
+def test_run_ends_the_broker_after_ctrl_c(tmp_path):
     program = "import os, time; print(os.environ['ARTEMIS_PORT'], flush=True); time.sleep(600)"
     environ = {key: value for key, value in os.environ.items() if key != "ARTEMIS_URL"}
-    with subprocess.Popen(
-        [*CLI, "run", "--", sys.executable, "-c", program],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        env=environ,
-        start_new_session=True,
-    ) as runner:
-        port = int(runner.stdout.readline())
+    log = tmp_path / "stderr"
+    with (
+        log.open("w") as stderr,
+        subprocess.Popen(
+            [*CLI, "run", "--", sys.executable, "-c", program],
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+            env=environ,
+            start_new_session=True,
+        ) as runner,
+    ):
+        port = runner.stdout.readline()
+        assert port, log.read_text()
         # A terminal sends it to every process of the foreground group.
         os.killpg(runner.pid, signal.SIGINT)
-        assert runner.wait(60) != 0
-    assert not answers_amqp("127.0.0.1", port)
+        try:
+            code = runner.wait(STOP_TIMEOUT + 90)
+        except subprocess.TimeoutExpired:
+            os.killpg(runner.pid, signal.SIGKILL)
+            pytest.fail(f"still running: {log.read_text()}")
+    assert code != 0, log.read_text()
+    assert not answers_amqp("127.0.0.1", int(port)), log.read_text()
 
 
 def test_run_without_a_command_is_a_usage_error():

@@ -15,8 +15,8 @@ from stomp.utils import parse_frame
 from aspyx_event.envelope import CONTENT_TYPE, Envelope, SendOptions, header_name
 from aspyx_event.exceptions import HeaderError
 from aspyx_event.providers.base import AddressKind, Binding, Outgoing
-from aspyx_event.providers.stomp import sends
 from aspyx_event.providers.stomp.frames import encode
+from aspyx_event.providers.stomp import sends
 from aspyx_event.providers.stomp.sends import send_frame, send_headers
 from aspyx_event.testing.conformance.rig import make_outgoing
 
@@ -95,16 +95,18 @@ def test_headers_larger_than_brokers_take_are_refused() -> None:
 
 
 def test_addresses_and_names_that_are_made_up_do_not_fill_the_memory() -> None:
-    def send(numbers: range) -> None:
+    def send(numbers: range) -> int:
         for number in numbers:
             send_frame(message({f"name-{number}": "x"}, address=f"shop-{number}"), "1")
             send_frame(message({"x" * 5_000: "long"}, address=f"shop-{number}"), "1")
+        return tracemalloc.get_traced_memory()[0]
 
-    send(range(1_500))
+    # Equal steps leave equally full caches; without a bound the second step would double the memory.
+    step = 3 * sends._CACHE_LIMIT
     tracemalloc.start()
     try:
-        send(range(1_500, 4_000))
-        held, _ = tracemalloc.get_traced_memory()
+        first = send(range(step))
+        second = send(range(step, 2 * step))
     finally:
         tracemalloc.stop()
-    assert held < 900_000
+    assert second < 1.5 * first
