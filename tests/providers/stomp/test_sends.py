@@ -15,8 +15,8 @@ from stomp.utils import parse_frame
 from aspyx_event.envelope import CONTENT_TYPE, Envelope, SendOptions, header_name
 from aspyx_event.exceptions import HeaderError
 from aspyx_event.providers.base import AddressKind, Binding, Outgoing
-from aspyx_event.providers.stomp.frames import encode
 from aspyx_event.providers.stomp import sends
+from aspyx_event.providers.stomp.frames import encode
 from aspyx_event.providers.stomp.sends import send_frame, send_headers
 from aspyx_event.testing.conformance.rig import make_outgoing
 
