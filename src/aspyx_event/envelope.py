@@ -153,7 +153,7 @@ class Envelope:
         encoded_body: The body, None while a lazy envelope was not read. To be looked at; `body` is to be used.
     """
 
-    __slots__ = ("_encode", "dedup_id", "encoded_body", "event", "headers", "options", "pending")
+    __slots__ = ("_encode", "dedup_id", "encoded_body", "event", "headers", "options", "started")
 
     def __init__(self, body: bytes | None = b"", headers: dict[str, str] | None = None, event: Any = None) -> None:
         self.headers = {} if headers is None else headers
@@ -163,8 +163,8 @@ class Envelope:
         self.dedup_id = ""
         self.encoded_body = body
         self._encode: Callable[[Any], bytes] | None = None
-        #: The latest continuation that an interceptor started; owned by the pipeline.
-        self.pending: Any = None
+        #: What the interceptor that runs now has started with `proceed_*`; owned by `legacy_proceed`.
+        self.started: list[Any] | None = None
 
     @classmethod
     def lazy(cls, event: Any, headers: dict[str, str], encode: Callable[[Any], bytes]) -> Envelope:

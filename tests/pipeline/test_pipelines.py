@@ -239,6 +239,70 @@ async def test_ax_22_proceeding_may_be_awaited_or_not(pipeline):
         assert (subscription.stats.failures, subscription.stats.count) == (1, 1)
 
 
+class ProceedsThenRaises(AbstractEnvelopePipeline):
+    def handle(self, envelope, event_listener_descriptor):
+        self.proceed_handle(envelope, event_listener_descriptor)
+        raise ValueError("after proceeding")
+
+
+class AsyncProceedsThenRaises(AbstractEnvelopePipeline):
+    async def handle(self, envelope, event_listener_descriptor):
+        self.proceed_handle(envelope, event_listener_descriptor)
+        raise ValueError("after proceeding")
+
+
+@pytest.mark.parametrize("pipeline", [ProceedsThenRaises, AsyncProceedsThenRaises])
+async def test_what_was_started_runs_before_the_error_of_its_interceptor_fails_the_attempt(pipeline, caplog):
+    """The listener is called, and the attempt fails with the interceptor's error."""
+    seen = Recorder()
+    async with EventManager(LocalProvider(), pipelines=[Unawaited(), pipeline(), SyncSession()]) as manager:
+        subscription = await manager.subscribe(Order, seen, name="listener")
+        await manager.send_event(Order(1))
+        await eventually(lambda: subscription.stats.dead_letters == 1)
+    assert seen.handled == [Order(1)]
+    assert "after proceeding" in caplog.text
+
+
+class ReturnsCoroutine(AbstractEnvelopePipeline):
+    """A sync method in front of an async one, as decorators write it, that does not await either."""
+
+    def send(self, envelope, event_descriptor):
+        return self.later(self.proceed_send, envelope, event_descriptor)
+
+    def handle(self, envelope, event_listener_descriptor):
+        return self.later(self.proceed_handle, envelope, event_listener_descriptor)
+
+    async def later(self, proceed, envelope, descriptor):
+        proceed(envelope, descriptor)
+
+
+async def test_a_coroutine_that_a_sync_interceptor_returns_may_leave_proceeding_unawaited():
+    seen = await _pass(ReturnsCoroutine(), Unawaited(), ReturnsCoroutine())
+    assert seen.handled == [Order(1)]
+
+
+class ProceedsTwice(AbstractEnvelopePipeline):
+    """Sends every event twice: the first send is awaited if *waits*, or neither is."""
+
+    def __init__(self, waits: bool) -> None:
+        super().__init__()
+        self.waits = waits
+
+    async def send(self, envelope, event_descriptor):
+        first = self.proceed_send(envelope, event_descriptor)
+        self.proceed_send(envelope, event_descriptor)
+        if self.waits:
+            await first
+
+
+@pytest.mark.parametrize("waits", [True, False])
+async def test_each_proceeding_that_is_not_awaited_runs_once(waits):
+    log = []
+    async with EventManager(LocalProvider(), pipelines=[ProceedsTwice(waits), Tracing("inner", log)]) as manager:
+        await manager.send_event(Order(1))
+    assert [step for _, step, _ in log] == ["send", "sent", "send", "sent"]
+
+
 async def test_ax_24_an_interceptor_that_does_not_proceed_stops_the_event_on_the_sending_side():
     log, seen = [], Recorder()
     async with EventManager(LocalProvider(), pipelines=[StopSending(), Tracing("inner", log)]) as manager:

@@ -8,8 +8,8 @@ from collections.abc import Callable, Coroutine, Generator
 from contextvars import copy_context
 from typing import Any
 
+from ...coroutine_context import resume_in_context
 from ...futures import outcome, settle
-from ...pipeline import in_context
 
 #: Sends an envelope, given with the descriptor of its event.
 Run = Callable[[Any, Any], Coroutine[Any, Any, None]]
@@ -58,7 +58,7 @@ class PendingSend:
                 self._end(error)
                 raise
             try:
-                yield from in_context(self._context, coroutine, awaited)
+                yield from resume_in_context(self._context, coroutine, awaited)
             except BaseException as error:
                 self._end(error)
                 raise
