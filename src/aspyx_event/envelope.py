@@ -163,7 +163,7 @@ class Envelope:
         self.dedup_id = ""
         self.encoded_body = body
         self._encode: Callable[[Any], bytes] | None = None
-        #: What the interceptor that runs now has started with `proceed_*`; owned by `legacy_proceed`.
+        #: What the running interceptor has started with `proceed_*`; owned by `legacy_proceed`, shared by forks.
         self.started: list[Any] | None = None
 
     @classmethod
@@ -192,6 +192,7 @@ class Envelope:
         """Return an envelope with the same content that can be changed without changing this one."""
         copy = Envelope(self.encoded_body, dict(self.headers), self.event)
         copy.options, copy._encode, copy.dedup_id = self.options, self._encode, self.dedup_id
+        copy.started = self.started
         return copy
 
     @property

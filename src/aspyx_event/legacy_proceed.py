@@ -1,7 +1,8 @@
 """Lets interceptors call `proceed_*` without awaiting it, as the published package allows.
 
 `proceed_*` starts the rest of the chain. A sync interceptor cannot await it, and an async one may forget to. So each call
-of an interceptor's method records what it started, on the envelope, and awaits afterwards what the method did not await.
+of an interceptor's method records what it started, in a list on the envelope that a fork shares, and awaits afterwards
+what the method did not await.
 """
 
 from __future__ import annotations
@@ -70,9 +71,7 @@ def proceed(work: Awaitable[Any] | None, envelope: Envelope, caller: Callable[..
     if work is None:
         return _FINISHED
     continuation = Continuation(work, None if _is_async(caller) else copy_context())
-    if envelope.started is None:
-        envelope.started = [continuation]
-    else:
+    if envelope.started is not None:
         envelope.started.append(continuation)
     return continuation
 
@@ -80,12 +79,13 @@ def proceed(work: Awaitable[Any] | None, envelope: Envelope, caller: Callable[..
 def run_to_end(method: Method) -> Callable[[Envelope, Any], Awaitable[Any] | None]:
     """Return *method* of an interceptor as a part of a chain: it returns None when it is done, or an awaitable."""
     if inspect.iscoroutinefunction(method):
-        return lambda envelope, descriptor: _finish(method(envelope, descriptor), None, None, envelope)
+        return lambda envelope, descriptor: _finish(method(envelope, descriptor), [], None, envelope)
     return partial(_run_sync, method)
 
 
 def _run_sync(method: Method, envelope: Envelope, descriptor: Any, /) -> Awaitable[Any] | None:
-    outer, envelope.started = envelope.started, None
+    started: list[Continuation] = []
+    outer, envelope.started = envelope.started, started
     result: Any = None
     error: Exception | None = None
     try:
@@ -93,14 +93,14 @@ def _run_sync(method: Method, envelope: Envelope, descriptor: Any, /) -> Awaitab
     except Exception as raised:  # noqa: BLE001  raised by `_finish`, after what was started has ended
         error = raised
     finally:
-        started, envelope.started = envelope.started, outer
-    if result is None and started is None and error is None:
+        envelope.started = outer
+    if result is None and not started and error is None:
         return None
     return _finish(result if inspect.isawaitable(result) else None, started, error, envelope)
 
 
 async def _finish(
-    work: Awaitable[Any] | None, started: list[Continuation] | None, error: Exception | None, envelope: Envelope
+    work: Awaitable[Any] | None, started: list[Continuation], error: Exception | None, envelope: Envelope
 ) -> None:
     """Await what an interceptor's method returned, then what it started and did not await; raise the first error."""
     outer, envelope.started = envelope.started, started
@@ -110,12 +110,13 @@ async def _finish(
     except Exception as raised:  # noqa: BLE001  raised below, after the rest has ended
         error = raised
     finally:
-        started, envelope.started = envelope.started, outer
-    for continuation in started or ():
+        envelope.started = outer
+    for continuation in started:
         if not continuation.awaited:
             try:
                 await continuation
             except Exception as raised:  # noqa: BLE001  raised below, after the rest has ended
                 error = error or raised
+    started.clear()  # a fork may be kept: it would keep the finished work
     if error is not None:
         raise error

@@ -303,6 +303,31 @@ async def test_each_proceeding_that_is_not_awaited_runs_once(waits):
     assert [step for _, step, _ in log] == ["send", "sent", "send", "sent"]
 
 
+class SendsFork(AbstractEnvelopePipeline):
+    """Proceeds with copies of the envelope, and does not await."""
+
+    def send(self, envelope, event_descriptor):
+        self.proceed_send(envelope.fork(), event_descriptor)
+
+    def handle(self, envelope, event_listener_descriptor):
+        self.proceed_handle(envelope.fork(), event_listener_descriptor)
+
+
+class AsyncSendsFork(SendsFork):
+    async def send(self, envelope, event_descriptor):
+        super().send(envelope, event_descriptor)
+
+    async def handle(self, envelope, event_listener_descriptor):
+        super().handle(envelope, event_listener_descriptor)
+
+
+@pytest.mark.parametrize("outer", [SendsFork, AsyncSendsFork])
+@pytest.mark.parametrize("inner", [SyncSession, AsyncSendsFork, SendsFork])
+async def test_proceeding_with_a_fork_need_not_be_awaited(outer, inner):
+    seen = await _pass(outer(), inner())
+    assert seen.handled == [Order(1)]
+
+
 async def test_ax_24_an_interceptor_that_does_not_proceed_stops_the_event_on_the_sending_side():
     log, seen = [], Recorder()
     async with EventManager(LocalProvider(), pipelines=[StopSending(), Tracing("inner", log)]) as manager:
