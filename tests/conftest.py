@@ -12,10 +12,15 @@ from contextlib import nullcontext
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from support_waiting import eventually
 
 from aspyx_event import EventManager
 from aspyx_event.testing import ArtemisBroker, BrokerConfig, Management
+
+# How long an example takes says more about the other processes of the machine than about the code.
+settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tests")
 
 pytest_plugins = ("support_left_out", "support_parallel", "support_faults_summary")
 
