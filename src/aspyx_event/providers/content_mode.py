@@ -5,6 +5,7 @@ Source: AMQP Protocol Binding for CloudEvents v1.0.2, section 3; STOMP does the 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import Literal
 
@@ -45,8 +46,12 @@ def structured(message: Outgoing) -> Outgoing:
 
 
 def received_envelope(body: bytes, headers: dict[str, str]) -> Envelope:
-    """Return the envelope of a received message of either mode."""
+    """Return the envelope of a received message of either mode. Never raises.
+
+    A structured message that cannot be converted stays as it is, and fails when its body is decoded.
+    """
     content_type = headers.get(CONTENT_TYPE)
     if content_type is not None and content_type != _JSON and is_structured(content_type):
-        headers, body = to_binary(headers, body)
+        with suppress(Exception):  # not silent: the same error fails the decoding of the body
+            headers, body = to_binary(headers, body)
     return Envelope(body, headers)

@@ -168,6 +168,8 @@ def _sizes(content: int, count: int) -> str:
 _CONSTANT_HEADERS = frozenset({CE_SPECVERSION, CE_SOURCE, CE_TYPE})
 _MAX_TEMPLATES = 32
 _MAX_TEMPLATES_AT_OFFSET = 3
+# Bytes of a head for which a template is built: a sender must not fill the memory with long ones.
+_MAX_HEAD = 8192
 
 
 class HeaderTemplate(NamedTuple):
@@ -228,13 +230,13 @@ class TemplateCache:
 
     def learn(self, data: bytes, received: Received) -> None:
         """Add a template for messages like this one, which the full decoder has read."""
-        if not self._budget.spend():
+        if len(data) - len(received.body) > _MAX_HEAD or not self._budget.spend():
             return
         # If several kinds of events have heads of the same length, no value is constant.
         is_new_offset = data.find(_DATA_SECTION, self._first, self._end) not in self._by_offset
         try:
             at, template = _TemplateBuilder(data, _CONSTANT_HEADERS if is_new_offset else frozenset()).build(received)
-        except (NeedsFullDecoder, IndexError, UnicodeDecodeError):
+        except (NeedsFullDecoder, IndexError, UnicodeDecodeError, struct.error):
             return
         others = self._by_offset.get(at, ())
         if len(others) < _MAX_TEMPLATES_AT_OFFSET:
@@ -263,7 +265,7 @@ class _TemplateBuilder:
 
         Raises:
             NeedsFullDecoder: a template cannot read messages like this one.
-            IndexError, UnicodeDecodeError: the message is damaged.
+            IndexError, UnicodeDecodeError, struct.error: the message is damaged.
         """
         data, at, previous, has_type = self._data, 0, 0x6F, False
         while (section := data[at + 2]) != 0x75:

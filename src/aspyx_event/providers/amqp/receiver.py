@@ -175,14 +175,9 @@ class Receiver(SupervisedLink, Consumer):
             self._hand_over(bytes(data), handle)
 
     def _hand_over(self, data: bytes, handle: Any) -> None:
-        try:
-            received = decode(data, self._templates)
-            redelivered = self._is_redelivered(received) if self._returned else received.delivery_count > 0
-            delivery = AMQPDelivery(received, redelivered, self, self._link, handle)
-        except Exception:  # noqa: BLE001  an unanswered message is withheld from everybody while this link is attached
-            logger.exception("%s: a message could not be read; returning it", self._subject)
-            self._fail(handle)
-            return
+        received = decode(data, self._templates)
+        redelivered = self._is_redelivered(received) if self._returned else received.delivery_count > 0
+        delivery = AMQPDelivery(received, redelivered, self, self._link, handle)
         self._unsettled.add(delivery)
         if not self._grant_due:
             self._grant_soon()  # a grant that was skipped as too small is due when the credit is used up

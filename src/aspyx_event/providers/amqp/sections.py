@@ -126,9 +126,10 @@ def _symbol(text: str) -> bytes:
     return b"\xa3" + bytes((size,)) + data if size < 256 else b"\xb3" + _u32(size) + data
 
 
-# Names are few and recur; values are not cached. Bounded, because a caller may generate names. Plain dicts, because an
-# lru_cache makes the decoding of a message 9 % slower.
+# Names are few and recur; values are not cached. Bounded, because a caller may generate names, and a hostile sender may
+# send long ones. Plain dicts, because an lru_cache makes the decoding of a message 9 % slower.
 _CACHE_LIMIT = 4096
+_MAX_CACHED_NAME = 256
 _DEDUP_KEY = _string(DEDUP_PROPERTY)
 _encoded_names: dict[str, bytes] = {}
 #: By the bytes of a property's name: the name, and the name of the header or None.
@@ -137,7 +138,7 @@ _decoded_names: dict[bytes, tuple[str, str | None]] = {}
 
 def _encoded_name(name: str) -> bytes:
     data = _string(wire_name(name))
-    if len(_encoded_names) < _CACHE_LIMIT:
+    if len(_encoded_names) < _CACHE_LIMIT and len(data) <= _MAX_CACHED_NAME:
         _encoded_names[name] = data
     return data
 
@@ -145,34 +146,33 @@ def _encoded_name(name: str) -> bytes:
 def _decoded_name(data: bytes) -> tuple[str, str | None]:
     name = data.decode()
     names = (name, header_name(name))
-    if len(_decoded_names) < _CACHE_LIMIT:
+    if len(_decoded_names) < _CACHE_LIMIT and len(data) <= _MAX_CACHED_NAME:
         _decoded_names[data] = names
     return names
 
 
 def decode(data: bytes, templates: TemplateCache | None = None) -> Received:
-    """Return the decoded message. Never raises: data that is not an AMQP message becomes a body without headers.
+    """Return the decoded message. Never raises: data that cannot be decoded becomes a body without headers.
 
     Args:
-        data: The sections of a message.
+        data: The sections of a message, written by anybody who may send to the queue.
         templates: Of the receiver; None decodes without templates.
     """
     try:
         if templates is None:
             return _decode(data)
         received = templates.read(data)
-        if received is not None:
-            return received
-        received = _decode(data)
-    except (NeedsFullDecoder, IndexError, ValueError, struct.error):
+        if received is None:
+            received = _decode(data)
+            templates.learn(data, received)
+        return received
+    except Exception:  # noqa: BLE001  a hostile sender decides what is raised here
         return _decode_by_driver(data)
-    templates.learn(data, received)
-    return received
 
 
 def _decode(data: bytes) -> Received:
     at, size = 0, len(data)
-    body: bytes | None = None
+    parts: list[bytes] = []
     headers: dict[str, str] = {}
     others: dict[str, str] = {}
     content_type, count = "", 0
@@ -190,12 +190,11 @@ def _decode(data: bytes) -> Received:
         if end > size:
             raise NeedsFullDecoder
         if section == 0x74:
-            headers, others = _application_properties(data, at)
+            headers, others = _application_properties(data, at, end)
         elif section == 0x75:
-            part = data[content_start(data, at) : end]
-            body = part if body is None else body + part
+            parts.append(data[content_start(data, at) : end])
         elif section == 0x77:
-            body = _value_body(data, at, end)
+            parts = [_value_body(data, at, end)]
         elif section == 0x73:
             content_type = _content_type(data, at)
         elif section == 0x70:
@@ -207,7 +206,7 @@ def _decode(data: bytes) -> Received:
         at = end
     dedup_id = others.get(DEDUP_PROPERTY, "")
     _add_content_type(headers, others, content_type)
-    return Received(b"" if body is None else body, headers, count, dedup_id)
+    return Received(b"".join(parts), headers, count, dedup_id)
 
 
 def _add_content_type(headers: dict[str, str], others: dict[str, str], content_type: str) -> None:
@@ -218,7 +217,7 @@ def _add_content_type(headers: dict[str, str], others: dict[str, str], content_t
         headers[CONTENT_TYPE] = content_type
 
 
-def _application_properties(data: bytes, at: int) -> tuple[dict[str, str], dict[str, str]]:
+def _application_properties(data: bytes, at: int, section_end: int) -> tuple[dict[str, str], dict[str, str]]:
     """Return the headers of the sender under their own names, and the properties that a broker or a protocol added."""
     headers: dict[str, str] = {}
     others: dict[str, str] = {}
@@ -242,6 +241,8 @@ def _application_properties(data: bytes, at: int) -> tuple[dict[str, str], dict[
             others[wire] = value
         else:
             headers[header] = value
+    if at > section_end:  # the count is wrong, or the length of a value
+        raise NeedsFullDecoder
     return headers, others
 
 
@@ -285,13 +286,17 @@ def _value_body(data: bytes, at: int, end: int) -> bytes:
 
 
 def _decode_by_driver(data: bytes) -> Received:
-    from proton import Message, ProtonException
+    try:
+        return _read_by_driver(data)
+    except Exception:  # noqa: BLE001  a damaged message, text that is not UTF-8, values nested too deeply, ...
+        return Received(data, {}, 0)
+
+
+def _read_by_driver(data: bytes) -> Received:
+    from proton import Message
 
     message = Message()
-    try:
-        message.decode(data)
-    except (ProtonException, UnicodeDecodeError, ValueError, OverflowError, KeyError, TypeError):
-        return Received(data, {}, 0)
+    message.decode(data)
     decoded = message.properties
     if not isinstance(decoded, dict):  # None, or the message is damaged
         decoded = {}
