@@ -77,13 +77,14 @@ def traceback_text(error: BaseException, frames: TracebackType | None, limit: in
 
 
 def is_printable(error: BaseException) -> bool:
-    """True if loggers can format *error* with its causes, and the text is not huge."""
+    """True if loggers can format *error* with its causes and write the text, and the text is not huge."""
     import traceback
 
     try:
         shown = traceback.TracebackException(type(error), error, None, limit=1)
-        size = sum(map(len, shown.format()))
-        return size <= _PRINTABLE_LIMIT and type(str(error)) is str and isinstance(error, BaseException)
+        text = "".join(shown.format())
+        text.encode()  # a lone surrogate cannot be written to a file
+        return len(text) <= _PRINTABLE_LIMIT and type(str(error)) is str and isinstance(error, BaseException)
     except BaseException:  # noqa: BLE001
         return False
 

@@ -89,3 +89,14 @@ def test_an_ordinary_error_reaches_the_handlers_as_it_is(caplog):
     error = ValueError("plain")
     logger.error("failed", exc_info=error)
     assert caplog.records[0].exc_info == (ValueError, error, None)
+
+
+def test_an_error_with_a_lone_surrogate_is_written_to_a_file(attach, tmp_path):
+    log = tmp_path / "log"
+    handler = attach(logging.FileHandler(log, encoding="utf-8"))
+    try:
+        raise ValueError("\ud800 refused")
+    except ValueError:
+        logger.exception("failed")
+    handler.close()
+    assert "ValueError: \\ud800 refused" in log.read_text(encoding="utf-8")
