@@ -193,7 +193,14 @@ Consume = Callable[[Delivery], None]
 
 
 class Consumer(ABC):
-    """An attached subscription. All methods are idempotent."""
+    """An attached subscription. All methods are idempotent.
+
+    Attributes:
+        on_reattach: Called when the queue is attached again, as after a reconnect, on the loop that the provider was
+            started on. Set by the caller of `subscribe`.
+    """
+
+    on_reattach: Callable[[], None] | None = None
 
     @property
     def attached(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ from aspyx_event import (
     event_handler,
 )
 from aspyx_event.clock import ManualClock
+from aspyx_event.providers.base import Binding, Consume, Consumer
 
 
 @event(name="hooks.tick")
@@ -70,6 +72,81 @@ async def test_vr_31_vr_32_vr_33_hooks_are_told_of_attaching_of_loss_and_of_what
     await eventually(lambda: len(told) == 10)
     assert told[7:] == ["own", ("connected", "declared"), ("connected", "later")]
     await manager.stop()
+
+
+class DetachingConsumer(Consumer):
+    """A consumer that the test detaches and attaches."""
+
+    attached = True
+
+    async def pause(self) -> None:
+        """Nothing to hold back."""
+
+    async def resume(self) -> None:
+        """Nothing to hold back."""
+
+    async def close(self) -> None:
+        """Nothing to give back."""
+
+    def reattach(self) -> None:
+        self.attached = True
+        assert self.on_reattach is not None
+        self.on_reattach()
+
+
+class Detaching(Wire):
+    """A provider whose queues stay detached after the connection is back, and whose state the test sets."""
+
+    connected = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.consumers: list[DetachingConsumer] = []
+
+    async def subscribe(self, binding: Binding, consume: Consume) -> Consumer:
+        self.consumers.append(DetachingConsumer())
+        return self.consumers[-1]
+
+    async def lose(self, reason: Exception) -> None:
+        self.connected = False
+        for consumer in self.consumers:
+            consumer.attached = False
+        await super().lose(reason)
+
+    async def find(self) -> None:
+        self.connected = True
+        await super().find()
+
+
+async def test_on_connect_waits_until_all_queues_are_attached_again():
+    """It is called once, also if the connection was lost again in between, and not after the subscription's end."""
+    connected: list[str] = []
+    hooks = SubscriptionHooks(on_connect=lambda subscription: connected.append(subscription.name))
+    provider = Detaching()
+    async with EventManager(provider) as manager:
+        await manager.subscribe((Tick, "hooks.other"), Recorder(), name="two", hooks=hooks)
+        ended = await manager.subscribe(Tick, Recorder(), name="ended", hooks=hooks)
+        assert connected == ["two", "ended"]
+        first, second, third = provider.consumers
+        for _ in range(2):
+            await provider.lose(OSError("gone"))
+            await provider.find()
+            await _turns()
+            first.reattach()
+            await _turns()
+        await ended.cancel()
+        third.reattach()
+        await _turns()
+        assert connected == ["two", "ended"]
+        second.reattach()
+        await eventually(lambda: len(connected) == 3)
+        await _turns()
+    assert connected == ["two", "ended", "two"]
+
+
+async def _turns() -> None:
+    for _ in range(20):
+        await asyncio.sleep(0)
 
 
 async def test_vr_32_a_hook_that_fails_is_logged_and_changes_nothing(caplog):

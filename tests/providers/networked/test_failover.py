@@ -23,11 +23,13 @@ async def test_when_one_broker_goes_the_next_one_is_used_with_all_that_was_attac
         delivery.ack()
 
     consumer = await provider.subscribe(Binding(address=unique, queue=f"{unique}.q", durable=True), take)
+    attached = []
+    consumer.on_reattach = lambda: attached.append(consumer.attached)
     await provider.publish(outgoing(unique, b"1"))
     await door.shut()
     await provider.publish(outgoing(unique, b"2"))
     await until(lambda: sorted(set(got)) == [1, 2])
-    await until(lambda: consumer.attached)
+    await until(lambda: attached == [True])
     assert provider.reconnects == 1
     # And back again.
     await door.open()

@@ -41,6 +41,7 @@ class QueueConsumer:
         #: Paused by the application.
         self.paused = False
         self._attaching = asyncio.Lock()
+        self._state_changed = asyncio.Event()
 
     @property
     def attached(self) -> bool:
@@ -88,8 +89,20 @@ class QueueConsumer:
                 await workers.close(0.0)
                 for consumer in consumers:
                     await consumer.close()
+                self._on_state_change()
                 raise
+            for consumer in consumers:
+                consumer.on_reattach = self._on_state_change
             self._consumers, self._workers = consumers, workers
+        self._on_state_change()
+
+    async def wait_state_change(self) -> None:
+        """Wait until a queue is attached or the connection is lost, or the consumer is attached or detached."""
+        await self._state_changed.wait()
+
+    def _on_state_change(self) -> None:
+        self._state_changed.set()
+        self._state_changed.clear()  # wakes only those who wait already
 
     @property
     def handles_here(self) -> bool:
@@ -128,6 +141,7 @@ class QueueConsumer:
 
     async def _close(self, consumers: list[Consumer]) -> None:
         self._closing_workers = None
+        self._on_state_change()
         await asyncio.gather(*(consumer.close() for consumer in consumers))
 
     def force_stop(self) -> None:
@@ -143,10 +157,11 @@ class QueueConsumer:
                 await consumer.pause()
             self._workers.release_waiting()
 
-    def drop_stale(self) -> None:
-        """Drop the deliveries of a lost connection that wait for a worker."""
+    def on_disconnect(self) -> None:
+        """Drop the deliveries of the lost connection that wait for a worker."""
         if self._workers is not None:
             self._workers.drop_stale()
+        self._on_state_change()
 
     async def resume(self) -> None:
         self.paused = False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable
 from functools import partial
@@ -15,8 +14,6 @@ from ...safe_logger import SafeLogger
 from .subscriptions import Subscription, SubscriptionRegistry
 
 logger = SafeLogger(logging.getLogger("aspyx.event"))
-#: Seconds between two checks whether a queue is attached again after a reconnect.
-_CHECK_INTERVAL = 0.02
 
 
 async def notify(hook: Callable[..., Any] | None, *arguments: Any) -> None:
@@ -44,6 +41,8 @@ class HookNotifier:
         self.given_up: Callable[[Exception], None] | None = None
         self._own = ConnectionHooks()
         self._waiting = TaskSet()
+        #: How often the connection was lost.
+        self._losses = 0
 
     def install(self) -> None:
         """Replace the provider's hooks, before the provider starts. Idempotent."""
@@ -69,18 +68,19 @@ class HookNotifier:
         await notify(self._own.on_connect)
         for subscription, hooks in self._hooked():
             if hooks.on_connect is not None and subscription.consumer.in_use:
-                self._waiting.spawn(self._when_attached(subscription))
+                self._waiting.spawn(self._when_attached(subscription, self._losses))
 
-    async def _when_attached(self, subscription: Subscription) -> None:
+    async def _when_attached(self, subscription: Subscription, losses: int) -> None:
         while not subscription.attached:
-            if not self._provider.connected or not subscription.consumer.in_use:
+            if self._losses != losses or not subscription.consumer.in_use:
                 return
-            await asyncio.sleep(_CHECK_INTERVAL)
+            await subscription.consumer.wait_state_change()
         await self.attached(subscription)
 
     async def _disconnected(self, reason: Exception) -> None:
+        self._losses += 1
         for consumer in self._subscriptions.consumers:
-            consumer.drop_stale()
+            consumer.on_disconnect()
         await notify(self._own.on_disconnect, reason)
         for subscription, hooks in self._hooked():
             await notify(hooks.on_disconnect, subscription, reason)

@@ -118,6 +118,8 @@ class Receiver(SupervisedLink, Consumer):
         self._reported = False
         if not self.ready.done():
             self.ready.set_result(None)
+        elif self.on_reattach is not None:
+            self.on_reattach()
         self._grant()
 
     def on_ended(self, condition: Condition) -> None:

@@ -147,6 +147,8 @@ class StompConsumer(Consumer):
             required = not self._closed and (not self._paused or placeholder or is_exclusive(self.binding))
             if required and not self.attached:
                 self._attachment = await self._subscribe(placeholder)
+                if self.on_reattach is not None:
+                    self.on_reattach()
         self._deliver_waiting()
 
     async def pause(self) -> None:
