@@ -178,6 +178,14 @@ class Delivery(ABC):
         """
         return False
 
+    @property
+    def oversized(self) -> str:
+        """Why the body of the message was dropped on arrival; "" if it was not.
+
+        Such a message becomes a dead letter without its body, and no handler sees it.
+        """
+        return ""
+
     @abstractmethod
     def ack(self) -> None:
         """Acknowledge the message: the transport removes it from the queue."""
@@ -293,7 +301,8 @@ class Provider(ABC):
 
         Returns:
             A future, done when the transport has confirmed the message. It fails with `ConfirmTimeoutError`,
-            `NotAcceptedError`, `PermissionDeniedError`, `BufferFullError`, `NoRouteError` or `ConnectionLostError`.
+            `NotAcceptedError`, `PermissionDeniedError`, `BufferFullError`, `LimitExceededError`, `NoRouteError` or
+            `ConnectionLostError`.
             Cancelling it does not unsend the message.
         """
 

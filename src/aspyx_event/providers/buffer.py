@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..exceptions import BufferFullError
+from ..exceptions import BufferFullError, LimitExceededError
 from .settings import ConnectionSettings
 
 
@@ -23,12 +23,17 @@ class SendBuffer:
         self._settings = settings
         self.count = self.size = 0
 
-    def try_add(self, address: str, size: int) -> BufferFullError | None:
-        """Count a message of *size* bytes; return the error if there is no room for it.
+    def try_add(self, address: str, size: int) -> BufferFullError | LimitExceededError | None:
+        """Count a message of *size* bytes; return the error if it is too large, or there is no room for it.
 
         A message always has room in an empty buffer; otherwise a message beyond the limit could never be sent.
         """
         settings = self._settings
+        if size > settings.max_message_size:
+            return LimitExceededError(
+                f"publish to {address!r}: the message has {size:,} bytes, {settings.max_message_size:,} are the limit "
+                f"of the provider for the {settings.where} (max_message_size)"
+            )
         if self.count < settings.max_unconfirmed and (
             self.size + size <= settings.max_unconfirmed_bytes or not self.count
         ):

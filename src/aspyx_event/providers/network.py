@@ -28,6 +28,7 @@ class ConnectionKeywords(TypedDict, total=False):
     confirm_timeout: float
     max_unconfirmed: int
     max_unconfirmed_bytes: int
+    max_message_size: int
     backoff: tuple[float, float]
     failover: Sequence[str]
     max_retries: int | None

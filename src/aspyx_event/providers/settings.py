@@ -19,6 +19,9 @@ from .base import ConnectionHooks, ServerDescription
 
 logger = SafeLogger(logging.getLogger("aspyx.event.connection"))
 
+#: Bytes. Four times the default of `Limits.body`, which the engine checks: what exceeds only that is kept in a dead letter.
+DEFAULT_MAX_MESSAGE_SIZE = 64 * 1024 * 1024
+
 #: The minimum of each number; `max_retries` may also be None.
 _MINIMUM = {
     "port": 1,
@@ -28,6 +31,7 @@ _MINIMUM = {
     "confirm_timeout": 0.001,
     "max_unconfirmed": 1,
     "max_unconfirmed_bytes": 1,
+    "max_message_size": 1024,
     "max_retries": 1,
 }
 
@@ -52,6 +56,8 @@ class ConnectionSettings:
         confirm_timeout: Limit from a publish to its confirmation, reconnects included.
         max_unconfirmed: Published messages that may wait for their confirmation; more fail with `BufferFullError`.
         max_unconfirmed_bytes: The size of these together.
+        max_message_size: Bytes of a message, sent or received. A larger message is not sent; on receive, it never
+            occupies more memory than this.
         backoff: First and largest wait between two attempts to reconnect; doubles, with jitter.
         failover: Further brokers as ``host:port``, tried in turn when a broker cannot be reached.
         max_retries: Attempts to reconnect before the provider stops reconnecting for good; None for no limit.
@@ -71,6 +77,7 @@ class ConnectionSettings:
     confirm_timeout: float = 30.0
     max_unconfirmed: int = 10_000
     max_unconfirmed_bytes: int = 64 * 1024 * 1024
+    max_message_size: int = DEFAULT_MAX_MESSAGE_SIZE
     backoff: tuple[float, float] = (0.05, 1.0)
     failover: Sequence[str] = ()
     max_retries: int | None = None
@@ -185,6 +192,8 @@ def check_connection_options(settings: ConnectionSettings) -> None:
             continue
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= minimum:
             raise DeclarationError(f"{name}={value!r} is not understood: a number, at least {minimum}")
+    if not isinstance(settings.max_message_size, int):
+        raise DeclarationError(f"max_message_size={settings.max_message_size!r} is not understood: a number of bytes")
     if not _is_backoff(settings.backoff):
         raise DeclarationError(
             f"backoff={settings.backoff!r} is not understood: the first and the largest wait, in seconds"

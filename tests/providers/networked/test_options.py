@@ -30,6 +30,8 @@ AWAY = SimpleNamespace(host="no-such-host.invalid", port=1)
         {"max_unconfirmed": 0},
         {"max_unconfirmed": None},
         {"max_unconfirmed_bytes": 0},
+        {"max_message_size": 1023},
+        {"max_message_size": 1e6},
         {"max_retries": 0},
         {"backoff": 1},
         {"backoff": (1.0,)},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,7 @@ from stomp.utils import parse_frame
 from aspyx_event.exceptions import HeaderError
 from aspyx_event.providers.stomp import frames
 from aspyx_event.providers.stomp.errors import ProtocolError
-from aspyx_event.providers.stomp.frames import FrameParser, encode
+from aspyx_event.providers.stomp.frames import Frame, FrameParser, encode
 
 COMMANDS = st.sampled_from(["MESSAGE", "RECEIPT", "ERROR"])
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
@@ -75,7 +76,7 @@ def test_frames_cut_anywhere_are_put_together_again(
 
 @given(st.lists(st.binary(max_size=60), max_size=6))
 def test_whatever_arrives_is_frames_or_a_protocol_error(chunks: list[bytes]) -> None:
-    parser = FrameParser(max_header=100, max_body=100)
+    parser = FrameParser(100)
     try:
         for chunk in chunks:
             parser.feed(chunk)
@@ -116,22 +117,62 @@ def test_a_password_with_a_line_end_cannot_add_headers_to_connect() -> None:
         b"MESSAGE\ncontent-length:-1\n\n\0",
         b"MESSAGE\ncontent-length:1\xc2\xb2\n\n\0",
         b"MESSAGE\ncontent-length:2\n\nabc\0",
-        b"MESSAGE\ncontent-length:1001\n\n",
+        b"ERROR\ncontent-length:1001\n\n",
+        b"MESSAGE\ncontent-length:99999999999\n\n",
+        b"MESSAGE\ncontent-length:" + b"9" * 900 + b"\n\n",
+        b"MESSAGE\ncontent-length:1001\n\n" + b"x" * 1002,
+        b"MESSAGE\ncontent-length:\n\n\0",
+        b"\0" * 100,
+        b"RECEIPT\nreceipt-id:1\ncontent-length:+1\n\n\0",
+        b"CONNECTED\n\x00\xff\n\n\0\xff",
         b"MESSAGE\n\n" + b"x" * 1001,
         b"MESSAGE\na:" + b"x" * 1001,
     ],
 )
 def test_what_is_not_stomp_or_too_large_is_refused(data: bytes) -> None:
     with pytest.raises(ProtocolError):
-        FrameParser(max_header=1000, max_body=1000).feed(data)
+        FrameParser(1000).feed(data)
 
 
 def test_a_body_without_length_that_never_ends_is_refused() -> None:
-    parser = FrameParser(max_header=1000, max_body=1000)
+    parser = FrameParser(1000)
     for chunk in (b"MESSAGE\n\n", b"x" * 600, b"x" * 300):
         assert parser.feed(chunk) == []
     with pytest.raises(ProtocolError):
         drain(parser, [b"x" * 500] * 10)
+
+
+@pytest.mark.parametrize("step", [1, 7, 1000, 10_000])
+def test_the_body_of_a_message_that_is_too_large_is_dropped_while_it_arrives(step: int) -> None:
+    """Its frame can acknowledge the message, and the frames around it are read."""
+    stream = b"".join(
+        encode("MESSAGE", {"subscription": "1", "ack": str(number)}, body)
+        for number, body in enumerate([b"a", b"x" * 5000, b"b", b"y" * 1001, b"c"] + [b"z"] * 20 + [b"x" * 5000])
+    )
+    parser, frames = FrameParser(1000), []
+    for start in range(0, len(stream), step):
+        frames += parser.feed(stream[start : start + step])
+        assert len(parser._pending) <= 2000
+    assert [frame.get("ack") for frame in frames] == [str(number) for number in range(26)]
+    assert [frame.body for frame in frames[:5]] == [b"a", b"", b"b", b"", b"c"]
+    assert [bool(frame.oversized) for frame in frames] == [False, True, False, True, False] + 20 * [False] + [True]
+    assert "5,000 bytes, 1,000 are the limit (max_message_size)" in frames[1].oversized
+
+
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n"])
+def test_headers_in_many_parts_are_read_in_linear_time(line_end: bytes) -> None:
+    def seconds(lines: int) -> float:
+        head = line_end.join([b"MESSAGE", *(b"name-%d:value" % number for number in range(lines)), b"", b""])
+        parts = [head[at : at + 100] for at in range(0, len(head), 100)]
+        parser, begin = FrameParser(), time.process_time()
+        (frame,) = drain(parser, [*parts, b"body\0"])
+        assert isinstance(frame, Frame)
+        assert len(frame.headers) == lines
+        return time.process_time() - begin
+
+    seconds(100)
+    small, large = min(seconds(5000) for _ in range(3)), min(seconds(50_000) for _ in range(2))
+    assert large < 30 * small
 
 
 def drain(parser: FrameParser, chunks: list[bytes]) -> list[object]:

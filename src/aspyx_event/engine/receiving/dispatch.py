@@ -124,7 +124,7 @@ class Dispatcher:
         progress: DeliveryProgress | None = None
         try:
             progress = DeliveryProgress(delivery, binding, handlers, self._policy is AckPolicy.MANUAL)
-            exceeded = self._limits.exceeded(progress.received)
+            exceeded = delivery.oversized or self._limits.exceeded(progress.received)
             if exceeded:
                 error = LimitExceededError(f"event {handlers[0].descriptor.event.name!r}: too large: {exceeded}")
                 self._settle(delivery, await self._failures.refuse(progress, error))

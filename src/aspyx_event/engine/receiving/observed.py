@@ -44,6 +44,10 @@ class ObservedDelivery(Delivery):
     def stale(self) -> bool:
         return self._delivery.stale
 
+    @property
+    def oversized(self) -> str:
+        return self._delivery.oversized
+
     def take(self) -> None:
         """Report that a worker takes it."""
         self._taken = True

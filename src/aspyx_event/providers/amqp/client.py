@@ -239,6 +239,7 @@ class Client:
             "subject": f"{subject} for {binding.label}" if binding.label else subject,
             "close_timeout": _CLOSE_TIMEOUT,
             "selector": selector(binding),
+            "max_message_size": self.settings.max_message_size,
         }
         if is_queue_of_topic and not binding.durable:
             return VolatileReceiver(self, address, name=volatile_link_name(address, binding.queue or ""), **options)

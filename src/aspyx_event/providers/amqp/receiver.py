@@ -11,6 +11,7 @@ from proton import Described, symbol
 from ...exceptions import EventException
 from ..base import Consume, Consumer, Delivery
 from ..content_mode import received_envelope
+from ..settings import DEFAULT_MAX_MESSAGE_SIZE
 from .errors import Condition, Stage, error_for
 from .head_templates import Received, TemplateCache
 from .links import LinkOwner, SupervisedLink, logger, unique_name
@@ -64,6 +65,7 @@ class Receiver(SupervisedLink, Consumer):
         subject: Describes the subscription in errors.
         close_timeout: Seconds that `close` waits for the broker's answer.
         selector: The filter that the broker applies; "" for none.
+        max_message_size: Bytes; a larger message is rejected, and is never in memory.
     """
 
     def __init__(
@@ -77,8 +79,10 @@ class Receiver(SupervisedLink, Consumer):
         subject: str,
         close_timeout: float,
         selector: str = "",
+        max_message_size: int = DEFAULT_MAX_MESSAGE_SIZE,
     ) -> None:
         super().__init__(owner, address, capabilities)
+        self._max_message_size = max_message_size
         self._window, self._consume, self._subject = window, consume, subject
         self._close_timeout, self._selector = close_timeout, selector
         #: Done when the broker has attached the link for the first time; fails when it refuses.
@@ -93,6 +97,8 @@ class Receiver(SupervisedLink, Consumer):
         self._grant_due = False
         #: The parts of a message that has not arrived completely.
         self._parts = bytearray()
+        #: Bytes of an oversized message that have arrived and were dropped; 0 while there is none.
+        self._dropped = 0
         self._templates = TemplateCache()
 
     @property
@@ -107,7 +113,8 @@ class Receiver(SupervisedLink, Consumer):
             # The descriptor that the manual of Artemis names for SQL-like filters ("AMQP", "Filtering").
             value = Described(symbol("apache.org:selector-filter:string"), self._selector)
             link.source.filter.put_dict({symbol("selector"): value})
-        self._parts = bytearray()
+        link.max_message_size = self._max_message_size
+        self._parts, self._dropped = bytearray(), 0
         return link
 
     def _link_name(self) -> str:
@@ -150,13 +157,16 @@ class Receiver(SupervisedLink, Consumer):
     def on_delivery(self, handle: Any) -> None:
         size = pn.pn_delivery_pending(handle)
         if size <= 1 and pn.pn_delivery_aborted(handle):  # the sender aborted it half way: proton then reports 1 byte
-            self._parts = bytearray()
+            self._parts, self._dropped = bytearray(), 0
             pn.pn_delivery_settle(handle)
             self._grant_soon()
             return
         if not pn.pn_delivery_readable(handle):
             return
         data = pn.pn_link_recv(self._handle, size)[1] if size else b""
+        if self._dropped or len(self._parts) + len(data) > self._max_message_size:
+            self._dropped += len(self._parts) + len(data)
+            self._parts, data = bytearray(), b""
         if pn.pn_delivery_partial(handle):
             self._parts += data
             self._grant()
@@ -166,7 +176,9 @@ class Receiver(SupervisedLink, Consumer):
         if self._parts:
             data, self._parts = self._parts + data, bytearray()
         pn.pn_link_advance(self._handle)
-        if self._paused:
+        if self._dropped:
+            self._reject(handle)
+        elif self._paused:
             # It was on its way when the credit was taken back.
             self._answer(handle, pn.PN_RELEASED)
         elif not data:
@@ -175,6 +187,18 @@ class Receiver(SupervisedLink, Consumer):
             self._fail(handle)
         else:
             self._hand_over(bytes(data), handle)
+
+    def _reject(self, handle: Any) -> None:
+        """Reject an oversized message, which nobody has: the broker moves it to the dead-letter-address of its address."""
+        size, self._dropped = self._dropped, 0
+        logger.error(
+            "%s: a message of %d bytes is rejected, so the broker moves it to its dead-letter-address; %d are the limit "
+            "(max_message_size)",
+            self._subject,
+            size,
+            self._max_message_size,
+        )
+        self._answer(handle, pn.PN_REJECTED)
 
     def _hand_over(self, data: bytes, handle: Any) -> None:
         received = decode(data, self._templates)

@@ -8,6 +8,7 @@ from typing import Any
 import cproton as pn
 
 from ..base import Consume
+from ..settings import DEFAULT_MAX_MESSAGE_SIZE
 from .errors import Condition
 from .links import LinkOwner, logger, unique_name
 from .receiver import Receiver
@@ -39,6 +40,7 @@ class VolatileReceiver(Receiver):
         subject: str,
         close_timeout: float,
         selector: str = "",
+        max_message_size: int = DEFAULT_MAX_MESSAGE_SIZE,
     ) -> None:
         super().__init__(
             owner,
@@ -49,6 +51,7 @@ class VolatileReceiver(Receiver):
             subject=subject,
             close_timeout=close_timeout,
             selector=selector,
+            max_message_size=max_message_size,
         )
         self._name = name
         #: The link that has the deliveries, or is expected to have them; None while not attached.

@@ -88,6 +88,10 @@ class StompDelivery(Delivery):
     def stale(self) -> bool:
         return self._open and not self._attachment.active
 
+    @property
+    def oversized(self) -> str:
+        return self._frame.oversized
+
     def ack(self) -> None:
         if self._open:
             self._open = False

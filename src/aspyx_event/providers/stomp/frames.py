@@ -9,17 +9,17 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 
 from ...exceptions import HeaderError
+from ..settings import DEFAULT_MAX_MESSAGE_SIZE
 from .errors import ProtocolError
 from .head_templates import HeaderTemplate, TemplateCache
 
-__all__ = ["MAX_BODY", "MAX_HEADER", "MAX_SENT_HEADER", "Frame", "FrameParser", "acknowledgement", "encode", "escape"]
+__all__ = ["MAX_SENT_HEADER", "Frame", "FrameParser", "acknowledgement", "encode", "escape"]
 
 #: Largest headers of a frame that we send, in bytes. Artemis drops the connection without an ERROR somewhere between
 #: 200 and 300 KB, and a client that resends such a frame would never get past it.
 MAX_SENT_HEADER = 65_536
-#: Largest headers and largest body of a frame that we accept, in bytes.
-MAX_HEADER = 1 << 20
-MAX_BODY = 256 << 20
+#: Digits of a content-length that is believed. Artemis has nothing larger than 2 GiB.
+_MAX_LENGTH_DIGITS = 10
 
 # STOMP 1.2, "Value Encoding".
 _UNESCAPE = {"\\\\": "\\", "\\n": "\n", "\\c": ":", "\\r": "\r"}
@@ -45,9 +45,10 @@ class Frame:
         cmd, body: As in stomp.py's class of this name.
         template: The template that matched it, or None.
         values: The values of the template's headers.
+        oversized: Why the body was dropped; "" if it was not.
     """
 
-    __slots__ = ("_headers", "body", "cmd", "template", "values")
+    __slots__ = ("_headers", "body", "cmd", "oversized", "template", "values")
 
     def __init__(
         self,
@@ -56,8 +57,10 @@ class Frame:
         body: bytes,
         template: HeaderTemplate | None = None,
         values: Sequence[str] = (),
+        oversized: str = "",
     ) -> None:
         self.cmd, self._headers, self.body, self.template, self.values = cmd, headers, body, template, values
+        self.oversized = oversized
 
     @property
     def headers(self) -> dict[str, str]:
@@ -154,17 +157,17 @@ class FrameParser:
     """Splits a byte stream into frames, like `stomp.utils.parse_frame` but stricter and several times as fast.
 
     Args:
-        max_header, max_body: Largest headers and largest body of a frame, in bytes.
+        max_size: Largest headers and largest body of a frame, in bytes. The body of a larger MESSAGE is dropped while it
+            arrives: the frame alone can acknowledge its message, and an error would cost the connection again and again.
         needs_header: Returns whether the value of the header of this name is needed in a MESSAGE.
     """
 
     def __init__(
         self,
-        max_header: int = MAX_HEADER,
-        max_body: int = MAX_BODY,
+        max_size: int = DEFAULT_MAX_MESSAGE_SIZE,
         needs_header: Callable[[str], bool] = lambda _: True,
     ) -> None:
-        self._max_header, self._max_body = max_header, max_body
+        self._max_size = max_size
         self._templates = TemplateCache(needs_header)
         #: The incomplete frame at the end of the data received so far.
         self._pending = bytearray()
@@ -172,6 +175,11 @@ class FrameParser:
         self._needed_bytes = 0
         #: The pending frame has no content-length and ends with the next NUL.
         self._ends_with_nul = False
+        #: The headers of the pending frame are incomplete.
+        self._in_head = False
+        #: A frame whose body is dropped, and the bytes of it that have not arrived, with the NUL.
+        self._dropping: Frame | None = None
+        self._to_drop = 0
 
     def feed(self, data: bytes) -> list[Frame]:
         """Return the frames that *data* completes.
@@ -179,18 +187,17 @@ class FrameParser:
         Raises:
             ProtocolError: the data is not STOMP 1.2, or a frame exceeds the limits.
         """
+        frames: list[Frame] = []
+        at = 0
         if self._pending:
-            self._pending += data
-            if len(self._pending) < self._needed_bytes:
-                return []
-            if self._ends_with_nul and 0 not in data:
-                self._check_body(len(self._pending) - self._max_header)
+            if self._is_still_incomplete(data):
                 return []
             data = bytes(self._pending)
             self._pending.clear()
-        self._needed_bytes, self._ends_with_nul = 0, False
-        frames: list[Frame] = []
-        at, size = 0, len(data)
+        elif self._dropping is not None:
+            at = self._drop(data, 0, frames)
+        self._needed_bytes, self._ends_with_nul, self._in_head = 0, False, False
+        size = len(data)
         text: str | None = None
         while at < size:
             first = data[at]
@@ -205,11 +212,49 @@ class FrameParser:
                 # One character per byte, so that offsets are equal in both. No template matches a carriage return.
                 text = "" if size > _LARGE or b"\r" in data else data.decode("latin-1")
             after = self._by_template(data, text, at, frames) or self._in_full(data, at, frames)
+            if self._dropping is not None:
+                after = self._drop(data, after, frames)
             if after == at:
                 self._pending += data[at:]
                 break
             at = after
         return frames
+
+    def _is_still_incomplete(self, data: bytes) -> bool:
+        """Append *data* to the pending frame; return whether it is certainly not complete yet.
+
+        Looks at new data only, so a frame that arrives in many parts takes linear time.
+        """
+        pending, before = self._pending, len(self._pending)
+        pending += data
+        if len(pending) < self._needed_bytes:
+            return True
+        if self._ends_with_nul:
+            if 0 in data:
+                return False
+            self._check_body(len(pending) - self._max_size)
+            return True
+        if (
+            not self._in_head
+            or pending.find(b"\n\n", before - 1) >= 0
+            or pending.find(b"\n\r\n", max(before - 2, 0)) >= 0
+        ):
+            return False
+        self._check_head(len(pending))
+        return True
+
+    def _drop(self, data: bytes, at: int, frames: list[Frame]) -> int:
+        """Skip what *data* has of the body that is dropped; append its frame at the end. Return the offset after it."""
+        frame, available = self._dropping, len(data) - at
+        if frame is None or available < self._to_drop:
+            self._to_drop -= available
+            return len(data)
+        end = at + self._to_drop
+        self._dropping = None
+        if data[end - 1]:
+            raise ProtocolError("a frame does not end with NUL")
+        frames.append(frame)
+        return end
 
     def _by_template(self, data: bytes, text: str, at: int, frames: list[Frame]) -> int:
         """Append the frame at offset *at* if it is complete and matches a template; return its end, or 0."""
@@ -222,7 +267,7 @@ class FrameParser:
         values: Sequence[str] = match.groups()
         start = match.end()
         end = start + int(values[template.length])
-        if end >= len(data) or data[end] or start - at > self._max_header or end - start > self._max_body:
+        if end >= len(data) or data[end] or start - at > self._max_size or end - start > self._max_size:
             return 0  # `_in_full` waits, or raises the error
         joined = "\n".join(values)
         if not joined.isascii():
@@ -241,9 +286,9 @@ class FrameParser:
         crlf = data.find(b"\n\r\n", at, head if head >= 0 else len(data))
         if crlf >= 0:
             head, gap = crlf, 3
-        if (len(data) if head < 0 else head) - at > self._max_header:
-            raise ProtocolError(f"headers of more than {self._max_header} bytes")
+        self._check_head((len(data) if head < 0 else head) - at)
         if head < 0:
+            self._in_head = True
             return at
         command, headers = _head(data[at:head])
         start, length = head + gap, headers.get("content-length")
@@ -254,8 +299,12 @@ class FrameParser:
                 self._ends_with_nul = True
                 return at
         else:
-            if not (length.isascii() and length.isdecimal()):
+            if not (length.isascii() and length.isdecimal() and len(length) <= _MAX_LENGTH_DIGITS):
                 raise ProtocolError(f"content-length {length[:20]!r}")
+            if command == "MESSAGE" and int(length) > self._max_size:
+                reason = f"its body has {int(length):,} bytes, {self._max_size:,} are the limit (max_message_size)"
+                self._dropping, self._to_drop = Frame(command, headers, b"", oversized=reason), int(length) + 1
+                return start
             self._check_body(int(length))
             end = start + int(length)
             if end >= len(data):
@@ -268,9 +317,13 @@ class FrameParser:
             self._templates.learn(data[at : data.find(b"\n", at + 8)], data[at:head])
         return end + 1
 
+    def _check_head(self, size: int) -> None:
+        if size > self._max_size:
+            raise ProtocolError(f"headers of more than {self._max_size} bytes (max_message_size)")
+
     def _check_body(self, size: int) -> None:
-        if size > self._max_body:
-            raise ProtocolError(f"a body of more than {self._max_body} bytes")
+        if size > self._max_size:
+            raise ProtocolError(f"a body of more than {self._max_size} bytes (max_message_size)")
 
 
 def _head(data: bytes) -> tuple[str, dict[str, str]]:

@@ -45,10 +45,10 @@ class StompWire(asyncio.BufferedProtocol):
 
     transport: asyncio.Transport
 
-    def __init__(self, receive: Receive, needs_header: Callable[[str], bool]) -> None:
+    def __init__(self, receive: Receive, needs_header: Callable[[str], bool], max_size: int) -> None:
         self._loop = asyncio.get_running_loop()
         self._receive = receive
-        self._parser = FrameParser(needs_header=needs_header)
+        self._parser = FrameParser(max_size, needs_header)
         self._read_buffer = memoryview(bytearray(_READ_SIZE))
         self._write_queue: list[bytes] = []
         self._queued_bytes = 0
@@ -227,7 +227,10 @@ async def open_wire(
     try:
         data = encode("CONNECT", headers)
         _, wire = await loop.create_connection(
-            lambda: StompWire(receive_answer_first, needs_header), settings.host, settings.port, ssl=settings.ssl
+            lambda: StompWire(receive_answer_first, needs_header, settings.max_message_size),
+            settings.host,
+            settings.port,
+            ssl=settings.ssl,
         )
     except (EventException, UnicodeError) as error:
         raise ConnectError(f"{settings.where}: {error}") from error
