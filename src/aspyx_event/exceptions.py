@@ -1,52 +1,7 @@
-"""Every error of this package, sorted by what the caller does about it.
+"""Every error of this package.
 
-* EventException
-  + DeclarationError            fix the declaration; raised at import, at start or by the call that meets it
-    - UnregisteredEventTypeError
-    - DuplicateEventError
-    - InvalidNameError
-    - InvalidSchemaError
-    - ListenerError
-    - QueueClashError
-    - UnsupportedError
-    - RequirementError            the order asked for cannot be kept
-    - UnregisteredTopicError
-    - EventNotInTopicError
-    - EntryPointError
-    - ConfigurationError
-  + CodecError                  discard: bytes and event do not fit each other, a retry cannot help
-    - EncodeError
-      * InvalidEventSchemaError
-    - DecodeError
-      * SchemaVersionError
-      * InvalidCloudEventError
-      * UnknownFormatError
-    - LimitExceededError
-  + SnapshotError               look at the folder of contracts, or raise the event's version
-  + UnknownDeadLetterError      there is no such dead letter (any more)
-  + PoisonMessageError            find out why the event kills its process
-  + HandlerTimeoutError         make the handler faster, or its time longer
-  + WebhookError                try again, or look at the receiver
-    - WebhookRefusedError       discard, or fix what is posted
-  + HeaderError                 fix the header
-  + StateError                  the manager is not in a state to do this
-  + MissingDriverError          install the driver
-  + ProviderError               retry, or look at the broker
-    - ConnectError
-      * AuthenticationError
-    - ConnectionLostError
-    - PermissionDeniedError
-    - ConfirmTimeoutError
-    - BufferFullError
-    - NotAcceptedError
-    - NoRouteError
-  + EventStoreError             the store of events did not do what it was asked
-    - StoreUnavailableError     try again: it is locked, lost, full or too slow
-    - StoreRefusedError         look at the database or the event; trying again does not help
-      * DuplicateStoredEventError
-      * UnknownStoredEventError
-
-`StopProcessing` is none of these: it is what a handler raises on purpose, and no `except EventException` takes it.
+`docs/errors.md` has the tree and the remedy for each error; a test compares it with the classes below. `StopProcessing` is
+not an error: a handler raises it on purpose, and `except EventException` does not catch it.
 """
 
 from __future__ import annotations
@@ -60,11 +15,11 @@ class EventException(Exception):
 
 
 class DeclarationError(EventException):
-    """A declaration (event, listener, pipeline, name) is wrong; the message names the cure."""
+    """A declaration (event, listener, pipeline, name) is wrong; the message names the remedy."""
 
 
 class UnregisteredEventTypeError(DeclarationError):
-    """An object or class was used as an event that is not declared as one."""
+    """An object or class that is not declared as an event was used as an event."""
 
 
 class DuplicateEventError(DeclarationError):
@@ -79,11 +34,11 @@ class DuplicateEventError(DeclarationError):
 
 
 class InvalidNameError(DeclarationError):
-    """A name has characters that the brokers read as syntax."""
+    """A name has characters that brokers interpret as syntax."""
 
 
 class InvalidSchemaError(DeclarationError):
-    """`@event(schema=...)` is no JSON Schema; the message names the event, the place in the schema and the reason."""
+    """`@event(schema=...)` is not a JSON Schema; the message names the event, the place in the schema and the reason."""
 
 
 class ListenerError(DeclarationError):
@@ -91,15 +46,15 @@ class ListenerError(DeclarationError):
 
 
 class QueueClashError(DeclarationError):
-    """Two subscriptions claim one queue for two events; queue names are unique per broker."""
+    """Two subscriptions use the same queue for different events; queue names are unique per broker."""
 
 
 class UnsupportedError(DeclarationError):
-    """A declaration or an option needs what the provider does not offer."""
+    """A declaration or an option needs a feature that the provider does not have."""
 
 
 class RequirementError(DeclarationError):
-    """Handlers require each other in a ring, or one requires what is not there or does not want the event."""
+    """Requirements between handlers form a cycle, or a required handler is missing or does not accept the event."""
 
 
 class UnregisteredTopicError(DeclarationError):
@@ -107,35 +62,35 @@ class UnregisteredTopicError(DeclarationError):
 
 
 class EventNotInTopicError(DeclarationError):
-    """An event was sent on a topic that does not carry its class."""
+    """An event was sent to a topic that does not carry its class."""
 
 
 class ConfigurationError(DeclarationError):
-    """A configuration says what cannot be; the message names file, line and key as far as they are known."""
+    """A configuration is invalid; the message names file, line and key as far as they are known."""
 
 
 class EntryPointError(DeclarationError):
-    """What an installed distribution offers as a handler cannot be loaded; the message names both."""
+    """An entry point of an installed distribution cannot be loaded or has no handler; the message names both."""
 
 
 class CodecError(EventException):
-    """An event and its bytes do not fit each other. A retry cannot help."""
+    """An event cannot be encoded or decoded. A retry cannot help."""
 
 
 class EncodeError(CodecError):
-    """An event holds values that its class cannot write."""
+    """An event has a value that its class cannot encode."""
 
 
 class DecodeError(CodecError):
-    """A body is not what its event class says; the message names event, field and reason."""
+    """A body does not match its event class; the message names event, field and reason."""
 
 
 class InvalidEventSchemaError(EncodeError, ValueError):
-    """An event that was to be sent is not what its class or its JSON Schema says.
+    """An event to be sent does not match its class or its JSON Schema.
 
     Attributes:
         event_name: Name of the event.
-        errors: One line for each thing that is wrong: the place in the payload, and why.
+        errors: A line for each mismatch: the place in the payload, and the reason.
     """
 
     def __init__(self, event_name: str, errors: Sequence[str], against: str = "its class") -> None:
@@ -145,14 +100,14 @@ class InvalidEventSchemaError(EncodeError, ValueError):
 
 
 class SchemaVersionError(DecodeError):
-    """A payload has a version that this program does not read: newer than its class, or too old for its upcasters."""
+    """This program cannot read the payload's version: it is newer than its class, or too old for its upcasters."""
 
 
 class InvalidCloudEventError(DecodeError):
-    """What came in is no CloudEvent of version 1.0.
+    """A received message is not a CloudEvent of version 1.0.
 
     Attributes:
-        attribute: Name of the attribute or member that is wrong; "" where it is none of them.
+        attribute: Name of the invalid attribute or member; "" if the error concerns none of them.
     """
 
     def __init__(self, message: str, attribute: str = "") -> None:
@@ -161,7 +116,7 @@ class InvalidCloudEventError(DecodeError):
 
 
 class UnknownFormatError(DecodeError):
-    """A CloudEvent came in a format, or a number of them in a batch format, that nobody reads here."""
+    """No reader is registered for the format of a received CloudEvent, or of a batch of CloudEvents."""
 
 
 class LimitExceededError(CodecError):
@@ -169,15 +124,15 @@ class LimitExceededError(CodecError):
 
 
 class SnapshotError(EventException):
-    """A folder of contracts cannot be read or written, or an event breaks what is recorded there."""
+    """A contracts folder cannot be read or written, or an event is incompatible with its recorded contract."""
 
 
 class UnknownDeadLetterError(EventException, LookupError):
-    """No dead letter has the id; somebody may have replayed or purged it."""
+    """No dead letter has this id; it may have been replayed or purged."""
 
 
 class PoisonMessageError(EventException):
-    """The cause of a dead letter whose event was in hand when processes died, again and again."""
+    """The cause of a dead letter whose event was in flight at several crashes of its process."""
 
 
 class HandlerTimeoutError(EventException, TimeoutError):
@@ -185,11 +140,11 @@ class HandlerTimeoutError(EventException, TimeoutError):
 
 
 class WebhookError(EventException):
-    """The receiver of a webhook could not be reached, or did not take the event.
+    """The receiver of a webhook could not be reached, or did not accept the event.
 
     Attributes:
-        status: Its HTTP status code; None where there was no answer.
-        retry_after: Seconds that it asks to wait; None where it does not.
+        status: The HTTP status code; None without a response.
+        retry_after: Seconds to wait, as requested by the receiver; None if it does not say.
     """
 
     def __init__(self, message: str, status: int | None = None, retry_after: float | None = None) -> None:
@@ -198,11 +153,11 @@ class WebhookError(EventException):
 
 
 class WebhookRefusedError(WebhookError):
-    """The receiver of a webhook will not take the event, also when it is sent again."""
+    """The receiver of a webhook refuses the event for good: sending it again does not help."""
 
 
 class HeaderError(EventException):
-    """A header has a reserved or impossible name, or a value that is not text."""
+    """A header has a reserved or invalid name, or a value that is not text."""
 
 
 class StateError(EventException):
@@ -218,7 +173,7 @@ class ProviderError(EventException):
 
 
 class ConnectError(ProviderError):
-    """No connection: nobody listens, the host is unknown, the port speaks another protocol, TLS failed."""
+    """No connection: nothing listens, the host is unknown, the port speaks another protocol, or TLS failed."""
 
 
 class AuthenticationError(ConnectError):
@@ -226,11 +181,11 @@ class AuthenticationError(ConnectError):
 
 
 class ConnectionLostError(ProviderError):
-    """The connection ended while the operation was under way and the operation cannot be repeated."""
+    """The connection ended during the operation, and the operation cannot be repeated."""
 
 
 class PermissionDeniedError(ProviderError):
-    """The user lacks a right on the broker: to create a queue, to send, to consume or to manage."""
+    """The user lacks a permission on the broker: to create a queue, to send, to consume or to manage."""
 
 
 class ConfirmTimeoutError(ProviderError, TimeoutError):
@@ -242,15 +197,15 @@ class BufferFullError(ProviderError):
 
 
 class NotAcceptedError(ProviderError):
-    """The broker answered a message with a refusal, for example because the address is full."""
+    """The broker refused a message, for example because the address is full."""
 
 
 class NoRouteError(ProviderError):
-    """`require_route=True` was asked and no queue is bound to the address: the broker would drop the event."""
+    """The send has `require_route=True` and no queue is bound to the address: the broker would drop the event."""
 
 
 class StopProcessing(Exception):
-    """Raised by a handler: no further handler of its chain gets this event. Not an error: the delivery succeeded.
+    """Raised by a handler: no further handler of its chain gets the event. The delivery counts as successful.
 
     Args:
         value: What `EventManager.process` returns, at once: events returned by earlier handlers are dropped. Without a
@@ -273,20 +228,20 @@ class StopProcessing(Exception):
 
 
 class EventStoreError(EventException):
-    """A store of events did not do what it was asked. An event that was to be stored before it is sent was not sent."""
+    """An operation of the event store failed. An event that should be stored before it is sent was not sent."""
 
 
 class StoreUnavailableError(EventStoreError):
-    """The store is locked, lost, full or too slow. Trying again later may help; nothing was sent that is not stored."""
+    """The store is locked, lost, full or too slow. A retry may help; no event was sent without being stored."""
 
 
 class StoreRefusedError(EventStoreError):
-    """The store refuses, and will again: a wrong password, tables of another program, a value it cannot hold."""
+    """The store refuses the operation, and a retry does not help: wrong password, another program's tables, invalid value."""
 
 
 class DuplicateStoredEventError(StoreRefusedError):
-    """The store has an event of this id."""
+    """The store has an event with this id already."""
 
 
 class UnknownStoredEventError(StoreRefusedError, LookupError):
-    """The store has no event of this id."""
+    """The store has no event with this id."""
