@@ -1,4 +1,4 @@
-"""Which events a subscription wants: predicates on the event, conditions on its headers, and ``@want``."""
+"""Conditions of a subscription: predicates on the event, conditions on its headers, and ``@want``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WANTS = "__aspyx_event_wants__"
 
 @dataclass(frozen=True, slots=True)
 class HeaderCondition:
-    """A condition on a header, looked at before the body is decoded. Made by `header`."""
+    """A condition on a header, evaluated before the body is decoded. Made by `header`."""
 
     name: str
     expected: str | tuple[str, ...] | Callable[[str], Any] | None = None
@@ -34,14 +34,14 @@ class HeaderCondition:
 
 
 def header(name: str, expected: str | Iterable[str] | Callable[[str], Any] | None = None) -> HeaderCondition:
-    """Return a condition for `when=` or ``@want`` that looks at a header, before the body is decoded.
+    """Return a condition on a header for `when=` or ``@want``. It is evaluated before the body is decoded.
 
     Args:
-        name: Of the header. A message without it does not fit.
-        expected: The value, several values of which one must be there, or a predicate on the value; None: any.
+        name: Name of the header. A message without it does not match.
+        expected: The value, a collection of alternative values, or a predicate on the value; None accepts any value.
 
     Raises:
-        DeclarationError: *name* is no str or empty, or *expected* is none of these.
+        DeclarationError: *name* is not a str or is empty, or *expected* is none of these.
     """
     if not isinstance(name, str) or not name:
         raise DeclarationError(f"header({name!r}): the name of a header is a str that is not empty")
@@ -55,7 +55,7 @@ def header(name: str, expected: str | Iterable[str] | Callable[[str], Any] | Non
 
 @dataclass(frozen=True, slots=True)
 class Want:
-    """One alternative: a name must fit (if there are any), a class must fit (if any), and all conditions must hold."""
+    """An alternative: a name must match (if there are any), a class must match (if any), and all conditions must hold."""
 
     names: tuple[str, ...] = ()
     types: tuple[type, ...] = ()
@@ -63,63 +63,63 @@ class Want:
     predicates: tuple[Predicate, ...] = ()
 
     def may_fit(self, name: str, headers: Mapping[str, str]) -> bool:
-        """Tell what can be told before the body is decoded."""
-        if self.names and not any(pattern_matches(one, name) for one in self.names):
+        """Return False if the names or the header conditions, known before the body is decoded, exclude the event."""
+        if self.names and not any(pattern_matches(pattern, name) for pattern in self.names):
             return False
         return all(condition.holds(headers) for condition in self.headers)
 
     def fits(self, event: Any) -> bool:
-        """Tell the rest."""
+        """Return whether the decoded event has one of the classes and satisfies the predicates."""
         if self.types and not isinstance(event, self.types):
             return False
         return all(predicate(event) for predicate in self.predicates)
 
 
 def want(*conditions: str | type | Predicate | HeaderCondition) -> Callable[[T], T]:
-    """Let a listener class or a handler react only to events that fit.
+    """Restrict a listener class or a handler to matching events.
 
-    Several ``@want`` on one are alternatives, the top one is looked at first. Within one, all must hold: the event
-    has one of the names (or patterns), is of one of the classes, and every predicate and header condition is true.
-    Names are looked at first, so a predicate never sees an event of another name.
+    Several ``@want`` on the same class or function are alternatives, evaluated from the top. Within a ``@want``, all
+    conditions must hold: the event has one of the names (or patterns), is of one of the classes, and every predicate and
+    header condition is true. Names are evaluated first, so a predicate never sees an event of another name.
 
     Raises:
-        DeclarationError: no condition, or one that is none of these.
+        DeclarationError: there is no condition, or a condition is none of these.
     """
-    made = _want(conditions, "@want")
+    alternative = _want(conditions, "@want")
 
     def decorate(target: T) -> T:
         # The decorator on top is applied last. A new tuple: nothing is shared with a base class or another function.
-        setattr(target, _WANTS, (made, *vars(target).get(_WANTS, ())))
+        setattr(target, _WANTS, (alternative, *vars(target).get(_WANTS, ())))
         return target
 
     return decorate
 
 
 def wants_of(target: Any) -> tuple[Want, ...]:
-    """Return what ``@want`` left on a function, a method or a class."""
+    """Return the alternatives that ``@want`` declares for a function, a method or a class."""
     plain = target.__func__ if inspect.ismethod(target) else target
     return getattr(plain, "__dict__", {}).get(_WANTS, ())  # type: ignore[no-any-return]
 
 
-def conditions(given: object) -> Want:
-    """Return what the keyword `when` was given, as one alternative.
+def conditions(when: object) -> Want:
+    """Return the value of the keyword `when` as an alternative.
 
     Raises:
         DeclarationError: an element is neither a predicate nor a header condition.
     """
-    many = given if isinstance(given, (tuple, list)) else (given,)
-    made = _want(tuple(many), "when")
-    if made.names or made.types:
-        raise DeclarationError(f"when={given!r}: predicates and header conditions; names and classes are for @want")
-    return made
+    elements = when if isinstance(when, (tuple, list)) else (when,)
+    alternative = _want(tuple(elements), "when")
+    if alternative.names or alternative.types:
+        raise DeclarationError(f"when={when!r}: predicates and header conditions; names and classes are for @want")
+    return alternative
 
 
 class Filter:
-    """All that decides whether a subscription wants an event.
+    """All conditions of a subscription.
 
     Args:
         when: Must hold.
-        wants: One of them must fit; () is no condition.
+        wants: Alternatives, at least one must match; () is no condition.
     """
 
     def __init__(self, when: Want, wants: tuple[Want, ...]) -> None:
@@ -127,37 +127,39 @@ class Filter:
 
     @staticmethod
     def of(when: Want | None, wants: tuple[Want, ...]) -> Filter | None:
-        """Return the filter, None where there is no condition."""
+        """Return the filter; None without any condition."""
         return Filter(when or Want(), wants) if when is not None or wants else None
 
     def before_decoding(self, name: str, headers: Mapping[str, str]) -> tuple[Want, ...] | None:
-        """Return the alternatives that are left, for `after_decoding`; None where the event is not wanted."""
+        """Return the alternatives that may still match, for `after_decoding`; None if the event is not wanted."""
         if not self._when.may_fit(name, headers):
             return None
-        left = tuple(one for one in self._wants if one.may_fit(name, headers))
-        return left if left or not self._wants else None
+        remaining = tuple(want for want in self._wants if want.may_fit(name, headers))
+        return remaining if remaining or not self._wants else None
 
-    def after_decoding(self, event: Any, left: tuple[Want, ...]) -> bool:
-        """Tell whether the event is wanted. Raises what a predicate raises."""
-        return self._when.fits(event) and (not left or any(one.fits(event) for one in left))
+    def after_decoding(self, event: Any, alternatives: tuple[Want, ...]) -> bool:
+        """Return whether the event is wanted. Errors of predicates are raised."""
+        return self._when.fits(event) and (not alternatives or any(want.fits(event) for want in alternatives))
 
 
-def _want(given: tuple[Any, ...], where: str) -> Want:
-    if not given:
+def _want(conditions: tuple[Any, ...], where: str) -> Want:
+    if not conditions:
         raise DeclarationError(f"{where}(): give at least one condition")
     names, types, headers, predicates = [], [], [], []
-    for one in given:
-        if isinstance(one, str) and one:
-            names.append(one)
-        elif isinstance(one, type):
-            types.append(one)
-        elif isinstance(one, HeaderCondition):
-            headers.append(one)
-        elif callable(one) and not inspect.iscoroutinefunction(one):
-            predicates.append(one)
+    for condition in conditions:
+        if isinstance(condition, str) and condition:
+            names.append(condition)
+        elif isinstance(condition, type):
+            types.append(condition)
+        elif isinstance(condition, HeaderCondition):
+            headers.append(condition)
+        elif callable(condition) and not inspect.iscoroutinefunction(condition):
+            predicates.append(condition)
         else:
-            kind = "an async function, predicates are sync" if inspect.iscoroutinefunction(one) else "none of these"
+            kind = (
+                "an async function, predicates are sync" if inspect.iscoroutinefunction(condition) else "none of these"
+            )
             raise DeclarationError(
-                f"{where}: {one!r} is {kind}; give event names, event classes, predicates on the event, or header(...)"
+                f"{where}: {condition!r} is {kind}; give event names, event classes, predicates on the event, or header(...)"
             )
     return Want(tuple(names), tuple(types), tuple(headers), tuple(predicates))

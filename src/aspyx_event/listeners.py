@@ -16,7 +16,7 @@ from .exceptions import DeclarationError, ListenerError
 from .listener_descriptors import Declaration
 from .names import check_name
 from .options import SubscriptionKeywords, make_options
-from .targets import OneTarget, Target, check_target
+from .targets import SingleTarget, Target, check_target
 
 E = TypeVar("E")
 C = TypeVar("C", bound=type)
@@ -77,7 +77,7 @@ def event_listener(
 
 
 def event_handler(
-    *targets: OneTarget,
+    *targets: SingleTarget,
     name: str = "",
     group: str = "",
     per_process: bool = False,

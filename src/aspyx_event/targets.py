@@ -1,4 +1,4 @@
-"""What a subscription consumes: event classes, names, patterns, topics, and what these mean to one manager."""
+"""Targets of subscriptions (event classes, names, patterns, topics), and the routes that a manager resolves them to."""
 
 from __future__ import annotations
 
@@ -12,24 +12,25 @@ from .names import check_name, check_pattern, is_pattern, pattern_matches
 from .registry import EventRegistry
 from .topics import Topic
 
-#: The target of a subscription to every event there is.
+#: The target of a subscription to every event.
 ANY: Final = "#"
 
-OneTarget = type | str | Topic
+SingleTarget = type | str | Topic
 #: An event class, the name of an event, a pattern of names, a topic, or several of these.
-Target = OneTarget | tuple[OneTarget, ...] | list[OneTarget]
+Target = SingleTarget | tuple[SingleTarget, ...] | list[SingleTarget]
 
 
 class Route(NamedTuple):
-    """One address that a subscription consumes, and which events may come from it.
+    """An address that a subscription consumes, and the events that may arrive there.
 
     Attributes:
-        descriptor: Of the event; for a pattern or a topic one that carries its name.
-        address: On the broker; with wildcards for a pattern.
+        descriptor: The descriptor of the event; for a pattern or a topic, a descriptor with its name.
+        address: The address on the broker; with wildcards for a pattern.
         durable: Its queues keep messages while their listeners are away.
-        events: The classes that come; () for whatever class of the manager has the name the message states.
-        free_form: The class in which events come whose name no class has; None: as what they were sent.
-        topic: The topic, if it is one.
+        events: The classes that may arrive; () for the class that the manager has registered under the message's event
+            name.
+        free_form: The class for events whose name no class has; None: the class that they were sent as.
+        topic: The topic; None for other targets.
     """
 
     descriptor: EventDescriptor
@@ -40,28 +41,27 @@ class Route(NamedTuple):
     topic: Topic | None = None
 
     def takes(self, name: str) -> bool:
-        """Tell whether events of this name, sent to their own address, come from here."""
+        """Return whether events of this name, sent to their own address, arrive by this route."""
         return self.topic is None and pattern_matches(self.address, name)
 
 
 def check_target(target: object, where: str) -> None:
-    """Refuse what cannot be a target.
+    """Refuse an invalid target.
 
     Raises:
-        DeclarationError: it is none, or there are none.
-        InvalidNameError: a name or pattern that no broker takes.
+        DeclarationError: it is not a target, or is empty.
+        InvalidNameError: brokers do not accept a name or pattern.
     """
-    found = 0
-    for one in targets_in(target):
-        found += 1
-        if isinstance(one, str):
-            _check_text(one)
-        elif not isinstance(one, (type, Topic)):
-            raise DeclarationError(
-                f"{where}({one!r}): the target is an event class, the name of an event, a pattern, ANY or a Topic"
-            )
-    if not found:
+    targets = list(targets_in(target))
+    if not targets:
         raise DeclarationError(f"{where}(()): give at least one target")
+    for single in targets:
+        if isinstance(single, str):
+            _check_text(single)
+        elif not isinstance(single, (type, Topic)):
+            raise DeclarationError(
+                f"{where}({single!r}): the target is an event class, the name of an event, a pattern, ANY or a Topic"
+            )
 
 
 def routes_of(
@@ -72,24 +72,24 @@ def routes_of(
     free_form: type | None,
     find_topic: Callable[[Topic | str], Topic],
 ) -> tuple[Route, ...]:
-    """Return what *target* means to a manager; the first one names the queue.
+    """Return the routes of *target* in a manager; the first route names the queue.
 
     Args:
-        target: As it was declared.
+        target: The declared target.
         registry: The event classes of the manager; those of the target are registered.
-        subtypes: Take the event classes that derive from a class, too: those that are declared by now.
+        subtypes: Also consume the event classes that derive from a class, as far as they are declared by now.
         free_form: See `Route`.
         find_topic: Registers a topic, or refuses it.
 
     Raises:
-        UnregisteredEventTypeError: a class is no event, and has no subclass that is one.
+        UnregisteredEventTypeError: a class is not an event and has no subclass that is an event.
         DeclarationError: a topic is refused.
     """
-    found: dict[str, Route] = {}
-    for one in targets_in(target):
-        for source in _routes(one, registry, subtypes, free_form, find_topic):
-            found.setdefault(source.address, source)
-    return tuple(found.values())
+    routes: dict[str, Route] = {}
+    for single in targets_in(target):
+        for route in _routes(single, registry, subtypes, free_form, find_topic):
+            routes.setdefault(route.address, route)
+    return tuple(routes.values())
 
 
 def _routes(
@@ -103,17 +103,17 @@ def _routes(
         topic = find_topic(target)
         for event in topic.events:
             registry.add(event)
-        descriptor = EventDescriptor(Topic, topic.name, durable=topic.keeps)
-        yield Route(descriptor, topic.name, topic.keeps, topic.descriptors, topic=topic)
+        descriptor = EventDescriptor(Topic, topic.name, durable=bool(topic.durable))
+        yield Route(descriptor, topic.name, descriptor.durable, topic.descriptors, topic=topic)
     elif isinstance(target, type):
         classes = [target, *_subclasses(target)] if subtypes else [target]
-        declared = [one for one in classes if is_event(one)] if subtypes else classes
+        declared = [cls for cls in classes if is_event(cls)] if subtypes else classes
         if not declared:
             raise UnregisteredEventTypeError(
-                f"{target.__qualname__} is not an event, and no class that derives from it is; decorate one with @event()"
+                f"{target.__qualname__} is not an event, and no class that derives from it is; add @event() to a class"
             )
-        for one in declared:
-            descriptor = registry.add(one)
+        for cls in declared:
+            descriptor = registry.add(cls)
             yield Route(descriptor, descriptor.name, descriptor.durable, (descriptor,))
     else:
         if not is_pattern(target):
@@ -132,12 +132,12 @@ def targets_in(target: Any) -> Iterator[Any]:
 
 
 def _subclasses(cls: type) -> list[type]:
-    found: dict[type, None] = {}
+    subclasses: dict[type, None] = {}
     derived: type
     for derived in type.__subclasses__(cls):
-        found[derived] = None
-        found.update(dict.fromkeys(_subclasses(derived)))
-    return list(found)
+        subclasses[derived] = None
+        subclasses.update(dict.fromkeys(_subclasses(derived)))
+    return list(subclasses)
 
 
 def _check_text(text: str) -> None:
@@ -148,9 +148,7 @@ def _check_text(text: str) -> None:
 
 
 def free_form_of(annotation: object) -> type | None:
-    """Return the class in which a handler, by the annotation of its event, takes events whose name no class has; None
-    where it does not tell.
-    """
+    """Return the class that a handler's annotation asks for when no class has the event's name; None if it is silent."""
     if isinstance(annotation, type) and issubclass(annotation, (FreeFormEvent, SelfDescribed)):
         return annotation
     return None

@@ -1,4 +1,4 @@
-"""Topics: channels of their own for the events of some classes, and the topics that a manager knows."""
+"""Topics: separate channels for the events of some classes, and the registry of a manager's topics."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ from .names import check_name
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Topic:
-    """A channel beside the events' own addresses: what is sent on it reaches its listeners and nobody else.
+    """A channel beside the events' own addresses: events sent to it reach only its listeners.
 
     Attributes:
-        name: Address on the broker, so the same in all programs that share the topic.
+        name: Address on the broker, therefore equal in all programs that share the topic.
         events: The event classes that it carries.
-        description, owner, tags: For people and documents, and to find it by.
-        durable: Queues keep messages while their listeners are away; None: if one of the classes is durable.
-        id: Of this object, unique.
-        created: When this object was made, in UTC.
+        description, owner, tags: For people and documents, and for searches in the registry.
+        durable: Messages are durable, and queues keep them while their listeners are away. None becomes True if any of
+            the classes is durable, else False.
+        id: Unique id of this object.
+        created: The time when this object was created, in UTC.
 
     Raises:
         InvalidNameError: the name cannot be an address.
-        DeclarationError: no event class, or something that is none.
+        DeclarationError: there is no event class, or an element is not an event class.
     """
 
     name: str
@@ -41,64 +42,61 @@ class Topic:
 
     def __post_init__(self) -> None:
         check_name(self.name, "topic name")
-        given = self.events if isinstance(self.events, (tuple, list, set, frozenset)) else (self.events,)
-        events = tuple(dict.fromkeys(given))
+        classes = self.events if isinstance(self.events, (tuple, list, set, frozenset)) else (self.events,)
+        events = tuple(dict.fromkeys(classes))
         if not events:
             raise DeclarationError(f"topic {self.name!r} carries no event class; name at least one")
         tags: object = self.tags
         if isinstance(tags, str):
-            raise DeclarationError(f"topic {self.name!r}: tags={self.tags!r} is one str; give a set of them")
+            raise DeclarationError(f"topic {self.name!r}: tags={self.tags!r} is a single str; give a set of them")
         for event in events:
             EventDescriptor.of(event)
         object.__setattr__(self, "events", events)
         object.__setattr__(self, "tags", frozenset(self.tags))
+        if self.durable is None:
+            object.__setattr__(self, "durable", any(descriptor.durable for descriptor in self.descriptors))
 
     @property
     def descriptors(self) -> tuple[EventDescriptor, ...]:
-        """Of the event classes, in the order they were given."""
+        """The descriptors of the event classes, in their order."""
         return tuple(EventDescriptor.of(event) for event in self.events)
 
-    @property
-    def keeps(self) -> bool:
-        """Whether messages and queues are durable."""
-        return any(one.durable for one in self.descriptors) if self.durable is None else self.durable
-
     def json(self) -> str:
-        """Return what it says as canonical JSON."""
-        return canonical_json({**self._said(), "id": self.id, "created": self.created.isoformat()})
+        """Return the topic as canonical JSON."""
+        return canonical_json({**self._as_dict(), "id": self.id, "created": self.created.isoformat()})
 
     @property
     def content_hash(self) -> str:
-        """SHA-256, in hex, over name, events, description, owner and tags: equal topics have the same one."""
-        return content_hash(self._said())
+        """SHA-256, in hex, over name, events, description, owner and tags: equal topics have equal hashes."""
+        return content_hash(self._as_dict())
 
-    def _said(self) -> dict[str, object]:
+    def _as_dict(self) -> dict[str, object]:
         return {
             "name": self.name,
-            "events": sorted(one.name for one in self.descriptors),
+            "events": sorted(descriptor.name for descriptor in self.descriptors),
             "description": self.description,
             "owner": self.owner,
             "tags": sorted(self.tags),
         }
 
     def check_carries(self, event_class: type) -> None:
-        """Refuse an event class that is not of this topic.
+        """Refuse an event class that the topic does not carry.
 
         Raises:
-            EventNotInTopicError: it is not.
+            EventNotInTopicError: the topic does not carry it.
         """
         if event_class not in self.events:
-            carried = ", ".join(one.name for one in self.descriptors)
+            carried = ", ".join(descriptor.name for descriptor in self.descriptors)
             raise EventNotInTopicError(
                 f"topic {self.name!r} carries {carried}, not {event_class.__qualname__}; nothing was sent"
             )
 
 
 class TopicRegistry:
-    """The topics of a manager, in the order they came. Names are unique in it.
+    """The topics of a manager, in the order of their registration. Names are unique.
 
     Attributes:
-        registers: A topic that is given as itself where one is used is registered by that.
+        registers: Using an unregistered `Topic` object, for example as a target, registers it.
     """
 
     def __init__(self) -> None:
@@ -115,7 +113,7 @@ class TopicRegistry:
         *,
         durable: bool | None = None,
     ) -> Topic:
-        """Make a topic and register it.
+        """Create a topic and register it.
 
         Raises:
             DeclarationError: see `Topic`; or the name is taken.
@@ -125,31 +123,31 @@ class TopicRegistry:
         return self.register(Topic(name, tuple(events), description, owner, tags, durable))  # type: ignore[arg-type]
 
     def register(self, topic: Topic) -> Topic:
-        """Take a topic in; the same one again is no error.
+        """Register a topic. Idempotent.
 
         Raises:
-            DeclarationError: it is no topic, or another topic has its name.
+            DeclarationError: it is not a topic, or another topic has its name.
         """
         if not isinstance(topic, Topic):
-            raise DeclarationError(f"{topic!r} is no Topic")
+            raise DeclarationError(f"{topic!r} is not a Topic")
         known = self._by_name.setdefault(topic.name, topic)
         if known is not topic:
-            raise DeclarationError(f"there is another topic called {topic.name!r}; remove it first, or use its name")
+            raise DeclarationError(f"another topic is called {topic.name!r}; remove it first, or use its name")
         return topic
 
     def remove(self, topic: Topic | str) -> None:
-        """Forget a topic. Subscriptions to it stay.
+        """Remove a topic from the registry. Subscriptions to it stay.
 
         Raises:
-            UnregisteredTopicError: it is not here.
+            UnregisteredTopicError: it is not registered.
         """
         del self._by_name[self.get(topic).name]
 
     def get(self, topic: Topic | str) -> Topic:
-        """Return a registered topic, given itself or its name.
+        """Return a registered topic. *topic* is the topic itself or its name.
 
         Raises:
-            UnregisteredTopicError: it is not here.
+            UnregisteredTopicError: it is not registered.
         """
         name = topic.name if isinstance(topic, Topic) else topic
         known = self._by_name.get(name)
@@ -170,27 +168,27 @@ class TopicRegistry:
         return self.register(topic) if isinstance(topic, Topic) and self.registers else self.get(topic)
 
     def with_name(self, name: str) -> Topic | None:
-        """Return the topic of exactly this name."""
+        """Return the topic with this name; None if there is none."""
         return self._by_name.get(name)
 
     def with_id(self, topic_id: str) -> Topic | None:
-        """Return the topic of this id."""
-        return next((one for one in self if one.id == topic_id), None)
+        """Return the topic with this id; None if there is none."""
+        return next((topic for topic in self if topic.id == topic_id), None)
 
     def of(self, owner: str) -> list[Topic]:
         """Return the topics of an owner."""
-        return [one for one in self if one.owner == owner]
+        return [topic for topic in self if topic.owner == owner]
 
     def with_tags(self, tags: Iterable[str]) -> list[Topic]:
-        """Return the topics that carry all of *tags*; none for no tags.
+        """Return the topics that have all of *tags*; an empty list without tags.
 
         Raises:
-            DeclarationError: *tags* is one str.
+            DeclarationError: *tags* is a single str.
         """
         if isinstance(tags, str):
-            raise DeclarationError(f"with_tags({tags!r}): give a collection of tags, not one str")
-        wanted = frozenset(tags)
-        return [one for one in self if wanted and wanted <= one.tags]
+            raise DeclarationError(f"with_tags({tags!r}): give a collection of tags, not a single str")
+        required = frozenset(tags)
+        return [topic for topic in self if required and required <= topic.tags]
 
     def __len__(self) -> int:
         return len(self._by_name)

@@ -32,12 +32,12 @@ def test_bq_70_bq_71_bq_72_bq_73_topics_are_registered_found_and_removed():
     assert list(topics) == [family]
     for wrong, error, words in (
         (lambda: topics.remove(other), UnregisteredTopicError, "'other' is not registered"),
-        (lambda: topics.with_tags("home"), DeclarationError, "not one str"),
-        (lambda: topics.register("family"), DeclarationError, "is no Topic"),
-        (lambda: topics.new("family", [Born]), DeclarationError, "another topic called 'family'"),
+        (lambda: topics.with_tags("home"), DeclarationError, "not a single str"),
+        (lambda: topics.register("family"), DeclarationError, "is not a Topic"),
+        (lambda: topics.new("family", [Born]), DeclarationError, "another topic is called 'family'"),
         (lambda: Topic("t", ()), DeclarationError, "carries no event class"),
         (lambda: Topic("t", (str,)), UnregisteredEventTypeError, "str is not an event"),
-        (lambda: Topic("t", (Born,), tags="text"), DeclarationError, "is one str"),
+        (lambda: Topic("t", (Born,), tags="text"), DeclarationError, "is a single str"),
         (lambda: Topic("a*b", (Born,)), DeclarationError, r"a\*b"),
     ):
         with pytest.raises(error, match=words):

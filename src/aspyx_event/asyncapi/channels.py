@@ -100,7 +100,7 @@ def _topic_channel(topic: Topic) -> Channel:
         description=topic.description,
         owner=topic.owner,
         tags=topic.tags,
-        durable=topic.keeps,
+        durable=bool(topic.durable),
     )
 
 

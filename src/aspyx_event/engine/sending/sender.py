@@ -95,7 +95,7 @@ class Sender:
                 require_route=require_route,
                 wait_handled=wait_handled,
                 address=channel.name if channel is not None else "",
-                durable=channel.keeps if channel is not None else None,
+                durable=channel.durable if channel is not None else None,
             )
             check_send_options(options, self._provider)
         envelope = self._factory.make(event, descriptor, headers, options)
