@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 from .exceptions import DeclarationError, HeaderError
+from .printable import printable
 
 CE_PREFIX = "cloudEvents_"
 #: The other prefix that the AMQP binding allows; read, never written.
@@ -59,12 +60,22 @@ _RESERVED = frozenset(
 _RESERVED_PREFIXES = ("_amq", "__amq", "amq_", "jms", "x-opt-", _ESCAPE)
 
 
-@lru_cache(4096)  # header names are few; those of a hostile sender must not fill the memory
+# Header names are few and short; those of a hostile sender must not fill the memory.
+_MAX_CACHED_NAMES, MAX_CACHED_NAME = 4096, 255
+
+
 def wire_name(name: str) -> str:
     """Return the name under which the user header *name* travels; `header_name` is the way back."""
+    return (_cached_wire_name if len(name) <= MAX_CACHED_NAME else _wire_name)(name)
+
+
+def _wire_name(name: str) -> str:
     lower = name.lower()
     reserved = lower in _RESERVED or lower.startswith(_RESERVED_PREFIXES)
     return _ESCAPE + name if reserved else name
+
+
+_cached_wire_name = lru_cache(_MAX_CACHED_NAMES)(_wire_name)
 
 
 def header_name(wire: str) -> str | None:
@@ -74,6 +85,14 @@ def header_name(wire: str) -> str | None:
     if wire.startswith(CE_PREFIX_COLON):
         return CE_PREFIX + wire[len(CE_PREFIX_COLON) :]
     return wire if wire_name(wire) == wire else None
+
+
+def whole_number(text: str) -> int | None:
+    """Return the number in a received header; None if it is not a number of one to nine ASCII digits.
+
+    Numbers have a limit because reading thousands of digits raises, or takes long.
+    """
+    return int(text) if len(text) < 10 and text.isascii() and text.isdigit() else None
 
 
 def check_headers(headers: Mapping[str, str]) -> None:
@@ -225,4 +244,6 @@ class Envelope:
 
     def __repr__(self) -> str:
         # Bodies and header values may be confidential, so they are not shown.
-        return f"<Envelope {self.headers.get(CE_TYPE, '?')} id={self.id} headers={sorted(self.headers)}>"
+        return (
+            f"<Envelope {printable(self.get(CE_TYPE) or '?')} id={printable(self.id)} headers={sorted(self.headers)}>"
+        )

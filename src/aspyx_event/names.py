@@ -6,6 +6,7 @@ the wildcard syntax of Artemis.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from urllib.parse import quote
 
 from .exceptions import InvalidNameError
@@ -42,15 +43,38 @@ def check_pattern(pattern: str, kind: str) -> str:
 
 def pattern_matches(pattern: str, name: str) -> bool:
     """Tell whether *pattern* stands for *name*; a pattern without wildcards stands for itself."""
-    return _words_match(pattern.split("."), name.split(".")) if is_pattern(pattern) else pattern == name
+    if not is_pattern(pattern):
+        return pattern == name
+    # Patterns of a broker may be of any length and must not fill the memory.
+    by_word, any_word, repeats, end = (_compiled if len(pattern) <= _MAX_LENGTH else _compile)(pattern)
+    # Bit i is set while the first i words of the pattern match what was read. All of them are followed at once, so the
+    # time grows with the length of the name and not with the number of ways to match it.
+    state = 1
+    for word in name.split("."):
+        state = (state & by_word.get(word, any_word)) << 1 | state & repeats
+        if not state:
+            return False
+    return bool(state & end)
 
 
-def _words_match(pattern: list[str], words: list[str]) -> bool:
-    if not pattern:
-        return not words
-    if pattern[0] == "#":
-        return any(_words_match(pattern[1:], words[taken:]) for taken in range(len(words) + 1))
-    return bool(words) and pattern[0] in ("*", words[0]) and _words_match(pattern[1:], words[1:])
+def _compile(pattern: str) -> tuple[dict[str, int], int, int, int]:
+    """Return a pattern as bits: positions of each word and of `*`, of `*` alone, before which a `#` is, and the end."""
+    words: list[str] = []
+    repeats = any_word = 0
+    for word in pattern.split("."):
+        if word == "#":
+            repeats |= 1 << len(words)
+        else:
+            any_word |= (word == "*") << len(words)
+            words.append(word)
+    positions: dict[str, int] = {}
+    for position, word in enumerate(words):
+        if word != "*":
+            positions[word] = positions.get(word, 0) | 1 << position
+    return {word: bits | any_word for word, bits in positions.items()}, any_word, repeats, 1 << len(words)
+
+
+_compiled = lru_cache(maxsize=1024)(_compile)
 
 
 def literal(name: str) -> str:

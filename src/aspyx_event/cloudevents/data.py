@@ -26,10 +26,10 @@ class JsonCoder:
     """``*/json`` and ``*/*+json``. Dataclasses, models, dates and the like are encoded as by pydantic."""
 
     def encode(self, data: Any, media_type: MediaType) -> bytes:
-        return write_json(data).encode(media_type.charset or "utf-8")
+        return write_json(data).encode(media_type.encoding)
 
     def decode(self, encoded: bytes, media_type: MediaType) -> Any:
-        return read_json(encoded.decode(media_type.charset or "utf-8"))
+        return read_json(encoded.decode(media_type.encoding))
 
 
 class TextCoder:
@@ -46,11 +46,11 @@ class TextCoder:
     def encode(self, data: Any, media_type: MediaType) -> bytes:
         if not isinstance(data, str):
             raise TypeError(f"{type(data).__name__} is not text; give a str or encoded bytes, or register a coder")
-        return data.encode(media_type.charset or "utf-8")
+        return data.encode(media_type.encoding)
 
     def decode(self, encoded: bytes, media_type: MediaType) -> Any:
         try:
-            return encoded.decode(media_type.charset or "utf-8")
+            return encoded.decode(media_type.encoding)
         except UnicodeDecodeError:
             if self._binary and not media_type.charset:
                 return encoded
@@ -62,7 +62,7 @@ class RawCoder:
 
     def encode(self, data: Any, media_type: MediaType) -> bytes:
         if isinstance(data, str):
-            return data.encode(media_type.charset or "utf-8")
+            return data.encode(media_type.encoding)
         raise TypeError(f"no coder for {type(data).__name__} as {media_type.essence}; give bytes, or register a coder")
 
     def decode(self, encoded: bytes, media_type: MediaType) -> Any:  # noqa: ARG002
@@ -112,7 +112,7 @@ def encode_data(data: Any, content_type: str | None) -> bytes:
     except EventException:
         raise
     except Exception as error:
-        raise EncodeError(f"data cannot be encoded as {content_type or JSON}: {error}") from error
+        raise EncodeError(f"data cannot be encoded as {(content_type or str(JSON))[:80]}: {error}") from error
 
 
 def decode_data(encoded: bytes, content_type: str | None) -> Any:
@@ -129,7 +129,7 @@ def decode_data(encoded: bytes, content_type: str | None) -> Any:
     except EventException:
         raise
     except Exception as error:
-        raise DecodeError(f"data is not valid {content_type}: {error or type(error).__name__}") from error
+        raise DecodeError(f"data is not valid {content_type[:80]}: {error or type(error).__name__}") from error
 
 
 def write_json(value: Any) -> str:

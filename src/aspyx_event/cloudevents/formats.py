@@ -237,6 +237,10 @@ def _from_base64(encoded: object, content_type: str | None, raw: bool) -> Any:
 def _set_data(event: CloudEvent, data: Any, raw: bool) -> None:
     content_type = event.datacontenttype or str(JSON)
     media_type = MediaType.parse(content_type)
+    try:
+        encoding = media_type.encoding
+    except ValueError as error:
+        raise DecodeError(f"data is not valid {content_type[:80]}: {error}") from error
     if media_type.is_json:
         if raw or data is None:  # otherwise bytes would have no media type, and null would mean no data
             event.datacontenttype = content_type
@@ -246,9 +250,9 @@ def _set_data(event: CloudEvent, data: Any, raw: bool) -> None:
             event.data = data
             return
         try:
-            encoded = data.encode(media_type.charset or "utf-8")
-        except (LookupError, UnicodeEncodeError) as error:
-            raise DecodeError(f"data is not valid {content_type}: {error}") from error
+            encoded = data.encode(encoding)
+        except UnicodeEncodeError as error:
+            raise DecodeError(f"data is not valid {content_type[:80]}: {error}") from error
         event.data = encoded if raw else decode_data(encoded, content_type)
     elif data is not None:
-        raise InvalidCloudEventError(f"data of the media type {content_type!r} must be a string", "data")
+        raise InvalidCloudEventError(f"data of the media type {content_type[:80]!r} must be a string", "data")

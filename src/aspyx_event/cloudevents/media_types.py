@@ -12,6 +12,28 @@ _essence = re.compile(rf"[ \t]*({_WORD})/({_WORD})[ \t]*")
 _parameter = re.compile(rf';[ \t]*({_WORD})=({_WORD}|"(?:[ !#-\[\]-~]|\\[ -~])*")[ \t]*')
 _escaped = re.compile(r"\\(.)")
 _is_word = re.compile(_WORD).fullmatch
+#: Charsets by their names of IANA in lower case, "" for none, with Python's names.
+_ENCODINGS = {
+    "": "utf-8",
+    "utf-8": "utf-8",
+    "utf8": "utf-8",
+    "us-ascii": "ascii",
+    "ascii": "ascii",
+    "iso-8859-1": "iso-8859-1",
+    "iso8859-1": "iso-8859-1",
+    "latin1": "iso-8859-1",
+    "latin-1": "iso-8859-1",
+    "iso-8859-15": "iso-8859-15",
+    "windows-1252": "cp1252",
+    "utf-16": "utf-16",
+    "utf-16le": "utf-16-le",
+    "utf-16be": "utf-16-be",
+    "utf-32": "utf-32",
+    "utf-32le": "utf-32-le",
+    "utf-32be": "utf-32-be",
+}
+#: Characters of a media type whose parsed form is kept.
+_MAX_CACHED = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +57,8 @@ class MediaType:
         Raises:
             ValueError: *text* is not a media type.
         """
-        return _parse(text)
+        # A long one is not kept: senders choose the text, and may send any number of them.
+        return (_parse_cached if len(text) <= _MAX_CACHED else _parse)(text)
 
     @property
     def essence(self) -> str:
@@ -53,6 +76,21 @@ class MediaType:
         return dict(self.parameters).get("charset", "")
 
     @property
+    def encoding(self) -> str:
+        """The codec of Python for the `charset`; UTF-8 if there is none.
+
+        Raises:
+            ValueError: the charset is not one of a closed list. Python's other codecs are slow, or not codecs of text,
+                and it remembers each name that it does not know.
+        """
+        charset = self.charset
+        try:
+            return _ENCODINGS[charset]
+        except KeyError:
+            known = ", ".join(name for name in _ENCODINGS if name)
+            raise ValueError(f"the charset {charset[:40]!r} is not supported; supported: {known}") from None
+
+    @property
     def is_json(self) -> bool:
         """True for ``*/json`` and ``*/*+json`` (JSON event format, section 3.1.1)."""
         return self.subtype == "json" or self.suffix == "json"
@@ -65,8 +103,6 @@ def _quoted(value: str) -> str:
     return value if _is_word(value) else '"' + value.replace("\\", r"\\").replace('"', r"\"") + '"'
 
 
-# Bounded, because a hostile sender may invent media types.
-@lru_cache(maxsize=512)
 def _parse(text: str) -> MediaType:
     essence = _essence.match(text)
     if essence is None:
@@ -85,5 +121,8 @@ def _parse(text: str) -> MediaType:
         offset = parameter.end()
     return MediaType(essence[1].lower(), essence[2].lower(), tuple(sorted(parameters.items())))
 
+
+# Bounded, because a hostile sender may invent media types.
+_parse_cached = lru_cache(maxsize=512)(_parse)
 
 JSON = MediaType("application", "json")

@@ -287,3 +287,20 @@ async def test_require_route_waits_for_the_broker_as_every_publish_does(own_brok
     broker.kill()
     with pytest.raises(ConfirmTimeoutError, match=unique):
         await connected.publish(outgoing(unique, require_route=True))
+
+
+async def test_a_route_is_found_beside_wildcard_addresses_with_any_number_of_wildcards(
+    broker, provider, outgoing, unique, management
+):
+    """The management returns the wildcard addresses of all users of a broker."""
+    connected = await provider(broker)
+    addresses = [".".join([unique, *["#"] * 400, "x"]), ".".join([unique, *["*", "#", "a"] * 60, "b"])]
+    for number, address in enumerate(addresses):
+        management.create_queue(f"{unique}-{number}", address, routing_type="MULTICAST")
+    try:
+        with pytest.raises(NoRouteError):
+            await connected.publish(outgoing(".".join([unique, *["a"] * 60]), require_route=True))
+        await connected.publish(outgoing(f"{unique}.a.x", require_route=True))
+    finally:
+        for number in range(len(addresses)):
+            management.destroy_queue(f"{unique}-{number}")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from ...envelope import CONTENT_TYPE, header_name
+from ...envelope import CONTENT_TYPE, MAX_CACHED_NAME, header_name
 
 if TYPE_CHECKING:
     from .frames import Frame
@@ -50,7 +50,8 @@ def _read(frame_headers: dict[str, str]) -> dict[str, str]:
             name = _header_names[wire]
         except KeyError:
             name = header_name(wire)
-            if len(_header_names) < 4096:  # header names are few; those of a hostile sender must not fill the memory
+            # Header names are few and short; those of a hostile sender must not fill the memory.
+            if len(_header_names) < 4096 and len(wire) <= MAX_CACHED_NAME:
                 _header_names[wire] = name
         if name is not None:
             headers[name] = value

@@ -17,6 +17,7 @@ from stomp.utils import Frame, convert_frame
 
 from ...deadlines import within
 from ...exceptions import ConnectError, ConnectionLostError, ProviderError
+from ...names import pattern_matches
 from ..settings import ConnectionSettings
 from .errors import RefusedError, broker_error, error_reason
 from .frames import encode
@@ -80,7 +81,7 @@ class ManagementClient:
             *await self._list_queues("address", "CONTAINS", "#"),
             *await self._list_queues("address", "CONTAINS", "*"),
         ]
-        return any(matches(queue["address"].split("."), address.split(".")) for queue in wildcard_queues)
+        return any(pattern_matches(queue["address"], address) for queue in wildcard_queues)
 
     async def address_settings(self, address: str) -> str:
         """Return the settings of an address as JSON."""
@@ -208,15 +209,3 @@ class ManagementClient:
         wire, self._wire = self._wire, None
         if wire is not None:
             wire.fail(ConnectionLostError("the management connection was idle"))
-
-
-def matches(pattern: list[str], words: list[str]) -> bool:
-    """Return whether an address matches a wildcard address, both split at the dots.
-
-    `*` is a single word, `#` any number of words, including none (manual of Artemis, "Wildcard Syntax").
-    """
-    if not pattern:
-        return not words
-    if pattern[0] == "#":
-        return any(matches(pattern[1:], words[start:]) for start in range(len(words) + 1))
-    return bool(words) and pattern[0] in ("*", words[0]) and matches(pattern[1:], words[1:])
