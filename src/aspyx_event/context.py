@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from .envelope import CE_CAUSATION, CE_CORRELATION, CE_KEY, CE_SOURCE, CE_TIME, CE_TYPE, Envelope
 from .exceptions import DeclarationError, StateError
+from .printable import printable
 from .shared import Shared
 
 if TYPE_CHECKING:
@@ -162,7 +163,8 @@ class EventContext:
         return self.envelope.get(CE_KEY)
 
     def __repr__(self) -> str:
-        return f"<EventContext {self.event_name} id={self.event_id} to {self.listener.name!r} attempt={self.attempt}>"
+        name, event_id = printable(self.event_name), printable(self.event_id)
+        return f"<EventContext {name} id={event_id} to {self.listener.name!r} attempt={self.attempt}>"
 
 
 _current: ContextVar[EventContext | None] = ContextVar("aspyx_event_context", default=None)

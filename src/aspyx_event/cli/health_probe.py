@@ -15,6 +15,8 @@ from ..printable import printable
 from .output import CliError, console, show
 
 _PROBES = ("livez", "readyz")
+#: Larger numbers in a response are not those of an event manager.
+_MAX_NUMBER = 1e15
 
 
 def probe_health(address: str, *, probe: str, timeout: float, as_json: bool) -> bool:
@@ -81,9 +83,14 @@ def _get(address: str, probe: str, timeout: float) -> tuple[int, bytes]:
 def _summary(health: dict[str, Any]) -> str:
     parts = [f"provider {health.get('provider')}"]
     if health.get("round_trip") is not None:
-        parts.append(f"round trip {float(health['round_trip']) * 1000:.0f} ms")
+        parts.append(f"round trip {_number(health['round_trip']) * 1000:.0f} ms")
     parts += [f"{count} {health[count]}" for count in ("reconnects", "unconfirmed") if health.get(count)]
     return ", ".join(parts)
+
+
+def _number(value: object) -> float:
+    """Return a number of the response; 0 for anything else."""
+    return float(value) if isinstance(value, (int, float)) and abs(value) < _MAX_NUMBER else 0.0
 
 
 def _table(subscriptions: list[dict[str, Any]]) -> Table:
@@ -100,6 +107,6 @@ def _table(subscriptions: list[dict[str, Any]]) -> Table:
         else:
             state = Text("attached", "green")
         names = [Text(printable(str(subscription.get(key, "")))) for key in ("name", "event")]
-        numbers = [Text(str(subscription.get(key, ""))) for key in ("waiting", "running")]
-        table.add_row(*names, state, *numbers, Text(f"{float(subscription.get('oldest') or 0):.1f} s"))
+        numbers = [Text(f"{_number(subscription.get(key)):.0f}") for key in ("waiting", "running")]
+        table.add_row(*names, state, *numbers, Text(f"{_number(subscription.get('oldest')):.1f} s"))
     return table

@@ -9,6 +9,7 @@ from ..envelope import CE_SOURCE, REPLAY_RUN, Envelope
 from ..listener_descriptors import EventListenerDescriptor
 from ..log_fields import log_fields
 from ..pipeline import AbstractEnvelopePipeline
+from ..printable import printable
 from ..safe_logger import SafeLogger
 from .base import InboxStore
 from .memory import MemoryInboxStore
@@ -52,7 +53,7 @@ class Deduplicate(AbstractEnvelopePipeline):
         if await self.store.contains(*key):
             logger.info(
                 "event %s was already handled by %s",
-                event_id,
+                printable(event_id),
                 key[0],
                 extra=log_fields(envelope, event_listener_descriptor.name),
             )

@@ -13,6 +13,7 @@ from ...error_text import error_text, repr_of, short_type_name, traceback_frames
 from ...futures import run_isolated
 from ...interrupts import ends_program
 from ...log_fields import log_fields
+from ...printable import printable
 from ...safe_logger import SafeLogger
 
 logger = SafeLogger(logging.getLogger("aspyx.event"))
@@ -56,7 +57,11 @@ class FailureReporter:
             event_id: Id of the event whose send failed; "" if it was none.
         """
         text = f"{_describe(subject, context)}: {error_text(error)}"
-        extra = {"event_id": event_id} if context is None else log_fields(context.envelope, context.listener.name)
+        extra = (
+            {"event_id": printable(event_id)}
+            if context is None
+            else log_fields(context.envelope, context.listener.name)
+        )
         manager = self._exception_manager
         failure: BaseException | None = None
         if manager is not None:
@@ -101,7 +106,7 @@ def _describe(subject: str, context: EventContext | None) -> str:
         return f"{subject} failed"
     return (
         f"{subject} failed on event {context.listener.event.name!r} "
-        f"(id {context.event_id or 'unknown'}, attempt {context.attempt})"
+        f"(id {printable(context.event_id) or 'unknown'}, attempt {context.attempt})"
     )
 
 

@@ -13,9 +13,12 @@ from ...exceptions import (
     ProviderError,
     UnsupportedError,
 )
+from ...printable import printable
 from ..error_rules import ErrorRule, first_error
 
 _MAX_REASON = 300
+# Bytes of the body of an ERROR frame that are read.
+_MAX_BODY = 4096
 
 
 class ProtocolError(ProviderError):
@@ -66,8 +69,8 @@ def error_reason(headers: dict[str, str], body: bytes) -> str:
     The `message` header of a refused SEND quotes the whole message with its properties, so only its beginning is
     used. The body contains the cause.
     """
-    message = headers.get("message", "").split("CoreMessage[", 1)[0].strip()
-    cause = body.decode("utf-8", "replace").strip()
+    message = printable(headers.get("message", "").split("CoreMessage[", 1)[0].strip())
+    cause = printable(" ".join(body[:_MAX_BODY].decode("utf-8", "replace").split()))
     if not message or cause[:9] == message[:9]:  # the body repeats the header, without escaped colons
         return (cause or "no reason given")[:_MAX_REASON]
     return (f"{message}: {cause}" if cause else message)[:_MAX_REASON]
