@@ -170,6 +170,10 @@ class Delivery(ABC):
         """The received envelope, read-only; cheaper than `envelope` if that is a copy."""
         return self.envelope
 
+    def replace_headers(self, headers: dict[str, str]) -> None:
+        """Replace the headers of this delivery alone: a later delivery of the message has those that were sent."""
+        self.envelope.headers = headers
+
     @property
     def stale(self) -> bool:
         """True once nobody can settle it any more, although nobody did: its connection or its consumer is gone.
@@ -273,6 +277,14 @@ class Provider(ABC):
     def unconfirmed(self) -> int:
         """The number of published messages that wait for their confirmation."""
         return 0
+
+    @property
+    def signing_key(self) -> bytes:
+        """Key of the signatures by which the engine recognises the copies of events that it has sent to queues.
+
+        The same in all processes of an application, and known to nobody else. With b"" anybody can sign.
+        """
+        return b""
 
     @property
     def servers(self) -> tuple[ServerDescription, ...]:

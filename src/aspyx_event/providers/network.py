@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import ssl as ssl_module
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import ClassVar, Generic, Protocol, TypedDict, TypeVar
 
 from typing_extensions import Unpack
@@ -32,6 +34,13 @@ class ConnectionKeywords(TypedDict, total=False):
     backoff: tuple[float, float]
     failover: Sequence[str]
     max_retries: int | None
+    secret: str
+
+
+@lru_cache(maxsize=16)
+def _derived_key(kind: str, text: str) -> bytes:
+    """Return a key that takes some 50 ms to derive, so that signatures do not help to guess a password."""
+    return hashlib.scrypt(text.encode(), salt=f"aspyx-event {kind}".encode(), n=1 << 14, r=8, p=1, dklen=32)
 
 
 class NetworkClient(Protocol):
@@ -120,6 +129,13 @@ class NetworkProvider(Provider, Generic[ClientT]):
     @property
     def servers(self) -> tuple[ServerDescription, ...]:
         return self._settings.servers(self.protocol_version, self._security)
+
+    @property
+    def signing_key(self) -> bytes:
+        settings = self._settings
+        if settings.secret:
+            return _derived_key("secret", settings.secret)
+        return _derived_key("password", f"{settings.user}:{settings.password}") if settings.password else b""
 
     @property
     def connected(self) -> bool:

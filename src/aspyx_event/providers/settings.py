@@ -61,6 +61,8 @@ class ConnectionSettings:
         backoff: First and largest wait between two attempts to reconnect; doubles, with jitter.
         failover: Further brokers as ``host:port``, tried in turn when a broker cannot be reached.
         max_retries: Attempts to reconnect before the provider stops reconnecting for good; None for no limit.
+        secret: Signs the copies of events that the engine sends to queues (retries, dead letters, replays); the same in all
+            processes of the application. "" derives the key from user and password.
         hooks: Called when the connection is opened or lost.
     """
 
@@ -81,6 +83,7 @@ class ConnectionSettings:
     backoff: tuple[float, float] = (0.05, 1.0)
     failover: Sequence[str] = ()
     max_retries: int | None = None
+    secret: str = field(default="", repr=False)
     hooks: ConnectionHooks = field(default_factory=ConnectionHooks)
     #: Brokers about which a warning was logged; shared with copies of these settings.
     _warned: set[str] = field(default_factory=set, repr=False, compare=False)
@@ -133,13 +136,21 @@ class ConnectionSettings:
     def prepared(self, hooks: ConnectionHooks) -> ConnectionSettings:
         """Return these settings ready to connect: with *hooks*, and with a TLS context in place of True.
 
-        Logs a warning, once for each broker, if the password would cross a network unencrypted.
+        Logs a warning, once for each broker, if the password would cross a network unencrypted, and once if TLS is used
+        without anything from which a signing key could be derived.
 
         Raises:
             ConnectError: `require_tls` is set and there is no TLS.
         """
         if not self.ssl:
             self._check_plain_tcp()
+        elif not self.password and not self.secret and "secret" not in self._warned:
+            self._warned.add("secret")
+            logger.warning(
+                "%s: without password and secret=, copies of events that other senders forge (retries, dead letters, "
+                "replays) cannot be told from those of the application; pass the same secret= in all its processes",
+                self.where,
+            )
         ssl = ssl_module.create_default_context() if self.ssl is True else self.ssl or None
         return replace(self, hooks=hooks, ssl=ssl)
 
@@ -186,6 +197,8 @@ def check_connection_options(settings: ConnectionSettings) -> None:
             f"ssl={settings.ssl!r} is not understood: None for plain TCP, True to trust the system's authorities, or an "
             "ssl.SSLContext"
         )
+    if not isinstance(settings.secret, str):
+        raise DeclarationError(f"secret= is {type(settings.secret).__name__}: a str, the same in all processes")
     for name, minimum in _MINIMUM.items():
         value = getattr(settings, name)
         if value is None and name == "max_retries":

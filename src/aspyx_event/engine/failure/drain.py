@@ -12,6 +12,7 @@ from ...deadlines import within
 from ...envelope import FRAMEWORK_PREFIX, Envelope, SendOptions
 from ...providers.base import AddressKind, Binding, Delivery, Outgoing, Provider
 from ...safe_logger import SafeLogger
+from .signature import is_signed, signed
 
 logger = SafeLogger(logging.getLogger("aspyx.event"))
 _MARKER = FRAMEWORK_PREFIX + "marker"
@@ -35,7 +36,7 @@ async def drain_queue(
         label: Name of the reader in log messages.
         window: Messages taken at once; a longer queue is read to its end only if messages are settled meanwhile.
     """
-    deliveries = _DeliveryBuffer(provider)
+    deliveries = _DeliveryBuffer()
     binding = Binding(
         address=address, queue=address, kind=AddressKind.QUEUE, durable=True, prefetch=window, label=label
     )
@@ -53,8 +54,8 @@ async def drain_queue(
                 priority=0 if provider.capabilities.priority else None,
             ),
         )
-        await provider.publish(message)
-        yield _until_marker(marker, deliveries, label)
+        await provider.publish(signed(provider, message))
+        yield _until_marker(marker, deliveries, provider, address, label)
     finally:
         await consumer.close()
 
@@ -66,21 +67,20 @@ class _DeliveryBuffer:
     settling them would do nothing.
     """
 
-    def __init__(self, provider: Provider) -> None:
-        self._provider = provider
-        self._queue: asyncio.Queue[tuple[int, Delivery]] = asyncio.Queue()
-
-    def put(self, delivery: Delivery) -> None:
-        self._queue.put_nowait((self._provider.reconnects, delivery))
+    def __init__(self) -> None:
+        self._queue: asyncio.Queue[Delivery] = asyncio.Queue()
+        self.put = self._queue.put_nowait
 
     async def get(self) -> Delivery:
         while True:
-            connection, delivery = await self._queue.get()
-            if connection == self._provider.reconnects:
+            delivery = await self._queue.get()
+            if not delivery.stale:
                 return delivery
 
 
-async def _until_marker(marker: str, deliveries: _DeliveryBuffer, label: str) -> AsyncIterator[Delivery]:
+async def _until_marker(
+    marker: str, deliveries: _DeliveryBuffer, provider: Provider, address: str, label: str
+) -> AsyncIterator[Delivery]:
     while True:
         try:
             delivery = await within(deliveries.get(), _IDLE_TIMEOUT)
@@ -88,8 +88,9 @@ async def _until_marker(marker: str, deliveries: _DeliveryBuffer, label: str) ->
             logger.warning("%s: not read to the end; repeat to go on", label)
             return
         stated = delivery.envelope.get(_MARKER)
-        if not stated:
-            yield delivery
-        elif stated == marker:
+        if stated == marker:
             delivery.ack()
             return
+        # The marker of another reader, or a message of another sender, which must not become invisible by this header.
+        if not stated or not is_signed(provider, address, delivery.received):
+            yield delivery

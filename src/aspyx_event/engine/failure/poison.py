@@ -14,13 +14,14 @@ import logging
 from hashlib import blake2b
 from uuid import uuid4
 
-from ...envelope import FRAMEWORK_PREFIX, Envelope, SendOptions
+from ...envelope import FRAMEWORK_PREFIX, Envelope, SendOptions, whole_number
 from ...exceptions import EventException, PoisonMessageError, ProviderError
 from ...log_fields import log_fields
 from ...names import FRAMEWORK_ADDRESS_PREFIX
 from ...providers.base import AddressKind, Delivery, Outgoing, Provider
 from ...safe_logger import SafeLogger
 from .drain import drain_queue
+from .signature import is_signed, signed
 
 logger = SafeLogger(logging.getLogger("aspyx.event"))
 _EVENT = FRAMEWORK_PREFIX + "in-flight"
@@ -93,7 +94,7 @@ class InFlightJournal:
             logger.info("not marked as done: %s", publishing.exception())
 
     def _note(self, identity: str, crashes: int) -> Outgoing:
-        return Outgoing(
+        note = Outgoing(
             address=self._address,
             envelope=Envelope(b"", {_EVENT: identity, _CRASHES: str(crashes)}),
             dedup_id=str(uuid4()),
@@ -101,6 +102,7 @@ class InFlightJournal:
             durable=True,
             options=SendOptions(ttl=_LIFETIME if self._provider.capabilities.ttl else None),
         )
+        return signed(self._provider, note)
 
     async def _load(self) -> None:
         """Read the notes of the last process of this server. Without the permission to, work on without counting."""
@@ -114,13 +116,15 @@ class InFlightJournal:
             logger.warning("events that kill this process are not counted: %s", error)
 
     def _count(self, note: Delivery) -> None:
-        identity, crashes = note.envelope.get(_EVENT), note.envelope.get(_CRASHES)
-        if crashes == "0":
+        identity, crashes = note.envelope.get(_EVENT), whole_number(note.envelope.get(_CRASHES))
+        if crashes is None or not is_signed(self._provider, self._address, note.received):
+            logger.warning("%s: a message that is not a note of this application is removed", self._address)
+        elif crashes == 0:
             self._crashes.pop(identity, None)
-        elif crashes.isascii() and crashes.isdigit():
+        else:
             # Added up: a late note, of a process that the broker had not missed yet, lies beside the note of the
             # process after it, which did not know the first one.
-            self._crashes[identity] = self._crashes.get(identity, 0) + int(crashes)
+            self._crashes[identity] = self._crashes.get(identity, 0) + crashes
 
 
 class JournalEntry:

@@ -7,12 +7,14 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timezone
 from hashlib import blake2b
 
-from ...envelope import Envelope
-from ...exceptions import DeclarationError, UnknownDeadLetterError
+from ...envelope import Envelope, whole_number
+from ...error_text import error_text
+from ...exceptions import DeclarationError, HeaderError, UnknownDeadLetterError
 from ...observer import Observer
+from ...printable import printable
 from ...providers.base import Binding, Delivery, Provider
 from ...safe_logger import SafeLogger
 from ..failure.drain import WINDOW, drain_queue
@@ -24,16 +26,17 @@ from ..failure.republish import (
     FAILED_AT,
     LETTER_HEADERS,
     LETTER_ID,
-    ORIGINAL_ADDRESS,
     ORIGINAL_QUEUE,
-    SUBSCRIPTION,
     replay_copy,
 )
+from ..failure.signature import SIGNATURE, is_signed, signed, without_framework_headers
 from ..runtime.operations import Operation
 from ..sending.observed import watched
 from ..subscribing.subscriptions import Control, Subscription, SubscriptionRegistry
 
 logger = SafeLogger(logging.getLogger("aspyx.event"))
+#: Characters of an id, and of a time, that are read from a header.
+_ID_LIMIT, _TIME_LIMIT = 200, 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,18 +92,27 @@ class DeadLetter:
     failed_at: datetime | None = None
 
     @staticmethod
-    def of(envelope: Envelope, origin: Origin) -> DeadLetter:
-        """Return the letter in a message of a dead-letter queue. Never fails: missing headers leave fields empty."""
-        headers, attempts = envelope.headers, envelope.get(ATTEMPTS)
+    def of(envelope: Envelope, origin: Origin, *, signed: bool) -> DeadLetter:
+        """Return the letter in a message of a dead-letter queue. Never fails: missing headers leave fields empty.
+
+        Args:
+            envelope: The message.
+            origin: Its queue.
+            signed: This application wrote it. Otherwise its `aspyx-*` headers only describe it, and a replay does not have
+                them.
+        """
+        headers = envelope.headers if signed else without_framework_headers(envelope.headers)
         return DeadLetter(
-            id=envelope.get(LETTER_ID) or envelope.id or _id_of(envelope.body),
+            id=_id_of(envelope),
             event_id=envelope.id,
-            subscription=envelope.get(SUBSCRIPTION) or origin.subscription.letter_name,
-            address=envelope.get(ORIGINAL_ADDRESS) or origin.binding.address,
+            subscription=origin.subscription.letter_name,
+            address=origin.binding.address,
             queue=envelope.get(ORIGINAL_QUEUE) or origin.binding.queue or "",
             cause=Cause(envelope.get(CAUSE_TYPE), envelope.get(CAUSE_MESSAGE), envelope.get(CAUSE_TRACEBACK)),
-            attempts=int(attempts) if attempts.isascii() and attempts.isdigit() else 0,
-            headers={name: value for name, value in headers.items() if name not in LETTER_HEADERS},
+            attempts=whole_number(envelope.get(ATTEMPTS)) or 0,
+            headers={
+                name: value for name, value in headers.items() if name not in LETTER_HEADERS and name != SIGNATURE
+            },
             body=envelope.body,
             failed_at=_time(envelope.get(FAILED_AT)),
         )
@@ -214,14 +226,22 @@ class DeadLetters:
                 reason = f"listener {name!r} is per_process: its queue has no name to which the event could go back"
                 if strict:
                     raise DeclarationError(reason)
-                logger.warning("dead letter %s stays: %s", letter.id, reason)
+                logger.warning("dead letter %s stays: %s", printable(letter.id), reason)
                 return False
             failed_at = letter.failed_at.isoformat() if letter.failed_at else ""
-            copy = replay_copy(letter.body, letter.headers, letter.id, origin.binding, failed_at=failed_at)
+            copy = signed(
+                self._provider, replay_copy(letter.body, letter.headers, letter.id, origin.binding, failed_at=failed_at)
+            )
             finish = None
             if self._observer is not None:
                 finish = self._observer.replaying(copy.envelope, origin.subscription.descriptor, letter.id)
-            await watched(lambda: self._provider.publish(copy), finish)
+            try:
+                await watched(lambda: self._provider.publish(copy), finish)
+            except HeaderError as error:  # of another sender, larger than this protocol carries
+                if strict:
+                    raise
+                logger.warning("dead letter %s stays: %s", printable(letter.id), error_text(error))
+                return False
             delivery.ack()
             return True
 
@@ -284,16 +304,23 @@ class DeadLetters:
     ) -> AsyncIterator[AsyncIterator[tuple[Delivery, DeadLetter]]]:
         label = f"the dead letters of {origin.subscription.name!r}"
         async with drain_queue(self._provider, origin.address, label=label, window=limit + 1) as deliveries:
-            yield ((delivery, DeadLetter.of(delivery.envelope, origin)) async for delivery in deliveries)
+            yield (
+                (delivery, DeadLetter.of(received, origin, signed=is_signed(self._provider, origin.address, received)))
+                async for delivery in deliveries
+                for received in (delivery.received,)
+            )
 
 
 def _unknown(letter_id: str) -> UnknownDeadLetterError:
     return UnknownDeadLetterError(f"no dead letter {letter_id!r} in the subscriptions of this manager")
 
 
-def _id_of(body: bytes) -> str:
-    # A message that another program put into the queue may have no id, and must be accessible all the same.
-    return blake2b(body, digest_size=10).hexdigest()
+def _id_of(envelope: Envelope) -> str:
+    """Return the id of a letter; a digest for a message of another program without an id, or with one of any length."""
+    stated = envelope.get(LETTER_ID) or envelope.id
+    if stated and len(stated) <= _ID_LIMIT and stated.isprintable():
+        return stated
+    return blake2b(stated.encode("utf-8", "replace") + envelope.body, digest_size=10).hexdigest()
 
 
 def _all(_letter: DeadLetter) -> bool:
@@ -302,6 +329,7 @@ def _all(_letter: DeadLetter) -> bool:
 
 def _time(text: str) -> datetime | None:
     try:
-        return datetime.fromisoformat(text.replace("Z", "+00:00"))
-    except ValueError:
+        time = datetime.fromisoformat(text.replace("Z", "+00:00")) if len(text) < _TIME_LIMIT else None
+        return None if time is None or time.tzinfo is None else time.astimezone(timezone.utc)
+    except (ValueError, OverflowError):
         return None

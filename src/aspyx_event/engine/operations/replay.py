@@ -15,10 +15,12 @@ from ...envelope import CE_KEY, Envelope, SendOptions
 from ...events import EventDescriptor
 from ...exceptions import DeclarationError, UnknownStoredEventError
 from ...observer import Observer
+from ...printable import printable
 from ...providers.base import Binding, Provider
 from ...registry import EventRegistry
 from ...safe_logger import SafeLogger
 from ..failure.republish import replay_copy, time_left
+from ..failure.signature import signed, without_framework_headers
 from ..sending.observed import watched
 from ..sending.publisher import Publisher
 from ..sending.recorder import EventRecorder
@@ -104,7 +106,10 @@ class Replayer:
 
         def hand_over(stored: StoredEvent) -> asyncio.Future[None]:
             binding = _queue_for(stored, subscription)
-            copy = replay_copy(stored.body, stored.headers, stored.id, binding, run=run, wait_handled=wait_handled)
+            # An interceptor may have stored the headers of another event; the signature must not confirm them.
+            headers = without_framework_headers(stored.headers)
+            copy = replay_copy(stored.body, headers, stored.id, binding, run=run, wait_handled=wait_handled)
+            copy = signed(self._provider, copy)
             finish = None
             if self._observer is not None:
                 finish = self._observer.replaying(copy.envelope, subscription.descriptor, stored.id)
@@ -195,7 +200,7 @@ def _queue_for(stored: StoredEvent, subscription: Subscription) -> Binding:
                 )
             return binding
     raise DeclarationError(
-        f"event {stored.type!r} (id {stored.id}) cannot be replayed to {subscription.name!r}, which listens to "
+        f"event {stored.type!r} (id {printable(stored.id)}) cannot be replayed to {subscription.name!r}, which listens to "
         f"{subscription.event_name!r}; find(type=...) leaves others out"
     )
 

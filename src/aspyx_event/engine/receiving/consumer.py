@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable
 from functools import partial
 
 from ...providers.base import Binding, Consumer, Delivery, Provider
+from ..failure.signature import SignatureCheck
 from .dispatch import Dispatcher
 from .workers import WorkerPool
 
@@ -84,7 +85,8 @@ class QueueConsumer:
             try:
                 for binding in self.bindings:
                     put = workers.put if len(self.bindings) == 1 else partial(_put, workers, binding)
-                    consumers.append(await provider.subscribe(binding, self.dispatcher.observed(put)))
+                    consume = SignatureCheck(provider, binding, self.dispatcher.observed(put))
+                    consumers.append(await provider.subscribe(binding, consume))
             except BaseException:
                 await workers.close(0.0)
                 for consumer in consumers:

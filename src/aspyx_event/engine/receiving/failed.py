@@ -12,10 +12,12 @@ from ...exceptions import CodecError, HeaderError, ProviderError, RequirementErr
 from ...log_fields import log_fields
 from ...observer import Observer, Settlement
 from ...policies import AckPolicy, RetryMode
+from ...printable import printable
 from ...providers.base import Outgoing, Provider
 from ...safe_logger import SafeLogger
 from ..failure.reporter import FailureReporter
 from ..failure.republish import FAILED_HANDLER, dead_letter, letter_name, retry_copy, with_finished
+from ..failure.signature import signed
 from .delays import StoppableDelay
 from .handlers import BoundHandler
 from .observed import report_dropped, report_settling
@@ -169,7 +171,7 @@ class FailureHandler:
             "listener %r failed on event %r (id %s), attempt %d of %d: %s",
             handler.name,
             handler.descriptor.event.name,
-            context.event_id,
+            printable(context.event_id),
             context.attempt,
             handler.retry.attempts,
             error_text(error),
@@ -191,7 +193,7 @@ class FailureHandler:
         Raises:
             HeaderError: this protocol cannot carry its headers.
         """
-        pause = FIRST_PAUSE
+        pause, copy = FIRST_PAUSE, signed(self._provider, copy)
         try:
             while True:
                 try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from ...context import EventContext
-from ...envelope import ATTEMPT, Envelope
+from ...envelope import ATTEMPT, Envelope, whole_number
 from ...providers.base import Binding, Delivery
 from ...shared import Shared
 from ..failure.republish import FAILED_HANDLER, finished_handlers
@@ -63,7 +63,7 @@ class DeliveryProgress:
         stated = headers.get(ATTEMPT)
         if stated is None or (len(self.handlers) > 1 and headers.get(FAILED_HANDLER) != handler.name):
             return 1
-        return int(stated) if stated.isascii() and stated.isdigit() and len(stated) < 6 else 1
+        return whole_number(stated) or 1
 
     def context(self, handler: BoundHandler, attempt: int = 0) -> EventContext:
         """Return the context of one attempt; 0 takes the number that the message states."""

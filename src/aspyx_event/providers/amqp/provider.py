@@ -40,7 +40,7 @@ class AMQPProvider(NetworkProvider["Client"]):
         queue_naming: How the queues of listeners are named.
         content_mode: How events are sent: "binary", the attributes as application properties, or "structured", all in the
             body. Both are understood on receive.
-        keywords: TLS, timeouts, limits and reconnecting: the fields of `ConnectionSettings` from `ssl` to `max_retries`.
+        keywords: TLS, timeouts, limits and reconnecting: the fields of `ConnectionSettings` from `ssl` to `secret`.
 
     Raises:
         DeclarationError: *server_name* is empty or not a str, or an option is not understood.

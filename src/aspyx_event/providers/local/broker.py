@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Sequence
 from functools import partial
 
@@ -31,6 +32,8 @@ class LocalBroker:
 
     def __init__(self, clock: Clock | None = None) -> None:
         self.clock: Clock = clock or SystemClock()
+        #: See `Provider.signing_key`.
+        self.signing_key = os.urandom(32)
         self._queues: dict[str, LocalQueue] = {}
         self._addresses: dict[str, dict[str, LocalQueue]] = {}
         #: The queues that receive messages of an address; filled at its first message.

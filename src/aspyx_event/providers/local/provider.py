@@ -63,6 +63,10 @@ class LocalProvider(Provider):
         self._consumers: dict[LocalConsumer, None] = {}
         self._running = False
 
+    @property
+    def signing_key(self) -> bytes:
+        return self.broker.signing_key
+
     async def start(self) -> None:
         if not self._running:
             self.broker.add_provider()

@@ -330,6 +330,11 @@ class LocalDelivery(Delivery):
             self._copy = self.received.fork()
         return self._copy
 
+    def replace_headers(self, headers: dict[str, str]) -> None:
+        # The envelope of the message is shared.
+        self._copy, self.received = None, self.received.fork()
+        self.received.headers = headers
+
     @property
     def stale(self) -> bool:
         return not self._settled and self._message not in self._consumer.unsettled

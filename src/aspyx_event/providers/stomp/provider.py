@@ -38,7 +38,7 @@ class StompProvider(NetworkProvider["StompSession"]):
         queue_naming: How the queues of listeners are named.
         content_mode: How events are sent: "binary", with the attributes as headers, or "structured", with all of them
             in the body. Both are understood on receive.
-        keywords: TLS, timeouts, limits and reconnecting: the fields of `ConnectionSettings` from `ssl` to `max_retries`.
+        keywords: TLS, timeouts, limits and reconnecting: the fields of `ConnectionSettings` from `ssl` to `secret`.
 
     Raises:
         DeclarationError: an option is invalid.
