@@ -101,7 +101,7 @@ def wants_of(target: Any) -> tuple[Want, ...]:
     return getattr(plain, "__dict__", {}).get(_WANTS, ())  # type: ignore[no-any-return]
 
 
-def conditions(when: object) -> Want:
+def want_from_conditions(when: object) -> Want:
     """Return the value of the keyword `when` as an alternative.
 
     Raises:

@@ -13,18 +13,18 @@ from .targets import Route, Target
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventListenerDescriptor:
-    """One event bound to one listener or handler: what a pipeline's `handle` is told.
+    """A listener or handler bound to an event. The `handle` of interceptors gets it.
 
     Attributes:
         type: The listener class, or the handler's function.
-        event: Descriptor of the event; of a pattern or a topic one that carries its name.
+        event: Descriptor of the event; for a pattern or a topic, a descriptor with its name.
         name: Name of the listener.
         options: All keywords of the declaration.
-        routes: What is consumed; the first is that of `event`.
-        qualified: The queue name carries the event name, because the plain one belongs to another event of the
+        routes: The consumed addresses; the first is that of `event`.
+        qualified: The queue name carries the event name, because the plain name belongs to another event of the
             same listener class.
         application: Name of the manager's application; "" if it has none.
-        scope: The application, where queues and dead letters are named after it (`QueueNaming.APPLICATION`); else "".
+        scope: The application if queues and dead letters are named after it (`QueueNaming.APPLICATION`), else "".
     """
 
     type: Any
@@ -38,7 +38,7 @@ class EventListenerDescriptor:
 
     @property
     def consumer_name(self) -> str:
-        """The group, else the name: what the queue is named after."""
+        """The name in the queue name: the group if there is one, else the name."""
         return self.options.group or self.name
 
     @property
@@ -47,7 +47,7 @@ class EventListenerDescriptor:
 
     @property
     def per_process(self) -> bool:
-        return self.options.per_process or any(source.descriptor.broadcast for source in self.routes)
+        return self.options.per_process or any(route.descriptor.broadcast for route in self.routes)
 
     @property
     def requires(self) -> tuple[Requirement, ...]:
@@ -59,7 +59,7 @@ class EventListenerDescriptor:
 
 
 class Declaration(NamedTuple):
-    """One use of a decorator on a class, a function or a method."""
+    """A use of a decorator on a class, a function or a method."""
 
     target: Target
     options: SubscriptionOptions

@@ -28,12 +28,12 @@ _HANDLES = "__aspyx_event_handles__"
 class EventListener(ABC, Generic[E]):
     """Base of listener classes: implement ``on(self, event)`` or ``on(self, event, context)``, sync or async.
 
-    An async `on` runs on the manager's event loop. A sync one runs in a worker thread, with the context variables
-    of the delivery, so it may block; `inline=True` of the decorator runs it on the loop instead.
+    An async `on` runs on the manager's event loop. A sync `on` runs in a worker thread, with the context variables of the
+    delivery, so it may block; with `inline=True` in the decorator it runs on the loop.
     """
 
     def on(self, event: E, /, *arguments: Any, **keywords: Any) -> Any:
-        """React to *event*; returning acknowledges it, raising makes the attempt fail."""
+        """Handle *event*. Returning acknowledges it; raising fails the attempt."""
         raise NotImplementedError
 
 
@@ -44,17 +44,17 @@ def event_listener(
     per_process: bool = False,
     **keywords: Unpack[SubscriptionKeywords],
 ) -> Callable[[C], C]:
-    """Declare a class to be an injectable listener of *event*; stack it for several events.
+    """Declare a class as an injectable listener of *event*. May be stacked for several events.
 
-    The class is created by the container, once per environment, when the manager starts. ``@injectable`` may stand
-    below this decorator or not at all. The keywords are those of `SubscriptionOptions`.
+    The class is created by the container, once per environment, when the manager starts. ``@injectable`` below this
+    decorator is allowed, and not needed. The keywords are those of `SubscriptionOptions`.
 
     Args:
         event: An event class, the name of an event, a pattern (``"shop.*"``, ``"shop.#"``), `ANY`, a `Topic`, or a
             tuple of these, which then share the listener's workers.
 
     Raises:
-        DeclarationError: no parentheses, no class, or impossible options.
+        DeclarationError: there are no parentheses, it decorates no class, or an option is invalid.
         ListenerError: the class has no `on`.
     """
     options = make_options("@event_listener", name, group, per_process, keywords)
@@ -66,7 +66,7 @@ def event_listener(
             raise DeclarationError(f"@event_listener decorates a class, not {cls!r}; use @event_handler for functions")
         _check_on(cls)
         # The decorator nearest the class comes first and keeps the plain queue name.
-        stacked = any(found.decorator is event_listener for found in Decorators.get(cls))
+        stacked = any(entry.decorator is event_listener for entry in Decorators.get(cls))
         named = replace(options, name=options.name or cls.__name__)
         check_name(named.name, "listener name")
         Decorators.add(cls, event_listener, Declaration(event, named, qualified=stacked))
@@ -83,69 +83,69 @@ def event_handler(
     per_process: bool = False,
     **keywords: Unpack[SubscriptionKeywords],
 ) -> Callable[[F], F]:
-    """Declare a function, or a method of any injectable, to handle one or several *targets*. May be stacked.
+    """Declare a function, or a method of any injectable, as a handler of one or more *targets*. May be stacked.
 
-    The keywords are those of `SubscriptionOptions`; "" as name takes the function's name, for a method
-    ``<Class>.<method>``. A marked method is found by the environment of its class. A marked function belongs to
-    whoever hands it over: ``EventManager(provider, listeners=[f])``.
+    The keywords are those of `SubscriptionOptions`; the name defaults to the function's name, for a method to
+    ``<Class>.<method>``. The environment of its class finds a decorated method. A decorated function must be passed to a
+    manager: ``EventManager(provider, listeners=[f])``.
 
     Raises:
-        DeclarationError: no parentheses, not a function, or impossible options.
+        DeclarationError: there are no parentheses, it decorates no function, or an option is invalid.
     """
     options = make_options("@event_handler", name, group, per_process, keywords)
-    for one in targets:
-        _check_parentheses(one, "event_handler")
+    for single in targets:
+        _check_parentheses(single, "event_handler")
     check_target(targets, "@event_handler")
     target: Target = targets[0] if len(targets) == 1 else targets
 
     def decorate(function: F) -> F:
         if not inspect.isfunction(function):
             raise DeclarationError(f"@event_handler decorates a function or a method, not {function!r}")
-        found = handler_declarations(function)
-        declaration = Declaration(target, options, qualified=bool(found))
-        setattr(function, _HANDLES, (*found, declaration))
+        earlier = handler_declarations(function)
+        declaration = Declaration(target, options, qualified=bool(earlier))
+        setattr(function, _HANDLES, (*earlier, declaration))
         return function
 
     return decorate
 
 
 def handler_declarations(function: Any) -> tuple[Declaration, ...]:
-    """Return what ``@event_handler`` left on *function*, innermost first."""
+    """Return the ``@event_handler`` declarations of *function*, innermost first."""
     return getattr(function, _HANDLES, ())
 
 
 def listener_declarations(cls: type) -> list[Declaration]:
-    """Return what ``@event_listener`` left on exactly *cls*, innermost first."""
-    return [found.args[0] for found in Decorators.get(cls) if found.decorator is event_listener]
+    """Return the ``@event_listener`` declarations of *cls* itself, without its bases, innermost first."""
+    return [entry.args[0] for entry in Decorators.get(cls) if entry.decorator is event_listener]
 
 
 class _DeclaredProvider(ClassInstanceProvider):
-    """Creates a listener or an interceptor; one that cannot be created is named when its environment is made."""
+    """Creates a listener or an interceptor. Its environment reports a missing dependency when it is created."""
 
     __slots__ = ()
 
     def get_dependencies(self) -> tuple[list[Any], int]:
-        needed, count = super().get_dependencies()
-        for one in needed:
-            if not _provided(one):
+        dependencies, count = super().get_dependencies()
+        for dependency in dependencies:
+            if not _provided(dependency):
                 raise ListenerError(
-                    f"{self.type.__module__}.{self.type.__qualname__} cannot be built: its constructor needs {one}, "
+                    f"{self.type.__module__}.{self.type.__qualname__} cannot be built: its constructor needs {dependency}, "
                     "which nothing provides; declare it @injectable(), or @create() it in a module"
                 )
-        return needed, count
+        return dependencies, count
 
 
-def _provided(needed: Any) -> bool:
-    if needed in Providers.providers:
+def _provided(dependency: Any) -> bool:
+    if dependency in Providers.providers:
         return True
-    # The container finds a bean by its base classes too.
-    return isinstance(needed, type) and any(
-        isinstance(one, type) and issubclass(one, needed) for one in Providers.providers
+    # The container also finds a bean by its base classes.
+    return isinstance(dependency, type) and any(
+        isinstance(cls, type) and issubclass(cls, dependency) for cls in Providers.providers
     )
 
 
 def register_injectable(cls: type, *, eager: bool) -> None:
-    """Make *cls* known to the container, unless ``@injectable`` below did so already."""
+    """Register *cls* with the container, unless ``@injectable`` has done it."""
     if _REGISTERED not in cls.__dict__ and not Decorators.has_decorator(cls, injectable):
         Providers.register(_DeclaredProvider(cls, eager))
     setattr(cls, _REGISTERED, True)

@@ -1,4 +1,4 @@
-"""Decisions that a declaration may carry: frozen values without I/O and without a clock."""
+"""Policies of declarations: acknowledgement, queue names, limits, retries. Frozen values without I/O and clock."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 class AckPolicy(Enum):
     """When a delivery is acknowledged."""
 
-    #: After the handler is done: at least once. The default.
+    #: After the handler has returned: at least once. The default.
     AFTER = "after"
     #: Before the handler runs: at most once. A failure or a crash loses the event.
     BEFORE = "before"
-    #: By the handler, through `EventContext.ack`. What it never acknowledges comes again when the listener detaches.
+    #: By the handler, with `EventContext.ack`. An event that it never acknowledges is redelivered when the listener detaches.
     MANUAL = "manual"
 
 
 class QueueNaming(Enum):
     """How a provider names the queue of a listener."""
 
-    #: ``<listener>[-<server>]``; a name may serve one event only.
+    #: ``<listener>[-<server>]``; each name is limited to a single event.
     LISTENER = "listener"
     #: ``<event>.<listener>[-<server>]``; never clashes with another event's queue.
     QUALIFIED = "qualified"
@@ -47,13 +47,13 @@ class Backoff(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What is too large to be an event: refused on sending, a dead letter at once on receiving.
+    """Size limits of events. A larger event is refused when sent, and becomes a dead letter at once when received.
 
     Attributes:
-        body: Bytes of a body.
+        body: Bytes of the body.
         headers: Number of headers.
-        header_bytes: Characters of all header names and values together. STOMP brokers cut the connection for more
-            than about 250,000, without a word.
+        header_bytes: Characters of all header names and values together. STOMP brokers close the connection without an
+            error beyond about 250,000.
     """
 
     body: int = 16 * 1024 * 1024
@@ -65,13 +65,13 @@ class Limits:
             raise DeclarationError("Limits: body, headers and header_bytes are numbers > 0")
 
     def exceeded(self, envelope: Envelope) -> str:
-        """Return what exceeds a limit, "" where nothing does. An object that travels as it is has no size."""
+        """Return the reason if the envelope exceeds a limit, else "". An event passed as an object has no size."""
         headers, body = envelope.headers, envelope.encoded_body
         if body is not None and len(body) > self.body:
             return f"its body has {len(body):,} bytes, {self.body:,} are the limit (Limits.body)"
         if len(headers) > self.headers:
             return f"it has {len(headers)} headers, {self.headers} are the limit (Limits.headers)"
-        # Twice for every event, so the quickest way to add them up: half the time of adding up lengths.
+        # Runs twice for every event. Joining takes half the time of adding up the lengths.
         size = len("".join([*headers, *headers.values()]))
         if size > self.header_bytes:
             return f"its headers have {size:,} characters, {self.header_bytes:,} are the limit (Limits.header_bytes)"
@@ -79,33 +79,33 @@ class Limits:
 
 
 class RetryMode(Enum):
-    """What happens to the events behind one that waits for its next attempt."""
+    """What happens to the events behind an event that waits for its next attempt."""
 
-    #: They wait too: the queue, or the lane of the event's key, is held until it is done or dead. Keeps the order.
+    #: They wait too: the queue, or the lane of the event's key, is blocked until the event is handled or a dead letter.
     IN_ORDER = "in-order"
-    #: They pass: the event goes back to its queue as a copy that is due later.
+    #: They are handled: the event goes back to its queue as a copy that is due later.
     DELAYED = "delayed"
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """How often a failed delivery is tried, and how long to wait before each further attempt.
+    """How many attempts a delivery gets, and how long to wait before each further attempt.
 
     Attributes:
-        attempts: All attempts, the first included. 1 means no retry.
+        attempts: Number of attempts, including the first. 1 means no retry.
         delay: Seconds before the second attempt.
-        backoff: FIXED repeats `delay`, EXPONENTIAL doubles it each time; a sequence lists the seconds
-            themselves, its last one is repeated. The words "fixed" and "exponential" will do.
-        max_delay: Seconds beyond which waits do not grow, jitter included. A longer `delay`, or one of a sequence, is
-            what was asked for, and is not cut.
-        jitter: Share of a wait that is random: 0.2 means 80 to 120 per cent.
-        on: Only these errors are tried again.
-        never: These errors are not tried again; wins over `on`.
-        timeout: Seconds that one attempt may take; None does not limit it. An async handler is cancelled, a sync one
-            is left behind in its thread; the attempt has failed with `HandlerTimeoutError`.
-        mode: Hold the events behind, or let them pass. The words "in-order" and "delayed" will do.
-        max_crashes: Deaths of the process with the event in hand, after which it becomes a dead letter. Counted for
-            durable queues of providers with a server name, from the second death on.
+        backoff: FIXED repeats `delay`, EXPONENTIAL doubles it each time; a sequence lists the seconds, and
+            the last element is repeated. Also accepts "fixed" and "exponential".
+        max_delay: Upper limit of the waits in seconds, including jitter. It does not cut a longer `delay` or an element
+            of a sequence, which are explicit.
+        jitter: Random share of a wait: 0.2 means 80 to 120 per cent.
+        on: Only these errors are retried.
+        never: These errors are not retried; takes precedence over `on`.
+        timeout: Seconds that an attempt may take; None does not limit it. An async handler is cancelled, a sync handler
+            is abandoned in its thread; the attempt fails with `HandlerTimeoutError`.
+        mode: Whether the events behind wait or are handled. Also accepts "in-order" and "delayed".
+        max_crashes: Crashes of the process with the event in flight, after which it becomes a dead letter. Counted for
+            durable queues of providers with a server name, from the second crash on.
         dead_letter: False drops an event whose attempts are exhausted (logged) instead of keeping it as a
             dead letter.
     """
@@ -163,7 +163,7 @@ class Retry:
         else:
             waits = tuple(float(seconds) for seconds in self.backoff)
             delay, longest = waits[min(attempt, len(waits)) - 1], math.inf
-        # Spreads the retries of many consumers; not a matter of security.
+        # Jitter spreads the retries of many consumers; it is not security-relevant.
         return min(delay * random.uniform(1 - self.jitter, 1 + self.jitter), longest)  # noqa: S311
 
 

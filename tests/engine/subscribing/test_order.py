@@ -247,7 +247,7 @@ async def test_ep_17_ep_18_rings_and_missing_handlers_of_declarations_fail_the_s
     with pytest.raises(RequirementError, match="ring"):
         await EventManager(LocalProvider(), listeners=ring).start()
     missing = [event_handler(Placed, name="a", requires="nobody")(noting([], "a"))]
-    with pytest.raises(RequirementError, match="'a' requires 'nobody', which is no listener or handler"):
+    with pytest.raises(RequirementError, match="'a' requires 'nobody', which is not a listener or handler"):
         await EventManager(LocalProvider(), listeners=missing).start()
 
 
