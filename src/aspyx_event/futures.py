@@ -44,6 +44,19 @@ def relay(source: asyncio.Future[None], target: asyncio.Future[None]) -> None:
     source.add_done_callback(lambda done: settle(target, outcome(done)))
 
 
+def outcome_of(task: asyncio.Task[None], interrupted: Callable[[], Exception]) -> asyncio.Future[None]:
+    """Return a future with the outcome of *task*. Cancelling the future cancels the task.
+
+    Args:
+        task: Raises the errors of the operation.
+        interrupted: Returns the error of the future if somebody else cancels the task.
+    """
+    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    task.add_done_callback(lambda done: settle(future, interrupted() if done.cancelled() else done.exception()))
+    future.add_done_callback(lambda done: task.cancel() if done.cancelled() else None)
+    return future
+
+
 async def run_isolated(call: Callable[[], Any]) -> BaseException | None:
     """Call a function of the application, sync or async, whose errors must not have any effect here.
 

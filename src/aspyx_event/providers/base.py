@@ -315,7 +315,7 @@ class Provider(ABC):
             A future, done when the transport has confirmed the message. It fails with `ConfirmTimeoutError`,
             `NotAcceptedError`, `PermissionDeniedError`, `BufferFullError`, `LimitExceededError`, `NoRouteError` or
             `ConnectionLostError`.
-            Cancelling it does not unsend the message.
+            When it is cancelled before the message has left, the message is not sent; later, the broker may have it.
         """
 
     @abstractmethod

@@ -8,7 +8,7 @@ from typing import Any
 
 from ...deadlines import within
 from ...exceptions import ConfirmTimeoutError, ConnectError, ConnectionLostError, NoRouteError
-from ...futures import TaskSet, failed
+from ...futures import TaskSet, failed, outcome_of
 from ..artemis import selector, volatile_link_name
 from ..base import AddressKind, Binding, Consume, Consumer
 from ..broker_limits import BrokerLimits
@@ -59,6 +59,11 @@ class Client:
         self._timers: dict[SupervisedLink, asyncio.TimerHandle] = {}
         self._buffer = SendBuffer(settings)
         self._flushed: asyncio.Event = asyncio.Event()
+
+    @property
+    def where(self) -> str:
+        """The broker that is connected, or is tried next."""
+        return self._supervisor.current.where
 
     @property
     def connected(self) -> bool:
@@ -126,7 +131,7 @@ class Client:
             logger.warning(
                 "%d messages are unconfirmed by the %s %g s after stop()",
                 self._buffer.count,
-                self.settings.where,
+                self.where,
                 timeout,
             )
 
@@ -144,23 +149,31 @@ class Client:
         if not require_route or kind is AddressKind.QUEUE:  # a queue needs no route
             sender = self._senders.get(address) if kind is _TOPIC else None
             return (sender or self._sender(address, kind)).send(data)
-        return asyncio.shield(self._routed.spawn(self._publish_routed(address, kind, data)))
+        handed_over: asyncio.Future[None] = self._loop.create_future()
+        task = self._routed.spawn(self._publish_routed(address, kind, data, handed_over))
+        # Not in the task, which may be cancelled before its first step. The sender counts what it got.
+        task.add_done_callback(lambda _: None if handed_over.done() else self.settled(len(data)))
+        return outcome_of(
+            task,
+            lambda: self._supervisor.end or ConnectionLostError(f"publish to {address!r}: the provider is stopped"),
+        )
 
-    async def _publish_routed(self, address: str, kind: AddressKind, data: bytes) -> None:
+    async def _publish_routed(
+        self, address: str, kind: AddressKind, data: bytes, handed_over: asyncio.Future[None]
+    ) -> None:
         limit = self.settings.confirm_timeout
         end = self._loop.time() + limit
         # The management's answers do not always arrive in the order of the requests.
-        previous, turn, confirmed = self._turns.get(address), self._loop.create_future(), None
+        previous, turn = self._turns.get(address), self._loop.create_future()
         self._turns[address] = turn
         try:
             try:
                 if not await within(self._management.has_route(address), limit):
-                    raise NoRouteError(
-                        f"event {address!r}: no listener's queue is bound to it at the {self.settings.where}"
-                    )
+                    raise NoRouteError(f"event {address!r}: no listener's queue is bound to it at the {self.where}")
                 if previous is not None:
                     await asyncio.wait([previous])
                 confirmed = self._sender(address, kind).send(data)
+                handed_over.set_result(None)
             finally:
                 turn.set_result(None)
                 if self._turns.get(address) is turn:
@@ -172,12 +185,6 @@ class Client:
             raise ConfirmTimeoutError(
                 f"no confirmation for a message to {address!r}, or of its route, within {limit:g} s"
             ) from None
-        except asyncio.CancelledError:
-            stopped = ConnectionLostError(f"{self.settings.where}: the provider is stopped")
-            raise self._supervisor.end or stopped from None
-        finally:
-            if confirmed is None:
-                self.settled(len(data))
 
     async def _send_request(self, data: bytes) -> None:
         self._buffer.add(len(data))
@@ -221,7 +228,7 @@ class Client:
         except asyncio.TimeoutError:
             await receiver.close()
             raise ConnectError(
-                f"{self.settings.where}: {subject} was not attached within {limit:g} s "
+                f"{self.where}: {subject} was not attached within {limit:g} s "
                 f"({self._supervisor.error or 'the broker did not answer'})"
             ) from None
         except BaseException:

@@ -14,9 +14,9 @@ from .errors import Condition, Stage, error_for, read_condition
 from .links import LinkOwner, SupervisedLink, logger, unique_name
 
 #: A message without an outcome: its bytes, its future, its deadline, and whether it was written to a connection that is
-#: lost. Cancelling the future does not take it back.
+#: lost. If the future is cancelled, it is not written, or not again.
 _Pending = tuple[bytes, "asyncio.Future[None]", float, bool]
-_UNCERTAIN = "the broker may or may not have it"
+_UNCERTAIN, _NOT_SENT = "the broker may or may not have it", "it was not sent"
 
 
 class Sender(SupervisedLink):
@@ -70,9 +70,12 @@ class Sender(SupervisedLink):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        for pending in (*self._in_flight.values(), *self._queue):
+        reason = str(error) if repr(self.address) in str(error) else f"publish to {self.address!r}: {error}"
+        for pending in self._in_flight.values():
             if pending is not None:
-                self._finish(pending, error)
+                self._finish(pending, type(error)(f"{reason}; {_UNCERTAIN}"))
+        for pending in self._queue:
+            self._finish(pending, type(error)(f"{reason}; {_UNCERTAIN if pending[3] else _NOT_SENT}"))
         self._queue.clear()
         self._in_flight.clear()
 
@@ -88,7 +91,11 @@ class Sender(SupervisedLink):
         if link is None or not queue:
             return
         while queue and pn.pn_link_credit(link) > 0:
-            self._transmit(link, queue.popleft())
+            pending = queue.popleft()
+            if pending[1].cancelled():
+                self._finish(pending)
+            else:
+                self._transmit(link, pending)
         if self._wire is not None:
             self._wire.wake()
 
@@ -154,7 +161,7 @@ class Sender(SupervisedLink):
         error = f"no confirmation for a message to {self.address!r} within {self._confirm_timeout:g} s"
         while self._queue and self._queue[0][2] <= now:
             expired = self._queue.popleft()
-            self._finish(expired, ConfirmTimeoutError(f"{error}: {_UNCERTAIN if expired[3] else 'it was not sent'}"))
+            self._finish(expired, ConfirmTimeoutError(f"{error}: {_UNCERTAIN if expired[3] else _NOT_SENT}"))
         next_deadline = self._queue[0][2] if self._queue else None
         for handle, pending in self._in_flight.items():  # handles stay until the outcome or the end of the connection
             if pending is None:

@@ -23,6 +23,7 @@ from .errors import broker_error, error_reason, may_answer_subscribe, publish_er
 from .frames import Frame, encode
 from .headers import needs_header
 from .sends import send_frame
+from .unconfirmed import PendingCommand, UnconfirmedMessage
 from .wire import StompWire, open_wire
 
 logger = SafeLogger(logging.getLogger("aspyx.event.stomp"))
@@ -32,20 +33,6 @@ _CHECK_INTERVAL = 0.25
 _MAX_RECEIPT_TIMEOUT = 10.0
 # Seconds for DISCONNECT at stop.
 _DISCONNECT_TIMEOUT = 5.0
-
-
-class _UnconfirmedMessage:
-    __slots__ = ("address", "data", "deadline", "future")
-
-    def __init__(self, address: str, data: bytes, future: asyncio.Future[None], deadline: float) -> None:
-        self.address, self.data, self.future, self.deadline = address, data, future, deadline
-
-
-class _PendingCommand:
-    __slots__ = ("command", "future", "operation", "receipt")
-
-    def __init__(self, command: str, operation: str, receipt: str, future: asyncio.Future[None]) -> None:
-        self.command, self.operation, self.receipt, self.future = command, operation, receipt, future
 
 
 class StompClient:
@@ -73,13 +60,13 @@ class StompClient:
         )
         self._numbers = itertools.count(1)
         #: By receipt id, oldest first.
-        self._unconfirmed: dict[str, _UnconfirmedMessage] = {}
+        self._unconfirmed: dict[str, UnconfirmedMessage] = {}
         self._buffer = SendBuffer(settings)
         #: Receipt ids of messages that were not written yet, because the connection is full.
         self._unsent: deque[str] = deque()
         #: By subscription id.
         self._receivers: dict[str, Callable[[StompWire, Frame], None]] = {}
-        self._pending: _PendingCommand | None = None
+        self._pending: PendingCommand | None = None
         self._command_lock = asyncio.Lock()
         self._watcher: asyncio.Task[None] | None = None
         self._latest_wire: StompWire | None = None
@@ -175,11 +162,12 @@ class StompClient:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
         deadline = loop.time() + self.settings.confirm_timeout
-        self._unconfirmed[receipt] = _UnconfirmedMessage(address, data, future, deadline)
+        self._unconfirmed[receipt] = unconfirmed = UnconfirmedMessage(address, data, future, deadline)
         if (wire := self.wire) is not None:
             if self._unsent or wire.full:
                 self._unsent.append(receipt)
             else:
+                unconfirmed.sent = True
                 wire.put(data)
         return future
 
@@ -192,6 +180,7 @@ class StompClient:
             if message.future.cancelled():  # by its sender, before it left or before it is sent again
                 self._settle(receipt, None)
                 continue
+            message.sent = True
             wire.put(message.data)
 
     async def execute(self, command: str, headers: dict[str, str], operation: str) -> StompWire:
@@ -221,7 +210,7 @@ class StompClient:
     ) -> None:
         receipt = self.next_id()
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._pending = _PendingCommand(command, operation, receipt, future)
+        self._pending = PendingCommand(command, operation, receipt, future)
         try:
             wire.put(encode(command, {**headers, "receipt": receipt}))
             await asyncio.wait((future, wire.closed), timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
@@ -289,9 +278,9 @@ class StompClient:
                 pending.future.set_exception(broker_error(pending.operation, reason))
         wire.fail(ConnectionLostError(reason))
 
-    def _fail_all(self, error: Exception) -> None:
-        for receipt in list(self._unconfirmed):
-            self._settle(receipt, error)
+    def _fail_all(self, error: ConnectionLostError) -> None:
+        for receipt, message in list(self._unconfirmed.items()):
+            self._settle(receipt, message.error(type(error), str(error)))
 
     def _settle(self, receipt: str, error: Exception | None) -> None:
         message = self._unconfirmed.pop(receipt, None)
@@ -340,11 +329,6 @@ class StompClient:
             if message.deadline > now:
                 break
             late.append(receipt)
+        reason = f"no confirmation within {self.settings.confirm_timeout:g} s"
         for receipt in late:
-            self._settle(
-                receipt,
-                ConfirmTimeoutError(
-                    f"publish to {self._unconfirmed[receipt].address!r}: no confirmation within "
-                    f"{self.settings.confirm_timeout:g} s; the broker may or may not have stored the message"
-                ),
-            )
+            self._settle(receipt, self._unconfirmed[receipt].error(ConfirmTimeoutError, reason))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from ...deadlines import within
 from ...exceptions import ConfirmTimeoutError, ConnectError, ConnectionLostError, EventException
-from ...futures import TaskSet, settle
+from ...futures import TaskSet, outcome_of
 from ...safe_logger import SafeLogger
 from ..artemis import destination
 from ..base import Binding, Consume, Outgoing
@@ -153,9 +153,11 @@ class StompSession:
 
     def publish_if_routed(self, message: Outgoing) -> asyncio.Future[None]:
         """As `StompClient.send`, after checking that a queue is bound to the address."""
-        task = self._routed_publishes.spawn(self._publish_if_routed(message))
-        # Cancelling the caller's future does not take the message back.
-        return _outcome(task, f"publish to {destination(message)!r}")
+        operation = f"publish to {destination(message)!r}"
+        return outcome_of(
+            self._routed_publishes.spawn(self._publish_if_routed(message)),
+            lambda: ConnectionLostError(f"{operation}: the provider was stopped before it was confirmed"),
+        )
 
     async def _publish_if_routed(self, message: Outgoing) -> None:
         async def publish() -> None:
@@ -217,15 +219,3 @@ class StompSession:
             timer.back_off(self._wake.set)
         else:
             timer.reset()
-
-
-def _outcome(task: asyncio.Task[None], operation: str) -> asyncio.Future[None]:
-    """Return a future with the outcome of *task*; cancelling the future leaves the task alone."""
-    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def done(task: asyncio.Task[None]) -> None:
-        stopped = ConnectionLostError(f"{operation}: the provider was stopped before it was sent")
-        settle(future, stopped if task.cancelled() else task.exception())
-
-    task.add_done_callback(done)
-    return future
