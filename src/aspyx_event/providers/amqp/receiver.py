@@ -39,6 +39,10 @@ class AMQPDelivery(Delivery):
     def stale(self) -> bool:
         return self._link is not self._receiver.current_link and self._handle is not None
 
+    def handle_of(self, link: Any) -> Any:
+        """Return the handle of the unsettled delivery; None if it came over another link than *link*."""
+        return self._handle if self._link is link else None
+
     def ack(self) -> None:
         handle, self._handle = self._handle, None
         if handle is not None:
@@ -88,7 +92,7 @@ class Receiver(SupervisedLink, Consumer):
         #: Done when the broker has attached the link for the first time; fails when it refuses.
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         #: Handed over and not settled.
-        self._unsettled: set[AMQPDelivery] = set()
+        self._unsettled: dict[AMQPDelivery, None] = {}  # in the order of their arrival
         #: Duplicate ids of messages that were handed over and went back to the queue, the latest last.
         self._returned: dict[str, None] = {}
         #: `_reported` is set while the link is down and its error was logged or is expected.
@@ -204,14 +208,14 @@ class Receiver(SupervisedLink, Consumer):
         received = decode(data, self._templates)
         redelivered = self._is_redelivered(received) if self._returned else received.delivery_count > 0
         delivery = AMQPDelivery(received, redelivered, self, self._link, handle)
-        self._unsettled.add(delivery)
+        self._unsettled[delivery] = None
         if not self._grant_due:
             self._grant_soon()  # a grant that was skipped as too small is due when the credit is used up
         self._consume(delivery)
 
     def settle(self, delivery: AMQPDelivery, link: Any, handle: Any, outcome: int) -> None:
         """Settle *delivery*. If it came over an earlier link, only its place in the window is freed: *handle* dangles."""
-        self._unsettled.discard(delivery)
+        self._unsettled.pop(delivery, None)
         if link is not self._link:
             self._grant_soon()
             return
@@ -291,10 +295,23 @@ class Receiver(SupervisedLink, Consumer):
             return
         self._closed = True
         self._owner.forget(self)
-        detached = self._detach() if self._wire is not None and self._wire.alive else []
+        detached = []
+        if self._wire is not None and self._wire.alive:
+            self._release_unsettled()
+            detached = self._detach()
         self._unbind()
         if detached:
             await asyncio.wait(detached, timeout=self._close_timeout)
+
+    def _release_unsettled(self) -> None:
+        """Release everything that came over this link: the driver would settle it without an outcome at the detach,
+        for which other brokers than Artemis end the session. The deliveries stay in the hands of their owners, stale.
+        """
+        for delivery in self._unsettled:
+            handle = delivery.handle_of(self._link)
+            if handle is not None:
+                pn.pn_delivery_update(handle, pn.PN_RELEASED)
+                pn.pn_delivery_settle(handle)
 
     def _detach(self) -> list[asyncio.Future[Condition]]:
         """Detach from an open connection; return futures that are done when the broker has answered."""
