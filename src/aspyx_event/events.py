@@ -1,4 +1,4 @@
-"""What an event class declares: ``@event`` and the `EventDescriptor` made from it."""
+"""Declarations of event classes: ``@event``, and the `EventDescriptor` made from it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DESCRIPTOR = "__aspyx_event_descriptor__"
 
 
 class EventDeclaration(NamedTuple):
-    """What ``@event`` was given. Kept on the class; says nothing yet about the class itself."""
+    """The arguments of ``@event``, stored on the class. The class itself is not inspected yet."""
 
     name: str
     broadcast: bool = False
@@ -36,21 +36,21 @@ class EventDeclaration(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class EventDescriptor:
-    """What is known of an event class.
+    """Describes an event class.
 
     Attributes:
         type: The event class.
         name: Its name on the wire, which is also the address on a broker.
-        durable: The broker keeps the event over a restart and while its listeners are away.
+        durable: The broker keeps the event during a restart and while its listeners are away.
         broadcast: Every listener is treated as `per_process`.
         version: Version of the payload's shape.
-        key: Field name or function that gives the partition key of an event; None where it has none.
+        key: Field name or function that returns the partition key of an event; None without a key.
         description, owner, tags: For people and documents.
-        declared_schema: The JSON Schema that ``@event`` was given; None where the class is all there is.
-        source: Where events of this class happen, a URI reference; "" is the manager's.
-        wire_version: The version as it travels.
+        declared_schema: The JSON Schema of ``@event(schema=...)``; None if only the class is declared.
+        source: CloudEvents source of the events, a URI reference; "" uses the manager's.
+        wire_version: The version as text, as on the wire.
         self_described: The class is `CloudEvent`.
-        free_form: Instances have names of their own: the class is a `FreeFormEvent`.
+        free_form: The class is a `FreeFormEvent`: each instance has its own event name.
     """
 
     type: type
@@ -75,25 +75,25 @@ class EventDescriptor:
 
     @property
     def schema(self) -> dict[str, Any]:
-        """The JSON Schema of the payload: the one that ``@event`` was given, or else that of the class.
+        """The JSON Schema of the payload: the schema of ``@event``, or else that of the class.
 
         Raises:
-            DeclarationError: the class has fields that JSON Schema cannot tell.
+            DeclarationError: the class has fields that JSON Schema cannot describe.
         """
         from .schemas.json_schema import schema_of
 
         return schema_of(self.type, self.name, self.declared_schema)
 
     def json(self) -> str:
-        """Return what is known of the event class as canonical JSON, its JSON Schema included."""
-        return canonical_json(self._said())
+        """Return the descriptor as canonical JSON, including the JSON Schema."""
+        return canonical_json(self._as_dict())
 
     @property
     def content_hash(self) -> str:
-        """SHA-256, in hex, of `json`: equal declarations have the same one."""
-        return content_hash(self._said())
+        """SHA-256, in hex, of `json`: equal declarations have equal hashes."""
+        return content_hash(self._as_dict())
 
-    def _said(self) -> dict[str, Any]:
+    def _as_dict(self) -> dict[str, Any]:
         return {
             "name": self.name,
             "durable": self.durable,
@@ -107,22 +107,22 @@ class EventDescriptor:
 
     @staticmethod
     def of(event_class: Any) -> EventDescriptor:
-        """Return the descriptor of exactly *event_class*; a subclass of an event is no event by itself.
+        """Return the descriptor of *event_class* itself; a subclass of an event is not an event unless it is declared.
 
         Raises:
             UnregisteredEventTypeError: *event_class* is not declared as an event.
             DeclarationError: *event_class* is neither a dataclass nor a pydantic model.
         """
-        found = event_class.__dict__.get(_DESCRIPTOR) if isinstance(event_class, type) else None
-        # @dataclass(slots=True) above @event copies the attributes to a new class: the copy describes the old one.
-        if found is not None and found.type is event_class:
-            return cast("EventDescriptor", found)
+        known = event_class.__dict__.get(_DESCRIPTOR) if isinstance(event_class, type) else None
+        # @dataclass(slots=True) above @event copies the attributes to a new class; the copy describes the old class.
+        if known is not None and known.type is event_class:
+            return cast("EventDescriptor", known)
         descriptor = _describe(event_class)
         setattr(event_class, _DESCRIPTOR, descriptor)
         return descriptor
 
     def key_of(self, event: Any) -> str | None:
-        """Return the partition key of *event* as text; None where it has none or an empty one."""
+        """Return the partition key of *event* as text; None if it has no key or an empty key."""
         if self.key is None:
             return None
         value = attrgetter(self.key)(event) if isinstance(self.key, str) else self.key(event)
@@ -130,17 +130,17 @@ class EventDescriptor:
 
 
 def is_event(cls: object) -> bool:
-    """True for a class that ``@event`` declares."""
+    """Return whether ``@event`` declares this class."""
     return isinstance(cls, type) and _declaration(cls) is not None
 
 
 def _declaration(cls: type) -> EventDeclaration | None:
-    found = cls.__dict__.get(_DECLARATION)
-    if found is None:
-        # Order[int] is a class of its own, made by pydantic from the declared Order.
+    declaration = cls.__dict__.get(_DECLARATION)
+    if declaration is None:
+        # Order[int] is a separate class that pydantic creates from the declared Order.
         origin = (getattr(cls, "__pydantic_generic_metadata__", None) or {}).get("origin")
-        found = origin.__dict__.get(_DECLARATION) if origin is not None else None
-    return found
+        declaration = origin.__dict__.get(_DECLARATION) if origin is not None else None
+    return declaration
 
 
 def _describe(cls: Any) -> EventDescriptor:
@@ -170,22 +170,24 @@ def _describe(cls: Any) -> EventDescriptor:
 
 
 def check_field(cls: type, key: object, what: str) -> None:
-    """Check that *key*, if it is a text, begins with the name of a field or property of the event class *cls*.
+    """Check that *key*, if it is a str, begins with the name of a field or property of the event class *cls*.
 
     Raises:
-        DeclarationError: there is none; the message begins with *what* and lists the fields.
+        DeclarationError: there is no such field; the message begins with *what* and lists the fields.
     """
     if not isinstance(key, str):
         return
     known = [field.name for field in fields(cls)] if is_dataclass(cls) else list(getattr(cls, "model_fields", ()))
     first = key.partition(".")[0]
     if first not in known and not hasattr(cls, first):
-        raise DeclarationError(f"{what}={key!r} is no field of {cls.__qualname__}; it has {', '.join(known) or 'none'}")
+        raise DeclarationError(
+            f"{what}={key!r} is not a field of {cls.__qualname__}; it has {', '.join(known) or 'none'}"
+        )
 
 
 def _docstring(cls: type) -> str:
     text = (cls.__dict__.get("__doc__") or "").strip()
-    # @dataclass writes the signature where there is no docstring.
+    # @dataclass sets the signature as docstring if there is none.
     return "" if text.startswith(f"{cls.__name__}(") else text
 
 
@@ -202,32 +204,32 @@ def event(
     schema: Mapping[str, Any] | str | None = None,
     source: str = "",
 ) -> Callable[[C], C]:
-    """Declare a dataclass or a pydantic model to be an event. Stands over or under ``@dataclass``.
+    """Declare a dataclass or a pydantic model as an event. May stand above or below ``@dataclass``.
 
     Args:
-        name: Name on the wire and address on the broker; "" takes the class name.
+        name: Name on the wire and address on the broker; "" uses the class name.
         broadcast: Treat every listener of this event as `per_process`.
-        durable: Persistent messages and queues that keep them while no listener is there.
-        version: Version of the payload's shape, from 1 up; travels with the event. `upcaster` reads older payloads.
-        key: Name of the field (or a function of the event) whose value orders events: events of one key are
-            handled one after the other, across processes too.
-        description: For documents; "" takes the docstring.
-        owner: Team or person answering for the event.
-        tags: Words to find it by.
-        schema: JSON Schema of the payload, as a mapping or as JSON text, which every event is checked against when it
-            is sent (extra ``schema``); None: the class says it all.
-        source: CloudEvents source of these events, a URI reference; "" takes the manager's.
+        durable: Persistent messages, and queues that keep them while no listener is attached.
+        version: Version of the payload's shape, 1 or higher; sent with the event. `upcaster` converts older payloads.
+        key: Name of the field (or a function of the event) whose value is the ordering key: events with the same key are
+            handled in sequence, also across processes.
+        description: For documents; "" uses the docstring.
+        owner: Team or person responsible for the event.
+        tags: Words for searches.
+        schema: JSON Schema of the payload, as a mapping or as JSON text. Every event is validated when it is sent (extra
+            ``schema``). None: only the class is validated.
+        source: CloudEvents source of these events, a URI reference; "" uses the manager's.
 
     Raises:
-        InvalidNameError: the name has characters that brokers read as syntax.
-        InvalidSchemaError: the schema is none.
+        InvalidNameError: the name has characters that brokers interpret as syntax.
+        InvalidSchemaError: the schema is not a JSON Schema.
         MissingDriverError: a schema is given and jsonschema is not installed.
         DeclarationError: used without parentheses, on something that is not a class, or with a version below 1.
     """
     if isinstance(name, type):
         raise DeclarationError(f"write @event() with parentheses over {name.__qualname__}")
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise DeclarationError(f"event {name!r}: version={version!r} is no whole number from 1 up")
+        raise DeclarationError(f"event {name!r}: version={version!r} is not a whole number from 1 up")
 
     def decorate(cls: C) -> C:
         if not isinstance(cls, type):
@@ -244,7 +246,7 @@ def event(
             schema=None if schema is None else _checked_schema(schema, name or cls.__name__),
             source=uri_reference(source),
         )
-        # On the class itself and nowhere else: no registry of the process knows it.
+        # Stored only on the class itself: there is no registry of the process.
         setattr(cls, _DECLARATION, declaration)
         return cls
 

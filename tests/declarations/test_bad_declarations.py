@@ -274,11 +274,11 @@ def test_impossible_headers_are_refused(headers, words):
 
 
 def test_a_key_or_an_order_of_a_field_that_is_not_there_is_refused_with_the_fields():
-    with pytest.raises(DeclarationError, match=r"bad\.key.*key='custmer' is no field of WrongKey; it has customer"):
+    with pytest.raises(DeclarationError, match=r"bad\.key.*key='custmer' is not a field of WrongKey; it has customer"):
         EventManager(LocalProvider()).send_event(WrongKey("c"))
-    with pytest.raises(DeclarationError, match=r"'l': order_by='nmber' is no field of Order; it has number"):
+    with pytest.raises(DeclarationError, match=r"'l': order_by='nmber' is not a field of Order; it has number"):
         EventManager(LocalProvider()).subscribe(Order, Recorder(), name="l", order_by="nmber")
-    with pytest.raises(DeclarationError, match=r"order_by='idd' is no field of Model; it has id"):
+    with pytest.raises(DeclarationError, match=r"order_by='idd' is not a field of Model; it has id"):
         EventManager(LocalProvider()).subscribe(Model, Recorder(), name="l", order_by="idd")
 
 

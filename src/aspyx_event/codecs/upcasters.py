@@ -1,4 +1,4 @@
-"""``@upcaster``: payloads of older versions brought to the version that this program's class has."""
+"""``@upcaster``: converts payloads of older versions to the version of this program's class."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from .base import Codec, UpcastingCodec
 
 Payload = dict[str, Any]
 F = TypeVar("F", bound=Callable[[Payload], Payload])
-_STEPS = "__aspyx_event_upcasters__"
+_UPCASTERS = "__aspyx_event_upcasters__"
 
 
-class Step(NamedTuple):
-    """One use of ``@upcaster``."""
+class Upcaster(NamedTuple):
+    """A function that ``@upcaster`` declares."""
 
     from_version: int
     to_version: int
@@ -24,7 +24,7 @@ class Step(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The function as errors name it."""
+        """The name of the function in errors."""
         return f"{self.function.__module__}.{getattr(self.function, '__qualname__', self.function)}"
 
     @property
@@ -33,20 +33,20 @@ class Step(NamedTuple):
 
 
 def upcaster(event: type, *, from_version: int, to_version: int | None = None) -> Callable[[F], F]:
-    """Declare a function that brings payloads of an older version of *event* one step further.
+    """Declare a function that converts payloads of an older version of *event* to a later version.
 
-    It gets the payload as JSON has it, a dict, may change it, and returns the payload of the later version. The
-    steps are chained up to the version that ``@event(version=...)`` says. The function must be imported before the
-    manager starts: write it beside the class.
+    It gets the decoded JSON payload, a dict, may change it, and returns the payload of the later version. Upcasters are
+    chained up to the version of ``@event(version=...)``. The function must be imported before the manager starts, so
+    define it next to the class.
 
     Args:
         event: The event class.
-        from_version: The version it reads.
-        to_version: The version it makes; None is the next one.
+        from_version: The version that it reads.
+        to_version: The version that it returns; None means `from_version` + 1.
 
     Raises:
-        DeclarationError: *event* is no event class, or a version is no whole number from 1 up. A chain that does not
-            lead to the event's version is found when the manager starts.
+        DeclarationError: *event* is not an event class, or a version is not a whole number from 1 up. A chain that does
+            not lead to the event's version is refused when the manager starts.
     """
     if not is_event(event):
         raise DeclarationError(f"@upcaster({event!r}): the first argument is an event class, declared with @event()")
@@ -54,55 +54,62 @@ def upcaster(event: type, *, from_version: int, to_version: int | None = None) -
     for value in (from_version, target):
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise DeclarationError(
-                f"@upcaster({event.__qualname__}): version {value!r} is no whole number from 1 up; "
+                f"@upcaster({event.__qualname__}): version {value!r} is not a whole number from 1 up; "
                 f"write @upcaster({event.__qualname__}, from_version=1)"
             )
 
     def decorate(function: F) -> F:
         if not callable(function):
             raise DeclarationError(f"@upcaster({event.__qualname__}) decorates a function, not {function!r}")
-        step = Step(from_version, target, function)
-        # The same function of a module that was loaded anew replaces the old one.
-        others = [one for one in declared_steps(event) if (one.name, one.from_version) != (step.name, from_version)]
-        setattr(event, _STEPS, (*others, step))
+        added = Upcaster(from_version, target, function)
+        # After a reload of its module, a function replaces its earlier version.
+        others = [
+            other
+            for other in declared_upcasters(event)
+            if (other.name, other.from_version) != (added.name, from_version)
+        ]
+        setattr(event, _UPCASTERS, (*others, added))
         return function
 
     return decorate
 
 
-def declared_steps(event: type) -> tuple[Step, ...]:
-    """Return what ``@upcaster`` left on exactly this class."""
-    return cast("tuple[Step, ...]", event.__dict__.get(_STEPS, ()))
+def declared_upcasters(event: type) -> tuple[Upcaster, ...]:
+    """Return the upcasters of this class itself, without those of its bases."""
+    return cast("tuple[Upcaster, ...]", event.__dict__.get(_UPCASTERS, ()))
 
 
-def chains_of(descriptor: EventDescriptor) -> dict[int, tuple[Step, ...]]:
-    """Return the steps from each version that can be read to the version of the class.
+def chains_of(descriptor: EventDescriptor) -> dict[int, tuple[Upcaster, ...]]:
+    """Return, for each version that can be read, the upcasters that convert it to the version of the class.
 
     Raises:
-        DeclarationError: two functions for one step, a step that leads back or past the event's version, or one
-            after which nothing leads on. The message names them.
+        DeclarationError: two upcasters read the same version, an upcaster does not lead to a later version, leads past the
+            event's version, or leads to a version that no upcaster reads. The message names them.
     """
-    steps: dict[int, Step] = {}
+    upcasters: dict[int, Upcaster] = {}
     what = f"event {descriptor.name!r}, version {descriptor.version}"
-    for step in declared_steps(descriptor.type):
-        other = steps.get(step.from_version)
+    for upcaster in declared_upcasters(descriptor.type):
+        other = upcasters.get(upcaster.from_version)
         if other is not None:
-            raise DeclarationError(f"{what}: two upcasters read version {step.from_version}: {other.name}, {step.name}")
-        if step.to_version <= step.from_version:
-            raise DeclarationError(f"{what}: upcaster {step.shown} goes in a circle; it must lead to a later version")
-        if step.to_version > descriptor.version:
             raise DeclarationError(
-                f"{what}: upcaster {step.shown} leads past it; raise @event(version={step.to_version}) or remove it"
+                f"{what}: two upcasters read version {upcaster.from_version}: {other.name}, {upcaster.name}"
             )
-        steps[step.from_version] = step
-    chains: dict[int, tuple[Step, ...]] = {}
-    for version in sorted(steps, reverse=True):
-        step = steps[version]
-        if step.to_version != descriptor.version and step.to_version not in chains:
+        if upcaster.to_version <= upcaster.from_version:
+            raise DeclarationError(f"{what}: upcaster {upcaster.shown} does not lead to a later version")
+        if upcaster.to_version > descriptor.version:
             raise DeclarationError(
-                f"{what}: nothing leads on from upcaster {step.shown}; add one with from_version={step.to_version}"
+                f"{what}: upcaster {upcaster.shown} leads past it; raise @event(version={upcaster.to_version}) or remove it"
             )
-        chains[version] = (step, *chains.get(step.to_version, ()))
+        upcasters[upcaster.from_version] = upcaster
+    chains: dict[int, tuple[Upcaster, ...]] = {}
+    for version in sorted(upcasters, reverse=True):
+        upcaster = upcasters[version]
+        if upcaster.to_version != descriptor.version and upcaster.to_version not in chains:
+            raise DeclarationError(
+                f"{what}: no upcaster reads the result of upcaster {upcaster.shown}; "
+                f"add an upcaster with from_version={upcaster.to_version}"
+            )
+        chains[version] = (upcaster, *chains.get(upcaster.to_version, ()))
     return chains
 
 
@@ -110,12 +117,12 @@ class VersionedDecoding:
     """Decodes payloads whose version is not that of their class.
 
     Args:
-        codec: Decodes those that are.
+        codec: Decodes payloads of the class's own version.
     """
 
     def __init__(self, codec: Codec) -> None:
         self._codec = codec
-        self._chains: dict[type, tuple[tuple[Step, ...], dict[int, tuple[Step, ...]]]] = {}
+        self._chains: dict[type, tuple[tuple[Upcaster, ...], dict[int, tuple[Upcaster, ...]]]] = {}
 
     def prepare(self, descriptor: EventDescriptor) -> None:
         """Check the upcasters of an event.
@@ -130,22 +137,22 @@ class VersionedDecoding:
             )
 
     def decode(self, body: bytes, stated: str, descriptor: EventDescriptor) -> Any:
-        """Return the event of a body of the version *stated* on the wire.
+        """Decode a body that has the version *stated* on the wire.
 
-        Without any upcaster an older payload goes to the class as it is, which may read it or not.
+        Without any upcaster, an older payload is decoded as if it had the version of the class.
 
         Raises:
-            SchemaVersionError: the version is none, is newer than the class, or nothing leads on from it.
-            DecodeError: an upcaster fails, or what it made does not fit the class.
+            SchemaVersionError: the version is invalid, is newer than the class, or no upcaster reads it.
+            DecodeError: an upcaster failed, or its result does not match the class.
         """
         version = int(stated) if stated.isascii() and stated.isdigit() and len(stated) < 10 else 0
         what = f"event {descriptor.name!r}"
         if version < 1:
-            raise SchemaVersionError(f"{what}: the payload's version {stated[:40]!r} is no whole number from 1 up")
+            raise SchemaVersionError(f"{what}: the payload's version {stated[:40]!r} is not a whole number from 1 up")
         if version > descriptor.version:
             raise SchemaVersionError(
                 f"{what}: the payload has version {version}, this program knows versions up to {descriptor.version}; "
-                "bring it up to date, then replay the dead letter"
+                "update it, then replay the dead letter"
             )
         chains = self._chains_of(descriptor)
         if version == descriptor.version or not chains:
@@ -161,21 +168,23 @@ class VersionedDecoding:
         except DecodeError as error:
             raise DecodeError(f"{error} (of a payload of version {version})") from error
 
-    def _chains_of(self, descriptor: EventDescriptor) -> dict[int, tuple[Step, ...]]:
-        steps = declared_steps(descriptor.type)
+    def _chains_of(self, descriptor: EventDescriptor) -> dict[int, tuple[Upcaster, ...]]:
+        upcasters = declared_upcasters(descriptor.type)
         known = self._chains.get(descriptor.type)
-        if known is None or known[0] is not steps:
-            known = self._chains[descriptor.type] = (steps, chains_of(descriptor))
+        if known is None or known[0] is not upcasters:
+            known = self._chains[descriptor.type] = (upcasters, chains_of(descriptor))
         return known[1]
 
 
-def _upcast(what: str, steps: tuple[Step, ...], payload: Payload) -> Payload:
-    for step in steps:
+def _upcast(what: str, upcasters: tuple[Upcaster, ...], payload: Payload) -> Payload:
+    for upcaster in upcasters:
         try:
-            made = step.function(payload)
+            result = upcaster.function(payload)
         except Exception as error:
-            raise DecodeError(f"{what}: upcaster {step.shown} failed: {type(error).__name__}: {error}") from error
-        if not isinstance(made, dict):
-            raise DecodeError(f"{what}: upcaster {step.shown} returned {type(made).__name__}, not the payload, a dict")
-        payload = made
+            raise DecodeError(f"{what}: upcaster {upcaster.shown} failed: {type(error).__name__}: {error}") from error
+        if not isinstance(result, dict):
+            raise DecodeError(
+                f"{what}: upcaster {upcaster.shown} returned {type(result).__name__}, not the payload, a dict"
+            )
+        payload = result
     return payload

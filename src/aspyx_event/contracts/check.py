@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ..codecs.json import JsonCodec
-from ..codecs.upcasters import VersionedDecoding, declared_steps
+from ..codecs.upcasters import VersionedDecoding, declared_upcasters
 from ..codecs.validation import SchemaValidation
 from ..events import EventDescriptor
 from ..exceptions import CodecError, DeclarationError, SnapshotError
@@ -241,7 +241,7 @@ class Contracts:
             self._decoding.decode(body, str(version), descriptor)
         except CodecError as error:
             remedy = ""
-            if version < descriptor.version and not declared_steps(descriptor.type):
+            if version < descriptor.version and not declared_upcasters(descriptor.type):
                 remedy = f"; an @upcaster({descriptor.type.__name__}, from_version={version}) would convert it"
             cause = _validation_error(error)
             if cause is None:
