@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from itertools import islice
 from typing import Any
 
 from ...deadlines import within
@@ -26,6 +27,9 @@ from .wire import Wire
 _FLUSH_TIMEOUT = 5.0
 _CLOSE_TIMEOUT = 2.0
 _TOPIC = AddressKind.TOPIC
+# Senders that stay open: a session has 65,536 handles, and a program may send to addresses that others make up. More are
+# open only while each of them has an unconfirmed message.
+_MAX_SENDERS = 1000
 
 
 class Client:
@@ -199,10 +203,27 @@ class Client:
         key = address if kind is _TOPIC else (address, kind)
         sender = self._senders.get(key)
         if sender is None:
+            if len(self._senders) >= _MAX_SENDERS:
+                self._close_idle_sender()
             sender = Sender(self, address, kind.value if kind is not None else "", self.settings.confirm_timeout)
             self._senders[key] = sender
             self._links[sender] = None
         return sender
+
+    def _close_idle_sender(self) -> None:
+        """Close an idle sender, if possible one that has sent nothing since the last search ("second chance")."""
+        idle: tuple[Any, Sender] | None = None
+        for key, sender in list(islice(self._senders.items(), _MAX_SENDERS)):
+            if sender.is_idle:
+                if not sender.was_used():
+                    idle = key, sender
+                    break
+                idle = idle or (key, sender)
+            self._senders[key] = self._senders.pop(key)  # to the end
+        if idle is not None:
+            key, sender = idle
+            del self._senders[key], self._links[sender]
+            sender.close()
 
     def attach_now(self, link: SupervisedLink) -> None:
         wire = self._supervisor.wire

@@ -39,12 +39,26 @@ class Sender(SupervisedLink):
         self._queue: deque[_Pending] = deque()
         # By the handle of the delivery; None for an expired message, whose outcome may still come.
         self._in_flight: dict[Any, _Pending | None] = {}
-        self._tag = 0
+        self._tag = self._known_tag = 0
         self._timer: asyncio.TimerHandle | None = None
 
     @property
     def is_idle(self) -> bool:
         return not self._queue and not self._in_flight
+
+    def was_used(self) -> bool:
+        """Return whether it has sent something since the last call."""
+        known, self._known_tag = self._known_tag, self._tag
+        return known != self._tag
+
+    def close(self) -> None:
+        """Detach an idle sender; does not wait for the broker's answer."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._wire is not None and self._wire.alive:
+            self._wire.detach(self._handle)
+        self._unbind()
 
     def send(self, data: bytes) -> asyncio.Future[None]:
         """Queue a message; see `Provider.publish` for the future."""

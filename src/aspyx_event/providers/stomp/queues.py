@@ -19,6 +19,8 @@ logger = SafeLogger(logging.getLogger("aspyx.event.stomp"))
 
 # Seconds for which an address that has a queue is not checked again.
 _ROUTE_TTL = 1.0
+# Addresses are few and recur; bounded, because a program may send to addresses that others make up.
+_MAX_ROUTES = 1024
 
 
 def is_exclusive(binding: Binding) -> bool:
@@ -150,6 +152,8 @@ class QueueAdmin:
         if not routed:
             self._routed_until.pop(address, None)
             raise NoRouteError(f"publish to {address!r}: no listener's queue is bound to it, the broker would drop it")
+        if len(self._routed_until) >= _MAX_ROUTES:
+            self._routed_until.clear()
         self._routed_until[address] = now + _ROUTE_TTL
 
     def _warn(self, binding: Binding, error: ManagementError) -> None:
