@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from .database.base import EventStore
 from .events import is_event
 from .exceptions import ConfigurationError
+from .masking import masked_url
 from .names import check_name
 
 _ROOT = "event"
@@ -68,24 +69,30 @@ class EventConfiguration:
     propagate_exceptions: bool = True
     register_topics_on_binding: bool = True
 
+    def __repr__(self) -> str:
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        if "://" in self.persistence_backend:
+            values["persistence_backend"] = masked_url(self.persistence_backend)
+        return f"EventConfiguration({', '.join(f'{name}={value!r}' for name, value in values.items())})"
+
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
             if field.name == "pre_registered":
                 listed = isinstance(value, (list, tuple)) and all(isinstance(one, str) for one in value)
                 if not listed:
-                    raise ConfigurationError(f"{_where(field.name)}: {value!r} is no list of dotted paths")
+                    raise ConfigurationError(f"{_where(field.name)}: {_shown(value)} is no list of dotted paths")
                 object.__setattr__(self, field.name, tuple(value))
             elif field.name == "application":
                 if not isinstance(value, str):
-                    raise ConfigurationError(f"{_where(field.name)}: {value!r} is not a str")
+                    raise ConfigurationError(f"{_where(field.name)}: {_shown(value)} is not a str")
                 if value:
                     check_name(value, "application name")
             elif field.name == "persistence_backend":
                 if not isinstance(value, str) or not value:
-                    raise ConfigurationError(f"{_where(field.name)}: {value!r} is no str, or is empty")
+                    raise ConfigurationError(f"{_where(field.name)}: {_shown(value)} is no str, or is empty")
             elif not isinstance(value, bool):
-                raise ConfigurationError(f"{_where(field.name)}: {value!r} is neither true nor false")
+                raise ConfigurationError(f"{_where(field.name)}: {_shown(value)} is neither true nor false")
 
     @staticmethod
     def from_yaml(path: str | Path) -> EventConfiguration:
@@ -189,7 +196,7 @@ class EventConfiguration:
             return _load(_SQL, where)(self.persistence_backend)  # type: ignore[no-any-return]
         cls = _load(_BACKENDS.get(self.persistence_backend, self.persistence_backend), where)
         if not isinstance(cls, type) or not issubclass(cls, EventStore):
-            raise ConfigurationError(f"{where}: {self.persistence_backend!r} does not derive from EventStore")
+            raise ConfigurationError(f"{where}: {_shown(self.persistence_backend)} does not derive from EventStore")
         return cls()
 
 
@@ -228,4 +235,12 @@ def _load(path: str, where: str) -> Any:
     try:
         return getattr(import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
+        if "@" in path:  # a URL without "://": the import error would quote it
+            raise ConfigurationError(f"{where}: {_shown(path)} cannot be loaded") from None
         raise ConfigurationError(f"{where}: {path!r} cannot be loaded: {error}") from error
+
+
+def _shown(value: Any) -> str:
+    """Return the repr of a value, masked where it may be a URL."""
+    text = repr(value)
+    return masked_url(text) if "@" in text or "://" in text else text

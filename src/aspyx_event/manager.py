@@ -180,6 +180,10 @@ class EventManager(PublishedNames):
     ) -> None:
         await self.stop()
 
+    def __repr__(self) -> str:
+        state, count = self._engine.lifecycle.state.value, len(self._engine.subscriptions)
+        return f"<EventManager on {self.provider!r}, {state}, {count} subscription{'' if count == 1 else 's'}>"
+
     @property
     def running(self) -> bool:
         return self._runner.running

@@ -11,7 +11,7 @@ FLOORS = (
         "what travels",
         (
             "exceptions error_text interrupts safe_logger names clock deadlines futures envelope policies shared "
-            "canonical log_fields asgi free_form printable"
+            "canonical log_fields asgi free_form printable masking"
         ),
     ),
     ("schemas", "schemas/"),

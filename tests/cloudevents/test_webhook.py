@@ -57,7 +57,7 @@ async def receiver(serve):
 
 @pytest.mark.parametrize("mode", ["binary", "structured"])
 async def test_an_event_is_posted_as_the_cloudevent_that_it_is(manager, receiver, until, mode):
-    hook = webhook(receiver.url, mode=mode, params={"a": "1"}, headers={"x-tenant": "blue"})
+    hook = webhook(f"{receiver.url}?b=2", mode=mode, params={"a": "1"}, headers={"x-tenant": "blue"})
     await manager.subscribe(OrderPlaced, hook)
     receipt = manager.send_event(OrderPlaced(7))
     await receipt
@@ -65,7 +65,7 @@ async def test_an_event_is_posted_as_the_cloudevent_that_it_is(manager, receiver
     posted = from_http(headers, body)
     assert (posted.id, posted.type, posted.source) == (receipt.id, "shop.order-placed", "/shop")
     assert posted.data == {"order_id": 7, "customer": "Jürgen"}
-    assert (headers["x-tenant"], query) == ("blue", "a=1")
+    assert (headers["x-tenant"], query) == ("blue", "b=2&a=1")
     assert ("ce-id" in headers) == (mode == "binary")
     assert (json.loads(body) if mode == "binary" else json.loads(body)["data"]) == posted.data
     await until(lambda: hook.last_answer)

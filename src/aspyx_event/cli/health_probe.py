@@ -17,6 +17,7 @@ from .output import CliError, console, show
 _PROBES = ("livez", "readyz")
 #: Larger numbers in a response are not those of an event manager.
 _MAX_NUMBER = 1e15
+_MAX_RESPONSE = 16 * 1024 * 1024
 
 
 def probe_health(address: str, *, probe: str, timeout: float, as_json: bool) -> bool:
@@ -37,7 +38,7 @@ def probe_health(address: str, *, probe: str, timeout: float, as_json: bool) -> 
         health = json.loads(body)
         healthy, reasons = status == 200, [str(reason) for reason in health["reasons"]]
         subscriptions = [dict(subscription) for subscription in health["subscriptions"]]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise CliError(f"the response (status {status}) is not the health of an event manager") from None
     if as_json:
         typer.echo(json.dumps(health, indent=2))
@@ -72,7 +73,10 @@ def _get(address: str, probe: str, timeout: float) -> tuple[int, bytes]:
     try:
         connection.request("GET", path)
         response = connection.getresponse()
-        return response.status, response.read()
+        body = response.read(_MAX_RESPONSE + 1)
+        if len(body) > _MAX_RESPONSE:
+            raise CliError(f"the response has more than {_MAX_RESPONSE:,} bytes")
+        return response.status, body
     except (OSError, http.client.HTTPException) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error) or type(error).__name__
         raise CliError(f"no response from {host}:{connection.port}: {reason}") from error

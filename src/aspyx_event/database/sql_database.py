@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..deadlines import within
 from ..exceptions import DeclarationError, EventStoreError, MissingDriverError, StoreUnavailableError
+from ..masking import masked_url, without_secret
 from .sqlite import connect as connect_sqlite
 
 if TYPE_CHECKING:
@@ -46,7 +47,9 @@ class SqlDatabase:
 
     def __init__(self, url: str, *, timeout: float, prefix: str, pool_size: int) -> None:
         if not isinstance(url, str) or "://" not in url:
-            raise DeclarationError(f"{url!r} is not the URL of a database; write for example 'sqlite:///events.db'")
+            raise DeclarationError(
+                f"{masked_url(url)!r} is not the URL of a database; write for example 'sqlite:///events.db'"
+            )
         if not timeout > 0 or pool_size < 1 or not (prefix == "" or prefix.isidentifier()):
             raise DeclarationError(
                 f"timeout={timeout}, prefix={prefix!r}, pool_size={pool_size}: must be seconds > 0, an identifier or '', and a "
@@ -61,6 +64,9 @@ class SqlDatabase:
         self._tables_exist = False
         #: Device and inode of the open SQLite file.
         self._file_id: tuple[int, int] | None = None
+
+    def __repr__(self) -> str:
+        return f"<SqlDatabase {masked_url(self._url_text, path=False)!r}>"
 
     async def start(self) -> None:
         """Open the pool, and create missing tables.
@@ -115,9 +121,9 @@ class SqlDatabase:
 
     @property
     def _where(self) -> str:
-        return (
-            f"the event store at {self._url.render_as_string(hide_password=True)}" if self._url else "the event store"
-        )
+        # The driver's URL, whose SQLite file is absolute.
+        url = self._url.render_as_string(hide_password=False) if self._url is not None else ""
+        return f"the event store at {masked_url(url, path=False)}" if url else "the event store"
 
     async def _transaction(self, engine: AsyncEngine, work: Work[T], exclusive: bool) -> T:
         assert self._tables is not None  # noqa: S101  set with the engine
@@ -173,9 +179,14 @@ class SqlDatabase:
                 options["pool_pre_ping"] = url.get_backend_name() != "sqlite"
             else:
                 options["poolclass"] = NullPool
-            engine = create_async_engine(url, **options)
-        except (ArgumentError, InvalidRequestError, ValueError) as error:
-            raise DeclarationError(f"the URL of an event store cannot be used: {error}") from error
+            # Errors of the driver would show the bodies of events.
+            engine = create_async_engine(url, hide_parameters=True, **options)
+        except (ArgumentError, InvalidRequestError) as error:
+            reason = without_secret(str(error), self._url_text)
+            # Without the cause: a traceback would show what the library says.
+            raise DeclarationError(f"the URL of an event store cannot be used: {reason}") from None
+        except ValueError:  # quotes a part of the URL, which may be a part of the password
+            raise DeclarationError("the URL of an event store cannot be used: its port is not a number") from None
         except ImportError as error:
             extra, driver = _EXTRAS.get(url.get_backend_name(), ("store", url.drivername))
             raise MissingDriverError(_missing(extra, driver)) from error
@@ -189,7 +200,7 @@ class SqlDatabase:
         if url.get_backend_name() == "sqlite":
             if not url.database or ":memory:" in url.database:
                 raise DeclarationError(
-                    f"{self._url_text!r}: a SQLite database in memory ends with its connection; use MemoryEventStore or a file"
+                    f"{masked_url(self._url_text, path=False)!r}: a SQLite database in memory ends with its connection; use MemoryEventStore or a file"
                 )
             options: dict[str, Any] = {"timeout": self._timeout}
             if url.drivername == "sqlite+aiosqlite":

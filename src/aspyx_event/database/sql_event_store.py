@@ -43,6 +43,9 @@ class SqlEventStore(EventStore):
         #: May be shared with a `SqlInboxStore`.
         self.database = SqlDatabase(url, timeout=timeout, prefix=prefix, pool_size=pool_size)
 
+    def __repr__(self) -> str:
+        return f"<SqlEventStore in {self.database!r}>"
+
     async def start(self) -> None:
         await self.database.start()
 

@@ -45,6 +45,9 @@ class SqlInboxStore(InboxStore):
             else SqlDatabase(database, timeout=timeout, prefix=prefix, pool_size=pool_size)
         )
 
+    def __repr__(self) -> str:
+        return f"<SqlInboxStore in {self._database!r}>"
+
     async def start(self) -> None:
         """Open the pool. A store that shares the connections of an event store is started with it."""
         if not self._shares:

@@ -10,8 +10,7 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Iterable, Mapping
-from fnmatch import fnmatchcase
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from ..asgi import Message, Receive, Send, send_response
 from ..cloudevents.event import CloudEvent
@@ -19,22 +18,29 @@ from ..cloudevents.formats import is_batch
 from ..cloudevents.http import from_http, from_http_batch
 from ..deadlines import within
 from ..engine.sending.receipt import Receipt
+from ..engine.subscribing.subscriptions import Subscription
+from ..error_text import error_text, message_of
 from ..exceptions import (
     CodecError,
+    ConfirmTimeoutError,
     DeclarationError,
+    EventException,
     HeaderError,
     InvalidCloudEventError,
     InvalidNameError,
     LimitExceededError,
-    ProviderError,
-    StateError,
     UnknownFormatError,
 )
+from ..printable import printable
 from ..providers.base import Provider
 from ..safe_logger import SafeLogger
+from .accepted_types import AcceptedTypes
+from .handshake import Handshake
 from .messages import ClientDisconnectedError, Interceptor, Post, Refusal, headers_of, read_body, refuse
 
 logger = SafeLogger(logging.getLogger("aspyx.event.http"))
+#: Seconds after which a send that does not end by itself is abandoned.
+_GRACE = 1.0
 
 
 class Manager(Protocol):
@@ -53,8 +59,15 @@ class Manager(Protocol):
     def events(self) -> Any: ...
 
     def send_event(
-        self, event: Any, *, headers: Mapping[str, str] | None = None, require_route: bool = False
+        self,
+        event: Any,
+        *,
+        headers: Mapping[str, str] | None = None,
+        require_route: bool = False,
+        timeout: float | None = None,
     ) -> Receipt: ...
+
+    def list_subscriptions(self, event_name: str | None = None) -> list[Subscription]: ...
 
 
 def cloudevents_endpoint(
@@ -65,6 +78,8 @@ def cloudevents_endpoint(
     max_body: int = 1024 * 1024,
     max_batch: int = 1000,
     timeout: float = 10.0,
+    receive_timeout: float = 30.0,
+    max_unknown_types: int = 1000,
     retry_after: int = 5,
     require_route: bool = False,
     forward: Iterable[str] = (),
@@ -89,6 +104,9 @@ def cloudevents_endpoint(
         max_batch: Maximum number of events in a batch; a larger batch is a 413.
         timeout: Seconds to wait for the provider's confirmation. After that the response is 503, and it is unknown
             whether the event was sent.
+        receive_timeout: Seconds that a client has to send the whole body; after that the response is 408.
+        max_unknown_types: Maximum number of event types without a class or a subscription in this manager, while
+            `types` is None: each is an address at the broker, and clients may invent types. A further type is a 403.
         retry_after: Seconds that a client should wait after a 503.
         require_route: Respond with 503 if no queue would receive an event, instead of losing it.
         forward: Names of HTTP headers to copy into the headers of the events.
@@ -102,6 +120,8 @@ def cloudevents_endpoint(
         max_body < 1
         or max_batch < 1
         or timeout <= 0
+        or receive_timeout <= 0
+        or max_unknown_types < 0
         or retry_after < 0
         or (webhook_rate is not None and webhook_rate < 1)
     ):
@@ -109,51 +129,20 @@ def cloudevents_endpoint(
     return Endpoint(
         manager,
         tuple(interceptors),
-        None if types is None else tuple(types),
-        _Limits(max_body, max_batch, timeout, retry_after, require_route),
+        AcceptedTypes(manager, None if types is None else tuple(types), max_unknown_types),
+        _Limits(max_body, max_batch, timeout, receive_timeout, retry_after, require_route),
         tuple(name.lower() for name in forward),
         Handshake(frozenset(webhook_origins), webhook_rate),
     )
 
 
-class _Limits:
-    __slots__ = ("max_batch", "max_body", "require_route", "retry_after", "timeout")
-
-    def __init__(self, max_body: int, max_batch: int, timeout: float, retry_after: int, require_route: bool) -> None:
-        self.max_body, self.max_batch, self.timeout = max_body, max_batch, timeout
-        self.retry_after, self.require_route = retry_after, require_route
-
-
-class Handshake:
-    """Answers validation requests: whether a sender may post events here, and at what rate.
-
-    Answers immediately and ignores callback URLs, so that nobody can make this server send requests elsewhere.
-    """
-
-    def __init__(self, origins: frozenset[str], rate: int | None) -> None:
-        self._origins, self._rate = origins, rate
-
-    def headers(self, post: Post) -> list[tuple[str, str]]:
-        """Return the headers of the response.
-
-        Raises:
-            Refusal: the origin is not permitted.
-        """
-        allow = ("allow", "OPTIONS, POST")
-        origin = post.header("webhook-request-origin")
-        if not origin:
-            return [allow]
-        if "*" not in self._origins and origin.lower() not in {permitted.lower() for permitted in self._origins}:
-            raise Refusal(403, "this origin is not permitted to send events here", [allow])
-        requested = post.header("webhook-request-rate")
-        rate = "*" if self._rate is None else str(self._rate)
-        if requested.isascii() and requested.isdigit() and 0 < int(requested[:9]) < (self._rate or 10**9):
-            rate = str(int(requested[:9]))
-        return [
-            allow,
-            ("webhook-allowed-origin", "*" if "*" in self._origins else origin),
-            ("webhook-allowed-rate", rate),
-        ]
+class _Limits(NamedTuple):
+    max_body: int
+    max_batch: int
+    timeout: float
+    receive_timeout: float
+    retry_after: int
+    require_route: bool
 
 
 class Endpoint:
@@ -163,7 +152,7 @@ class Endpoint:
         self,
         manager: Manager,
         interceptors: tuple[Interceptor, ...],
-        types: tuple[str, ...] | None,
+        types: AcceptedTypes,
         limits: _Limits,
         forward: tuple[str, ...],
         handshake: Handshake,
@@ -191,7 +180,7 @@ class Endpoint:
         if method != "POST":
             raise Refusal(405, "use POST to send events", (("allow", "OPTIONS, POST"),))
         content_length = next((value for name, value in headers if name == "content-length"), "")
-        body = await read_body(receive, content_length, self._limits.max_body)
+        body = await read_body(receive, content_length, self._limits.max_body, self._limits.receive_timeout)
         post = Post(headers, body, scope.get("query_string", b"").decode("latin-1"))
         for interceptor in self._interceptors:
             result = interceptor(post)
@@ -213,14 +202,15 @@ class Endpoint:
             else:
                 events = [from_http(post.headers, post.body, raw=True)]
             for event in events:
-                if not self._accepts(event.type):
-                    raise Refusal(403, f"events of type {event.type[:80]!r} are not accepted here", attribute="type")
+                self._types.check(event.type)
                 if len(events) > 1:  # a single event is checked when it is sent
                     self._manager.events.check(event)
         except UnknownFormatError as error:
             raise Refusal(415, str(error)) from error
         except (CodecError, DeclarationError, HeaderError) as error:
             raise _refusal(error) from error
+        except RecursionError:
+            raise Refusal(400, "the body is nested too deeply", attribute="data") from None
         return events
 
     async def _send(self, events: list[CloudEvent], headers: dict[str, str]) -> None:
@@ -235,21 +225,21 @@ class Endpoint:
             raise Refusal(503, "the broker is not connected; nothing was sent", retry_after)
         try:
             receipts = [
-                manager.send_event(event, headers=headers, require_route=limits.require_route) for event in events
+                manager.send_event(event, headers=headers, require_route=limits.require_route, timeout=limits.timeout)
+                for event in events
             ]
-            await within(_confirmed(receipts), limits.timeout)
-        except asyncio.TimeoutError:
+            await within(_confirmed(receipts), limits.timeout + _GRACE)
+        except (asyncio.TimeoutError, ConfirmTimeoutError):
             logger.warning("no confirmation within %g s for a posted event", limits.timeout)
             raise Refusal(503, "the broker did not confirm in time; send it again", retry_after) from None
         except (CodecError, DeclarationError, HeaderError) as error:
             raise _refusal(error) from error
-        except (ProviderError, StateError) as error:
-            logger.warning("a posted event could not be sent: %s", error)
+        except RecursionError:  # while a class or a JSON Schema validates the data
+            raise Refusal(400, "the data is nested too deeply", attribute="data") from None
+        except EventException as error:  # of the provider, the event store, or a manager that does not run
+            logger.warning("a posted event could not be sent: %s", error_text(error))
             # Broker messages are not disclosed to clients.
             raise Refusal(503, "the broker did not accept the event; send it again", retry_after) from error
-
-    def _accepts(self, event_type: str) -> bool:
-        return self._types is None or any(fnmatchcase(event_type, pattern) for pattern in self._types)
 
     def _forwarded(self, post: Post) -> dict[str, str]:
         return {name: value for name in self._forward if (value := post.header(name))}
@@ -260,7 +250,7 @@ class Endpoint:
             try:
                 await (self._manager.start() if message["type"] == "lifespan.startup" else self._manager.stop())
             except Exception as error:
-                await send({"type": f"{message['type']}.failed", "message": str(error)})
+                await send({"type": f"{message['type']}.failed", "message": printable(message_of(error))})
                 raise
             await send({"type": f"{message['type']}.complete"})
             if message["type"] == "lifespan.shutdown":

@@ -258,6 +258,9 @@ class Provider(ABC):
     clock: Clock = SystemClock()
     passes_objects: bool = False
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
     @property
     def connected(self) -> bool:
         """True while the connection is open."""

@@ -13,6 +13,7 @@ from typing import Any
 
 from ..error_text import message_of
 from ..exceptions import ConnectError, DeclarationError
+from ..masking import masked_url
 from ..printable import printable
 from ..safe_logger import SafeLogger
 from .base import ConnectionHooks, ServerDescription
@@ -105,16 +106,14 @@ class ConnectionSettings:
         # Messages and log lines name the host, and a URL may contain a password.
         if not _is_host(self.host):
             raise DeclarationError(
-                f"host={_without_credentials(self.host)!r}: give the name or address alone, and port, user, password "
+                f"host={masked_url(self.host)!r}: give the name or address alone, and port, user, password "
                 "and ssl as arguments of their own"
             )
         endpoints = [self]
         for entry in self.failover:
             host, colon, port = entry.rpartition(":")
             if not colon or not host or not port.isdigit() or not _is_host(host):
-                raise DeclarationError(
-                    f"failover={_without_credentials(entry)!r}: write each further broker as 'host:port'"
-                )
+                raise DeclarationError(f"failover={masked_url(entry)!r}: write each further broker as 'host:port'")
             endpoints.append(replace(self, host=host.strip("[]"), port=int(port), failover=()))
         return endpoints
 
@@ -223,11 +222,6 @@ def _is_backoff(waits: Any) -> bool:
 
 def _is_host(text: str) -> bool:
     return not any(character in text for character in "@/ ")
-
-
-def _without_credentials(text: str) -> str:
-    _, at, rest = text.rpartition("@")
-    return f"...@{rest}" if at else text
 
 
 def _is_loopback(host: str) -> bool:

@@ -9,25 +9,30 @@ import asyncio
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from ..cloudevents.data import read_json
 from ..cloudevents.http import HTTPMessage, to_http
 from ..cloudevents.messaging import from_envelope
 from ..context import EventContext
+from ..error_text import message_of
 from ..exceptions import DeclarationError, EncodeError, MissingDriverError, WebhookError, WebhookRefusedError
 from ..http.interceptors import Signature
+from ..masking import masked_url, without_secret
 from ..policies import Retry
+from ..printable import printable
 from ..safe_logger import SafeLogger
+from .posting import Response, new_client, post
 
 if TYPE_CHECKING:
     import httpx
 
 logger = SafeLogger(logging.getLogger("aspyx.event.webhook"))
+_MAX_REASON = 500
 
 #: Statuses below 500 after which the same request may succeed later.
 _TEMPORARY = frozenset({408, 425, 429})
-_MAX_RESPONSE = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +41,7 @@ class WebhookAnswer:
 
     Attributes:
         status: HTTP status code.
-        payload: Its body, parsed as JSON; None if it is not JSON.
+        payload: Its body, parsed as JSON; None if it is not JSON, has more than 1 MiB, or is compressed.
     """
 
     status: int
@@ -60,7 +65,7 @@ def webhook(
     ``manager.subscribe(OrderPlaced, webhook("https://example.org/orders"))``
 
     A response of 200 to 299 is a success. Any other response fails the attempt, and the `Retry` of the subscription
-    applies. Redirects are not followed.
+    applies. Redirects are not followed, and cookies are not stored. User info in the URL is sent as Basic authentication.
 
     Args:
         url: URL to post to.
@@ -70,7 +75,7 @@ def webhook(
         headers: Added to the request, such as ``{"Authorization": "Bearer ..."}``.
         mode: How a CloudEvent is posted: "binary" has the attributes in headers and the data in the body, "structured"
             has everything in the body.
-        timeout: Seconds for a post.
+        timeout: Seconds for a post as a whole, from the connection to the end of the response.
         retry: Repeats the post within a delivery, which waits meanwhile; a ``Retry-After`` is respected up to
             `max_delay`. None posts once.
         signature: Signs the body, and adds its header.
@@ -81,7 +86,7 @@ def webhook(
         MissingDriverError: httpx is not installed.
     """
     if not isinstance(url, str) or not url.lower().startswith(("http://", "https://")):
-        raise DeclarationError(f"webhook({url!r}): give a URL, http:// or https://")
+        raise DeclarationError(f"webhook({masked_url(url)!r}): give a URL, http:// or https://")
     if mode not in ("binary", "structured"):
         raise DeclarationError(f'webhook(mode={mode!r}) must be "binary" or "structured"')
     if timeout <= 0:
@@ -95,17 +100,17 @@ def webhook(
     except httpx.InvalidURL:
         valid = False
     if not valid:
-        raise DeclarationError(f"webhook({url.partition('?')[0]!r}): this is not a URL that can be posted to")
+        raise DeclarationError(f"webhook({masked_url(url)!r}): this is not a URL that can be posted to")
     options = _Options(url, payload, dict(params or {}), dict(headers or {}), mode, timeout, retry, signature)
     return Webhook(options, client)
 
 
 @dataclass(frozen=True, slots=True)
 class _Options:
-    url: str
+    url: str = field(repr=False)
     payload: Any
-    params: dict[str, str]
-    headers: dict[str, str]
+    params: dict[str, str] = field(repr=False)
+    headers: dict[str, str] = field(repr=False)
     mode: Literal["binary", "structured"]
     timeout: float
     retry: Retry | None
@@ -128,7 +133,7 @@ class Webhook:
         self.last_answer: WebhookAnswer | None = None
 
     def __repr__(self) -> str:
-        return f"<Webhook {self._options.url.partition('?')[0]!r}>"  # queries may contain tokens
+        return f"<Webhook {masked_url(self._options.url)!r}>"
 
     async def __call__(self, event: Any, context: EventContext) -> None:
         """Post *event*.
@@ -185,41 +190,46 @@ class Webhook:
 
         options = self._options
         try:
-            response = await self._connected_client().post(
+            response = await post(
+                self._connected_client(),
                 options.url,
                 params=options.params or None,
                 headers=message.headers,
                 content=message.body,
                 timeout=options.timeout,
-                follow_redirects=False,
             )
+        except asyncio.TimeoutError:
+            raise WebhookError(f"{self!r}: no complete response within {options.timeout:g} s") from None
         except httpx.HTTPError as error:
-            raise WebhookError(f"{self!r}: {type(error).__name__}: {error}") from error
-        self.last_answer = WebhookAnswer(response.status_code, _payload(response))
-        status = response.status_code
+            # Without the cause, whose message and request may show the URL.
+            raise WebhookError(f"{self!r}: {type(error).__name__}: {self._masked(error)}") from None
+        self.last_answer = WebhookAnswer(response.status, _payload(response))
+        status = response.status
         if 200 <= status < 300:
             return
-        reason = f"{self!r}: answered {status} {response.reason_phrase}"
+        reason = f"{self!r}: answered {status} {response.reason}"
         if status < 500 and status not in _TEMPORARY:
             raise WebhookRefusedError(reason, status)
         raise WebhookError(reason, status, _seconds(response.headers.get("retry-after", "")))
 
+    def _masked(self, error: Exception) -> str:
+        return without_secret(printable(message_of(error)), self._options.url)[:_MAX_REASON]
+
     def _connected_client(self) -> httpx.AsyncClient:
-        import httpx
 
         if self._user_client is not None:
             return self._user_client
         loop = asyncio.get_running_loop()
         if self._client is None or self._loop is not loop:  # connections belong to the loop that opened them
-            self._client, self._loop = httpx.AsyncClient(), loop
+            self._client, self._loop = new_client(), loop
         return self._client
 
 
-def _payload(response: httpx.Response) -> Any:
-    if "json" not in response.headers.get("content-type", "") or len(response.content) > _MAX_RESPONSE:
+def _payload(response: Response) -> Any:
+    if not response.body or "json" not in response.headers.get("content-type", "").lower():
         return None
     try:
-        return response.json()
+        return read_json(response.body.decode())
     except ValueError:
         return None
 

@@ -72,6 +72,12 @@ class ManagerStats:
         for subscription in self._subscriptions:
             subscription.stats.reset()
 
+    def __repr__(self) -> str:
+        counts = (
+            f"sent={self.sent()} handled={self.handled()} failures={self.failures} dead_letters={self.dead_letters}"
+        )
+        return f"<ManagerStats {counts}>"
+
     def _count(self, counts: Counter[str], target: Any) -> int:
         if target is None:
             return sum(counts.values())

@@ -7,6 +7,8 @@ from collections.abc import Callable, Coroutine, Generator
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
+from ...error_text import error_text
+
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 #: Called with the error of work that nobody awaited, and with the id of the event whose send it was, "" for other work.
@@ -106,6 +108,17 @@ class Operation(Generic[T]):
 
     def __bool__(self) -> bool:
         return not self._future.done() or (not self._future.cancelled() and bool(self._future.result()))
+
+    def __repr__(self) -> str:
+        future = self._future
+        if not future.done():
+            return "<Operation pending>"
+        if future.cancelled():
+            return "<Operation cancelled>"
+        error = future.exception()
+        if error is not None:
+            return f"<Operation failed: {error_text(error)}>"
+        return f"<Operation done: {future.result()!r}>"
 
     def __del__(self) -> None:
         future, report = self._future, self._report
