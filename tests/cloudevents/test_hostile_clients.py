@@ -154,14 +154,14 @@ async def test_invented_types_are_limited_and_known_ones_are_not(manager, until)
     assert (await request(patterns, b"{}", headers={**JSON, "ce-type": "invented.9"})).status == 202
 
 
-async def test_a_store_that_is_away_is_a_503():
+async def test_a_store_that_is_away_is_a_503(monkeypatch):
     manager = EventManager(LocalProvider())
     error = StoreUnavailableError("the event store at secret.host is unavailable")
 
     def fail(*_arguments, **_keywords):
         raise error
 
-    manager.send_event = fail
+    monkeypatch.setattr(manager, "send_event", fail)
     exchange = await request(cloudevents_endpoint(manager), b"{}", headers=JSON)
     assert exchange.status == 503
     assert b"secret.host" not in exchange.body
@@ -231,7 +231,7 @@ class Silent(LocalProvider):
         return asyncio.get_running_loop().create_future()
 
 
-async def test_the_timeout_of_a_post_is_the_timeout_of_its_send():
+async def test_the_timeout_of_a_post_is_the_timeout_of_its_send(monkeypatch):
     """An event that has not left when the client gets its 503 is not sent later."""
     async with EventManager(Silent()) as manager:
         receipts = []
@@ -241,7 +241,7 @@ async def test_the_timeout_of_a_post_is_the_timeout_of_its_send():
             receipts.append(send_event(*arguments, **keywords))
             return receipts[-1]
 
-        manager.send_event = spy
+        monkeypatch.setattr(manager, "send_event", spy)
         message = to_http(CloudEvent(id="1", type="shop.order-placed", source="/s", data={"order_id": 1}))
         exchange = await request(cloudevents_endpoint(manager, timeout=0.2), message.body, headers=message.headers)
         assert (exchange.status, exchange.headers["retry-after"]) == (503, "5")
