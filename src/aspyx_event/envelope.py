@@ -80,11 +80,11 @@ _cached_wire_name = lru_cache(_MAX_CACHED_NAMES)(_wire_name)
 
 def header_name(wire: str) -> str | None:
     """Return the header that travelled as *wire*, or None where the name belongs to a broker or a protocol."""
-    if wire.startswith(_ESCAPE):
-        return wire[len(_ESCAPE) :]
-    if wire.startswith(CE_PREFIX_COLON):
-        return CE_PREFIX + wire[len(CE_PREFIX_COLON) :]
-    return wire if wire_name(wire) == wire else None
+    escaped = wire.startswith(_ESCAPE)
+    name = wire[len(_ESCAPE) :] if escaped else wire
+    if name.startswith(CE_PREFIX_COLON):  # also behind an escape: a header has the same name after it is sent again
+        return CE_PREFIX + name[len(CE_PREFIX_COLON) :]
+    return name if escaped or wire_name(name) == name else None
 
 
 def whole_number(text: str) -> int | None:

@@ -90,6 +90,15 @@ def test_ax_31_a_header_with_a_name_of_the_protocols_travels_under_another_one(n
     assert header_name(name) in (None, name.removeprefix("header-") if name.startswith("header-") else None)
 
 
+@pytest.mark.parametrize(
+    "wire", ["header-cloudEvents:id", "cloudEvents:id", "header-", "header-header-x", "header-type", "x"]
+)
+def test_a_received_header_keeps_its_name_when_it_is_sent_again(wire):
+    name = header_name(wire)
+    assert name is not None
+    assert header_name(wire_name(name)) == name
+
+
 @pytest.mark.parametrize("name", ["tenant", "Content-Type", "aspyx-attempts", "cloudEvents_id"])
 def test_ax_31_other_headers_travel_as_they_are(name):
     assert wire_name(name) == name

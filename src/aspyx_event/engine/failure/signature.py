@@ -13,14 +13,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from hashlib import sha256
 
-from ...envelope import FRAMEWORK_PREFIX, Envelope
+from ...envelope import ATTEMPT, FRAMEWORK_PREFIX, Envelope
 from ...free_form import FREE_FORM
 from ...log_fields import log_fields
 from ...providers.base import AddressKind, Binding, Consume, Delivery, Outgoing, Provider
 from ...safe_logger import SafeLogger
+from .republish import FAILED_HANDLER
 
 logger = SafeLogger(logging.getLogger("aspyx.event"))
-#: HMAC-SHA256 over the queue, all other headers and the body, 16 bytes in hexadecimal.
+#: Two times HMAC-SHA256, 16 bytes in hexadecimal each: over the queue, the body and all other headers, and over the queue,
+#: the body and the headers of the framework alone.
 SIGNATURE = FRAMEWORK_PREFIX + "signature"
 _LENGTH = 32
 
@@ -30,24 +32,44 @@ def signed(provider: Provider, message: Outgoing) -> Outgoing:
     envelope = message.envelope
     headers = {name: value for name, value in envelope.headers.items() if name != SIGNATURE}
     destination = message.address if message.only is None else _queue_of(message.only)
-    headers[SIGNATURE] = _signature(provider.signing_key, destination, headers, envelope.body)
-    return replace(message, envelope=Envelope(envelope.body, headers, envelope.event))
+    key, body = provider.signing_key, envelope.body
+    headers[SIGNATURE] = _signature(key, destination, headers, body) + _signature(
+        key, destination, _own_headers(headers), body
+    )
+    return replace(message, envelope=Envelope(body, headers, envelope.event))
 
 
 def is_signed(provider: Provider, destination: str, envelope: Envelope) -> bool:
-    """Return whether a message was signed by this application for the queue that it came from.
+    """Return whether a message was signed by this application for the queue that it came from, and arrived unchanged.
 
     Args:
         provider: Has the key.
         destination: The queue, as `address::queue`; the address of a queue that is its own address.
         envelope: As it was received.
     """
-    headers = envelope.headers
-    stated = headers.get(SIGNATURE, "")
-    if len(stated) != _LENGTH or not stated.isascii():
-        return False
-    expected = _signature(provider.signing_key, destination, headers, envelope.body)
-    return hmac.compare_digest(stated, expected)
+    stated = _stated_signature(envelope)
+    return bool(stated) and hmac.compare_digest(
+        stated[:_LENGTH], _signature(provider.signing_key, destination, envelope.headers, envelope.body)
+    )
+
+
+def _is_counted(provider: Provider, destination: str, envelope: Envelope) -> bool:
+    """Return whether a message is a copy of this application in which other headers arrived changed."""
+    stated = _stated_signature(envelope)
+    return bool(stated) and hmac.compare_digest(
+        stated[_LENGTH:],
+        _signature(provider.signing_key, destination, _own_headers(envelope.headers), envelope.body),
+    )
+
+
+def _stated_signature(envelope: Envelope) -> str:
+    """Return the signature that a message has; "" if that cannot be one."""
+    stated = envelope.headers.get(SIGNATURE, "")
+    return stated if len(stated) == 2 * _LENGTH and stated.isascii() else ""
+
+
+def _own_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in headers.items() if name.startswith(FRAMEWORK_PREFIX) and name != FREE_FORM}
 
 
 def without_framework_headers(headers: Mapping[str, str]) -> dict[str, str]:
@@ -90,6 +112,12 @@ class SignatureCheck:
             return
         allowed = without_framework_headers(headers)
         if len(allowed) == len(headers):
+            return
+        if SIGNATURE in headers and _is_counted(self._provider, _queue_of(self._binding), received):
+            # A header did not survive the way through the broker. Attempts count all the same: otherwise a sender with such
+            # a header would make an event that is tried for ever.
+            allowed.update((name, headers[name]) for name in (ATTEMPT, FAILED_HANDLER) if name in headers)
+            delivery.replace_headers(allowed)
             return
         delivery.replace_headers(allowed)
         logger.log(
