@@ -1,4 +1,4 @@
-"""What a manager can be told by a file instead of by code: `EventConfiguration`."""
+"""`EventConfiguration`: settings of a manager that may come from a file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .masking import masked_url
 from .names import check_name
 
 _ROOT = "event"
-#: Where each attribute stands, below the root.
+#: The key of each attribute, below the root.
 _KEYS = {
     "application": "application",
     "ignore_unregistered": "eventtypes.ignore_unregistered",
@@ -26,7 +26,7 @@ _KEYS = {
     "propagate_exceptions": "listeners.propagate_exceptions",
     "register_topics_on_binding": "topics.register_on_binding",
 }
-#: Backends by their dotted path: what is not used is not imported.
+#: Dotted paths of backends, so that unused ones are not imported.
 _BACKENDS = {"memory": "aspyx_event.database.memory.MemoryEventStore"}
 _SQL = "aspyx_event.database.SqlEventStore"
 
@@ -39,25 +39,25 @@ class Configured(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventConfiguration:
-    """Switches of an `EventManager`. What is not given has its default.
+    """Settings of an `EventManager`.
 
     Attributes:
         application: Name of the application: see `EventManager`. Key ``event.application``.
-        ignore_unregistered: Let events travel whose name no class here has; False refuses to send and to subscribe
-            to them. Key ``event.eventtypes.ignore_unregistered``.
-        pre_registered: Dotted paths of event classes that the manager is to know from the start. Key
+        ignore_unregistered: Accept event names that no registered class has; False refuses to send and to subscribe to
+            them. Key ``event.eventtypes.ignore_unregistered``.
+        pre_registered: Dotted paths of event classes that are registered at the start. Key
             ``event.eventtypes.pre_registered``.
-        validate_schema: Check sent events against their declared JSON Schema. Key ``event.events.validate_schema``.
+        validate_schema: Validate sent events against their declared JSON Schema. Key ``event.events.validate_schema``.
         persist: Store each event that is sent. Key ``event.events.persist``.
-        persistence_backend: Where to, if the manager is given no store: "memory", the URL of a database, or the
+        persistence_backend: The store, unless the manager has a `store=`: "memory", the URL of a database, or the
             dotted path of an `EventStore` class that needs no arguments. Key ``event.events.persistence_backend``.
-        propagate_exceptions: `process` raises what a handler raises; False logs it and goes on with the next handler.
+        propagate_exceptions: `process` raises the errors of handlers; False logs them and continues with the next handler.
             Key ``event.listeners.propagate_exceptions``.
-        register_topics_on_binding: A topic that is given as itself to `subscribe` or `send_event` is registered by
-            that; False refuses one that is not registered. Key ``event.topics.register_on_binding``.
+        register_topics_on_binding: Passing an unregistered `Topic` object to `subscribe` or `send_event` registers
+            it; False refuses it. Key ``event.topics.register_on_binding``.
 
     Raises:
-        ConfigurationError: a value is of the wrong kind.
+        ConfigurationError: a value has the wrong type.
     """
 
     application: str = ""
@@ -79,7 +79,7 @@ class EventConfiguration:
         for field in fields(self):
             value = getattr(self, field.name)
             if field.name == "pre_registered":
-                listed = isinstance(value, (list, tuple)) and all(isinstance(one, str) for one in value)
+                listed = isinstance(value, (list, tuple)) and all(isinstance(path, str) for path in value)
                 if not listed:
                     raise ConfigurationError(f"{_where(field.name)}: {_shown(value)} is no list of dotted paths")
                 object.__setattr__(self, field.name, tuple(value))
@@ -90,16 +90,16 @@ class EventConfiguration:
                     check_name(value, "application name")
             elif field.name == "persistence_backend":
                 if not isinstance(value, str) or not value:
-                    raise ConfigurationError(f"{_where(field.name)}: {_shown(value)} is no str, or is empty")
+                    raise ConfigurationError(f"{_where(field.name)}: {_shown(value)} is not a str, or is empty")
             elif not isinstance(value, bool):
                 raise ConfigurationError(f"{_where(field.name)}: {_shown(value)} is neither true nor false")
 
     @staticmethod
     def from_yaml(path: str | Path) -> EventConfiguration:
-        """Read a YAML file; an empty one, or one that says a part, leaves the rest at the defaults.
+        """Read a YAML file. Missing keys have their defaults.
 
         Raises:
-            ConfigurationError: there is no such file, or it cannot be read; it names line and key.
+            ConfigurationError: the file does not exist or is invalid; the message names line and key.
         """
         import yaml
 
@@ -112,9 +112,9 @@ class EventConfiguration:
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark
             line = f", line {mark.line + 1}" if mark is not None else ""
-            raise ConfigurationError(f"{path}{line}: this is no YAML: {error.problem}") from error
+            raise ConfigurationError(f"{path}{line}: this is not YAML: {error.problem}") from error
         except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ConfigurationError(f"{path}: this is no YAML: {error}") from error
+            raise ConfigurationError(f"{path}: this is not YAML: {error}") from error
         return EventConfiguration.from_mapping(data, where=str(path), lines=_lines(node))
 
     @staticmethod
@@ -124,12 +124,12 @@ class EventConfiguration:
         """Read nested mappings, with the root key ``event`` or without it.
 
         Args:
-            data: The mappings; None is empty.
-            where: Names them in errors.
-            lines: Line of each key, where it is known.
+            data: The mappings; None means empty.
+            where: Their name in errors.
+            lines: Line numbers of keys, as far as known.
 
         Raises:
-            ConfigurationError: a key is unknown, or a value of the wrong kind.
+            ConfigurationError: a key is unknown, or a value has the wrong type.
         """
         values: dict[str, Any] = {}
         names = {key: name for name, key in _KEYS.items()}
@@ -156,7 +156,7 @@ class EventConfiguration:
         return EventConfiguration.from_mapping(configuration.get_raw(_ROOT, None), where="configuration 'event'")
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the sections with their keys and values, below the root key: what `from_mapping` and a file take."""
+        """Return the nested mappings below the root key, as `from_mapping` accepts them."""
         sections: dict[str, Any] = {}
         for name, key in _KEYS.items():
             section, _, last = key.partition(".")
@@ -173,21 +173,21 @@ class EventConfiguration:
         Raises:
             ConfigurationError: a path does not lead to an event class.
         """
-        found = []
+        classes = []
         for path in self.pre_registered:
             cls = _load(path, _where("pre_registered"))
             if not is_event(cls):
                 raise ConfigurationError(
                     f"{_where('pre_registered')}: {path!r} is not an event; decorate it with @event()"
                 )
-            found.append(cls)
-        return found
+            classes.append(cls)
+        return classes
 
     def make_store(self) -> EventStore | None:
-        """Return the store that events are kept in; None where they are not.
+        """Return the configured event store; None without `persist`.
 
         Raises:
-            ConfigurationError: the backend is none.
+            ConfigurationError: the backend is invalid.
         """
         if not self.persist:
             return None
@@ -208,26 +208,26 @@ def _flat(data: Any, where: str, prefix: str = "") -> dict[str, Any]:
     if data is None:
         return {}
     if not isinstance(data, Mapping):
-        raise ConfigurationError(f"{where}: {prefix.rstrip('.') or 'the whole'} is no mapping of keys to values")
-    found: dict[str, Any] = {}
+        raise ConfigurationError(f"{where}: {prefix.rstrip('.') or 'the whole'} is not a mapping of keys to values")
+    values: dict[str, Any] = {}
     for key, value in data.items():
         name = f"{prefix}{key}"
         plain = name.removeprefix(f"{_ROOT}.")
         inner = name == _ROOT or any(known.startswith(f"{plain}.") for known in _KEYS.values())
         if inner:
-            found.update(_flat(value, where, f"{name}."))
+            values.update(_flat(value, where, f"{name}."))
         else:
-            found[name] = value
-    return found
+            values[name] = value
+    return values
 
 
 def _lines(node: Any, prefix: str = "") -> dict[str, int]:
     """Return the line of each key of a YAML document."""
-    found: dict[str, int] = {}
+    lines: dict[str, int] = {}
     for key, value in getattr(node, "value", ()) if type(node).__name__ == "MappingNode" else ():
-        found[f"{prefix}{key.value}"] = key.start_mark.line + 1
-        found.update(_lines(value, f"{prefix}{key.value}."))
-    return found
+        lines[f"{prefix}{key.value}"] = key.start_mark.line + 1
+        lines.update(_lines(value, f"{prefix}{key.value}."))
+    return lines
 
 
 def _load(path: str, where: str) -> Any:

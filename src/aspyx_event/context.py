@@ -1,4 +1,4 @@
-"""What a handler is told about the delivery it handles."""
+"""`EventContext`: the delivery that a handler handles, and the correlation of the events that it sends."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
     from .listener_descriptors import EventListenerDescriptor
 
 
-class Running(Protocol):
-    """Something under way that tells its end on the loop: a call in a worker thread, or a task."""
+class RunningCall(Protocol):
+    """A call in a worker thread, or a task; calls back on the loop when it is done."""
 
     def done(self) -> bool: ...
 
-    def add_done_callback(self, told: Callable[[Any], None], /) -> None: ...
+    def add_done_callback(self, callback: Callable[[Any], None], /) -> None: ...
 
 
 class EventContext:
-    """The delivery under way: second, optional argument of `on` and of handlers.
+    """The current delivery: second, optional argument of `on` and of handlers.
 
     Attributes:
-        envelope: Headers and body, as the interceptors left them.
-        listener: Descriptor of the listener that handles.
-        attempt: 1 at the first try, one more at each retry.
-        redelivered: The broker says that the message was handed out before, to this or to another consumer.
+        envelope: Headers and body after the interceptors.
+        listener: Descriptor of the listener that handles the delivery.
+        attempt: Number of the attempt, starting at 1.
+        redelivered: The broker has delivered the message before, to this or to another consumer.
     """
 
     __slots__ = (
@@ -65,17 +65,17 @@ class EventContext:
         self.envelope, self.listener, self.attempt, self.redelivered = envelope, listener, attempt, redelivered
         #: Decodes, filters and calls the handler; used by the engine at the end of the interceptors.
         self.call = call
-        #: Raises where the order between handlers cannot be kept; called by the engine before the handler.
+        #: Raises if the order between handlers cannot be kept; called by the engine before the handler.
         self.guard: Callable[[], None] | None = None
         #: What the handler returned or yielded, until the engine has sent it.
         self.returned: Any = None
-        #: The listener's conditions did not want the event.
+        #: The event did not match the listener's conditions.
         self.skipped = False
         #: The handler raised `StopProcessing`.
         self.stopped = False
         self._shared: Shared | None = None
         #: The call of a sync handler in its worker thread; used by the engine for time limits.
-        self.thread: Running | None = None
+        self.thread: RunningCall | None = None
         self._ack: Callable[[], None] | None = None
         self._release: Callable[[], None] | None = None
         if settle is not None:
@@ -85,15 +85,15 @@ class EventContext:
     def ack(self) -> None:
         """Acknowledge the delivery, from the handler or later; for listeners with ``ack=AckPolicy.MANUAL``.
 
-        To be called on the manager's event loop, once; again does nothing.
+        Call it on the manager's event loop. Idempotent.
 
         Raises:
-            StateError: the listener's policy is another one: the framework settles.
+            StateError: the listener has another policy, so the framework settles.
         """
         self._settle(self._ack)
 
     def release(self) -> None:
-        """Hand the delivery back unhandled: it comes again, to this or to another consumer. See `ack`."""
+        """Return the delivery to the queue: it is redelivered, to this or to another consumer. See `ack`."""
         self._settle(self._release)
 
     def _settle(self, settle: Callable[[], None] | None) -> None:
@@ -107,8 +107,8 @@ class EventContext:
 
     @property
     def shared(self) -> Shared:
-        """What the handlers of this delivery leave for each other: ``context.shared.<namespace>.<name>``. It does not
-        travel: a retry in another process begins without it.
+        """Data shared by the handlers of this delivery: ``context.shared.<namespace>.<name>``. It is not stored: a retry in
+        another process begins without it.
         """
         if self._shared is None:
             self._shared = Shared()
@@ -120,7 +120,7 @@ class EventContext:
 
     @property
     def record(self) -> StoredEvent:
-        """The event as an event store keeps it: id, type, time, owner, tags, canonical JSON, content hash."""
+        """The event as in an event store: id, type, time, owner, tags, canonical JSON, content hash."""
         # Imported on demand: declarations load neither `json` nor the store's package.
         from .database.stored_event import EventStatus, StoredEvent
 
@@ -132,17 +132,17 @@ class EventContext:
 
     @property
     def event_id(self) -> str:
-        """The same at every attempt and in every listener: the value to deduplicate by."""
+        """Equal at every attempt and in every listener: the value to deduplicate by."""
         return self.envelope.id
 
     @property
     def correlation_id(self) -> str:
-        """The same in all events that follow from one another; the event's own id where its sender gave none."""
+        """Equal in all events that were caused by each other; the event's own id if the sender set none."""
         return self.envelope.get(CE_CORRELATION) or self.envelope.id
 
     @property
     def causation_id(self) -> str:
-        """Id of the event in whose handling this one was sent; "" for one that no event caused."""
+        """Id of the event whose handler sent this event; "" if no handler sent it."""
         return self.envelope.get(CE_CAUSATION)
 
     @property
@@ -155,7 +155,7 @@ class EventContext:
 
     @property
     def time(self) -> str:
-        """When the event was sent: RFC 3339 text in UTC, "" where the sender gave none."""
+        """The time when the event was sent, as RFC 3339 text in UTC; "" if the sender set none."""
         return self.envelope.get(CE_TIME)
 
     @property
@@ -171,24 +171,24 @@ _current: ContextVar[EventContext | None] = ContextVar("aspyx_event_context", de
 
 
 def current_context() -> EventContext | None:
-    """Return the context of the delivery being handled here, also in its worker thread and its exception handlers."""
+    """Return the context of the current delivery, also in its worker thread and its exception handlers."""
     return _current.get()
 
 
-#: An id given by `correlated`, and the delivery in whose handling it was: it is not for what is handled beneath, as by
-#: the workers of a manager that is started in the block.
+#: Set by `correlated`, with the delivery current at that moment. Ignored while another delivery is being handled, so
+#: workers started inside the block do not inherit it.
 _correlation: ContextVar[tuple[EventContext | None, str] | None] = ContextVar("aspyx_event_correlation", default=None)
 
 
 class correlated(ContextDecorator):  # noqa: N801  used like the functions of contextlib
-    """Gives the events that are sent inside the block this correlation id, such as that of the HTTP request served.
+    """Sets the correlation id of events sent inside the block, for example to that of the current HTTP request.
 
-    Without it an event takes the correlation id of the event in whose handling it is sent, and otherwise its own id.
+    Otherwise an event gets the correlation id of the event whose handler sends it, or else its own id.
     A class, because a generator with ``@contextmanager`` replaces errors that refuse the assignment of a traceback:
     https://github.com/python/cpython/issues/99856.
 
     Raises:
-        DeclarationError: it is empty or no str.
+        DeclarationError: it is empty or not a str.
     """
 
     def __init__(self, correlation_id: str) -> None:
@@ -209,9 +209,9 @@ class correlated(ContextDecorator):  # noqa: N801  used like the functions of co
 
 def lineage(event_id: str) -> tuple[str, str]:
     """Return correlation id and causation id ("" for none) of an event that is sent here."""
-    handled, given = _current.get(), _correlation.get()
-    if given is not None and given[0] is handled:
-        return given[1], "" if handled is None else handled.event_id
+    handled, correlation = _current.get(), _correlation.get()
+    if correlation is not None and correlation[0] is handled:
+        return correlation[1], "" if handled is None else handled.event_id
     if handled is None:
         return event_id, ""
     return handled.correlation_id or event_id, handled.event_id

@@ -1,4 +1,4 @@
-"""Events without a class of their own, for programs that exchange names and JSON."""
+"""Events without a declared class, for programs that exchange names and JSON."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from .exceptions import DecodeError, EncodeError
 from .names import check_name
 
 S = TypeVar("S", bound="FreeFormEvent")
-#: Header of what was sent as an event without a class, and not as a CloudEvent.
+#: Header of events that were sent without a declared class and not as a `CloudEvent`.
 FREE_FORM = FRAMEWORK_PREFIX + "free-form"
 
 
 class SelfDescribed:
-    """Base of `CloudEvent` alone. It tells one by its class without loading the package of CloudEvents, whose model takes
-    longer to build than most programs, which have no use for it, take to import the rest.
+    """Base class of `CloudEvent` alone. It identifies a CloudEvent without importing `aspyx_event.cloudevents`, whose
+    pydantic model takes longer to build than the import of all the rest.
     """
 
     __slots__ = ()
 
 
 def is_cloudevent_class(cls: type) -> bool:
-    """Tell whether *cls* is `CloudEvent` itself, and no class that derives from it."""
+    """Return whether *cls* is `CloudEvent` itself, not a class that derives from it."""
     return SelfDescribed in cls.__bases__
 
 
 class FreeFormEvent(ABC):
-    """Base of events whose name belongs to the instance, not to the class.
+    """Base class of events whose name belongs to the instance, not to the class.
 
-    A handler gets one for every message of a name that no event class known to its manager has.
+    A handler gets such an event for a message whose event name no class of its manager has.
     """
 
     @property
@@ -43,10 +43,10 @@ class FreeFormEvent(ABC):
 
     @abstractmethod
     def write(self) -> tuple[bytes, dict[str, str]]:
-        """Return the body, and headers that replace those which every event gets (id, source, time, content type).
+        """Return the body, and headers that replace the default ones (id, source, time, content type).
 
         Raises:
-            EncodeError: it holds a value that cannot be written.
+            EncodeError: it has a value that cannot be encoded.
         """
 
     @classmethod
@@ -61,7 +61,7 @@ class FreeFormEvent(ABC):
 
 @dataclass
 class GenericEvent(FreeFormEvent):
-    """A name and a payload of JSON values: what is sent and received where no class is declared.
+    """An event with a name and a JSON payload, for events without a declared class.
 
     Attributes:
         name: Name of the event.
@@ -82,7 +82,7 @@ class GenericEvent(FreeFormEvent):
         try:
             body = json.dumps(self.payload, ensure_ascii=False, allow_nan=False).encode()
         except (TypeError, ValueError) as error:
-            raise EncodeError(f"event {self.name!r}: its payload cannot be written as JSON: {error}") from error
+            raise EncodeError(f"event {self.name!r}: its payload cannot be encoded as JSON: {error}") from error
         return body, {CONTENT_TYPE: "application/json", FREE_FORM: "generic"}
 
     @classmethod
@@ -91,4 +91,4 @@ class GenericEvent(FreeFormEvent):
         try:
             return cls(name, json.loads(body) if body else None)
         except (ValueError, RecursionError) as error:
-            raise DecodeError(f"event {name!r}: its body is no JSON: {error}") from error
+            raise DecodeError(f"event {name!r}: its body is not JSON: {error}") from error

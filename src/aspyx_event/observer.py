@@ -1,8 +1,8 @@
-"""The port to whatever watches: what an observer is told of events on their way out and in.
+"""The observer interface: called at each stage of sending and receiving events.
 
-The engine calls an observer at each stage; without one it asks nothing but whether there is one. All methods are called
-on the manager's event loop, in the context (``contextvars``) of the work they are told of. They must not block. What they
-raise is logged and changes nothing.
+Without an observer the engine only checks that there is none. All methods are called on the manager's event loop, in the
+context (``contextvars``) of the observed work. They must not block. Errors that they raise are logged and have no other
+effect.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ from .providers.base import Outgoing, Provider
 from .safe_logger import SafeLogger
 
 logger = SafeLogger(logging.getLogger("aspyx.event"))
-#: Ends what a stage began: called once, with the error or with None, in the same context.
-Finish = Callable[["BaseException | None"], None]
+#: Called once at the end of a stage, with the error or with None, in the same context.
+OnEnd = Callable[["BaseException | None"], None]
 
 
 class Settlement(Enum):
-    """What becomes of a delivery."""
+    """The outcome of a delivery."""
 
-    #: Done with.
+    #: Removed from the queue: handled, or not wanted.
     ACKNOWLEDGED = "acknowledge"
-    #: Handed back: it comes again.
+    #: Returned to the queue: it is redelivered.
     RELEASED = "release"
-    #: A copy that comes later was stored.
+    #: A copy for a later attempt was stored.
     RETRY = "retry"
     #: A dead letter was stored.
     DEAD_LETTER = "dead-letter"
-    #: Given up without a dead letter.
+    #: Discarded without a dead letter after its last attempt.
     DROPPED = "drop"
 
 
 class SubscriptionView(Protocol):
-    """What an observer sees of a subscription, from any thread."""
+    """The part of a subscription that observers may read, from any thread."""
 
     @property
     def name(self) -> str: ...
@@ -64,119 +64,119 @@ class SubscriptionView(Protocol):
 
 
 class Observer:
-    """Told of everything that happens to events. Does nothing itself: override what is of interest."""
+    """Base class of observers. All methods do nothing; override those of interest."""
 
     def for_manager(self, provider: Provider, subscriptions: Iterable[SubscriptionView]) -> Observer:  # noqa: ARG002
-        """Return the observer of one manager; itself, unless it keeps something for each.
+        """Return the observer for a manager: itself, unless it has state per manager.
 
         Args:
-            provider: Of the manager.
-            subscriptions: Gives those it has at the moment, at each iteration.
+            provider: The manager's provider.
+            subscriptions: The manager's subscriptions; each iteration returns the current ones.
         """
         return self
 
     def started(self) -> None:
-        """The manager is started."""
+        """The manager has started."""
 
     def stopped(self) -> None:
-        """The manager is stopped."""
+        """The manager has stopped."""
 
     def created(self, envelope: Envelope, event: EventDescriptor) -> None:
-        """An event is about to go through the interceptors. Headers may be added."""
+        """An event is about to pass the interceptors. Headers may be added."""
 
-    def sending(self, message: Outgoing, event: EventDescriptor) -> Finish | None:
-        """An event is handed to the provider. Headers may be added. It ends with the confirmation."""
+    def sending(self, message: Outgoing, event: EventDescriptor) -> OnEnd | None:
+        """An event is passed to the provider. Headers may be added. The stage ends with the confirmation."""
 
     def received(self, envelope: Envelope, listener: EventListenerDescriptor, arrived: int) -> None:
         """A worker takes a delivery.
 
         Args:
-            envelope: As it was received.
-            listener: Who gets it.
-            arrived: When the provider handed it over, in nanoseconds since the epoch.
+            envelope: The received envelope.
+            listener: The listener that gets it.
+            arrived: The time when the provider delivered it, in nanoseconds since the epoch.
         """
 
-    def handling(self, context: EventContext) -> Finish | None:
-        """An attempt begins: interceptors, and the handler. It ends with what they raised."""
+    def handling(self, context: EventContext) -> OnEnd | None:
+        """An attempt begins: interceptors and handler. The stage ends with their error, if any."""
 
     def retrying(self, context: EventContext, error: Exception, delay: float) -> None:
-        """An attempt failed and will be followed by another one, *delay* seconds later."""
+        """An attempt failed; the next attempt follows *delay* seconds later."""
 
-    def settling(self, envelope: Envelope, listener: EventListenerDescriptor, settlement: Settlement) -> Finish | None:
-        """A delivery is settled; what must be stored for that is stored meanwhile."""
+    def settling(self, envelope: Envelope, listener: EventListenerDescriptor, settlement: Settlement) -> OnEnd | None:
+        """A delivery is about to be settled. The stage includes storing a dead letter or a copy."""
 
     def not_stored(self, envelope: Envelope, listener: EventListenerDescriptor, error: Exception) -> None:
-        """A dead letter or a copy for a retry was refused by the provider; it is tried again."""
+        """A dead letter or a copy for a retry was refused by the provider; storing it is retried."""
 
-    def replaying(self, envelope: Envelope, listener: EventListenerDescriptor, letter_id: str) -> Finish | None:
+    def replaying(self, envelope: Envelope, listener: EventListenerDescriptor, letter_id: str) -> OnEnd | None:
         """A dead letter is sent back to the subscription it failed in."""
 
 
 class Observers(Observer):
-    """Several observers as one. What one of them raises is logged, so that watching never harms what is watched."""
+    """Combines several observers. An error of an observer is logged and affects neither events nor other observers."""
 
     def __init__(self, observers: Iterable[Observer]) -> None:
         self._observers = list(observers)
 
     def started(self) -> None:
-        self._tell("started")
+        self._notify("started")
 
     def stopped(self) -> None:
-        self._tell("stopped")
+        self._notify("stopped")
 
     def created(self, envelope: Envelope, event: EventDescriptor) -> None:
-        self._tell("created", envelope, event)
+        self._notify("created", envelope, event)
 
-    def sending(self, message: Outgoing, event: EventDescriptor) -> Finish | None:
-        return self._begin("sending", message, event)
+    def sending(self, message: Outgoing, event: EventDescriptor) -> OnEnd | None:
+        return self._start_stage("sending", message, event)
 
     def received(self, envelope: Envelope, listener: EventListenerDescriptor, arrived: int) -> None:
-        self._tell("received", envelope, listener, arrived)
+        self._notify("received", envelope, listener, arrived)
 
-    def handling(self, context: EventContext) -> Finish | None:
-        return self._begin("handling", context)
+    def handling(self, context: EventContext) -> OnEnd | None:
+        return self._start_stage("handling", context)
 
     def retrying(self, context: EventContext, error: Exception, delay: float) -> None:
-        self._tell("retrying", context, error, delay)
+        self._notify("retrying", context, error, delay)
 
-    def settling(self, envelope: Envelope, listener: EventListenerDescriptor, settlement: Settlement) -> Finish | None:
-        return self._begin("settling", envelope, listener, settlement)
+    def settling(self, envelope: Envelope, listener: EventListenerDescriptor, settlement: Settlement) -> OnEnd | None:
+        return self._start_stage("settling", envelope, listener, settlement)
 
     def not_stored(self, envelope: Envelope, listener: EventListenerDescriptor, error: Exception) -> None:
-        self._tell("not_stored", envelope, listener, error)
+        self._notify("not_stored", envelope, listener, error)
 
-    def replaying(self, envelope: Envelope, listener: EventListenerDescriptor, letter_id: str) -> Finish | None:
-        return self._begin("replaying", envelope, listener, letter_id)
+    def replaying(self, envelope: Envelope, listener: EventListenerDescriptor, letter_id: str) -> OnEnd | None:
+        return self._start_stage("replaying", envelope, listener, letter_id)
 
-    def _tell(self, stage: str, *arguments: Any) -> None:
+    def _notify(self, stage: str, *arguments: Any) -> None:
         for observer in self._observers:
             try:
                 getattr(observer, stage)(*arguments)
-            except BaseException as error:  # an observer may only observe
+            except BaseException as error:  # an observer must not affect events
                 if ends_program(error):
                     raise
                 logger.exception("observer %s failed at %s", type(observer).__name__, stage)
 
-    def _begin(self, stage: str, *arguments: Any) -> Finish | None:
-        begun: list[tuple[Observer, Finish]] = []
+    def _start_stage(self, stage: str, *arguments: Any) -> OnEnd | None:
+        callbacks: list[tuple[Observer, OnEnd]] = []
         for observer in self._observers:
             try:
-                finish = getattr(observer, stage)(*arguments)
+                on_end = getattr(observer, stage)(*arguments)
             except BaseException as error:
                 if ends_program(error):
                     raise
                 logger.exception("observer %s failed at %s", type(observer).__name__, stage)
             else:
-                if finish is not None:
-                    begun.append((observer, finish))
-        return partial(_end, stage, begun) if begun else None
+                if on_end is not None:
+                    callbacks.append((observer, on_end))
+        return partial(_end_stage, stage, callbacks) if callbacks else None
 
 
-def _end(stage: str, begun: list[tuple[Observer, Finish]], error: BaseException | None) -> None:
-    # The last one first: what they put around each other comes off in that order.
-    for observer, finish in reversed(begun):
+def _end_stage(stage: str, callbacks: list[tuple[Observer, OnEnd]], error: BaseException | None) -> None:
+    # In reverse order, as nested context managers end.
+    for observer, on_end in reversed(callbacks):
         try:
-            finish(error)
+            on_end(error)
         except BaseException as failure:
             if ends_program(failure):
                 raise
@@ -186,6 +186,6 @@ def _end(stage: str, begun: list[tuple[Observer, Finish]], error: BaseException 
 def observer_for(
     observers: Iterable[Observer], provider: Provider, subscriptions: Iterable[SubscriptionView]
 ) -> Observer | None:
-    """Return what a manager tells; None for nobody, so that it costs nothing."""
-    found = [observer.for_manager(provider, subscriptions) for observer in observers]
-    return Observers(found) if found else None
+    """Return an observer that combines *observers*; None without any, so that observing costs nothing."""
+    of_manager = [observer.for_manager(provider, subscriptions) for observer in observers]
+    return Observers(of_manager) if of_manager else None

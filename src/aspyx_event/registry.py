@@ -1,4 +1,4 @@
-"""Event names and classes that one manager knows. There is no registry of the process."""
+"""The registry of a manager's event names and classes. There is no registry of the process."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 class EventRegistry:
-    """Event descriptors by class and by name; filled by the listeners of a manager and by what it sends.
+    """Event descriptors by class and by name; filled by the listeners of a manager and by the events that it sends.
 
     Attributes:
-        strict: Names that no class has are refused, instead of standing for events without a class.
+        strict: Names that no class has are refused; otherwise they mean events without a class.
     """
 
     def __init__(self) -> None:
@@ -28,11 +28,11 @@ class EventRegistry:
         self._by_type: dict[type, EventDescriptor] = {}
 
     def add(self, cls: type) -> EventDescriptor:
-        """Register *cls* and return its descriptor; again is no error.
+        """Register *cls* and return its descriptor. Idempotent.
 
         Raises:
             UnregisteredEventTypeError: *cls* is not an event.
-            DuplicateEventError: a different class has the name. The same class declared anew replaces the old one.
+            DuplicateEventError: a different class has the name. A class that is declared again, as by a reload, replaces itself.
         """
         known = self._by_type.get(cls)
         if known is not None:
@@ -47,11 +47,11 @@ class EventRegistry:
     def of(self, event: object) -> EventDescriptor:
         """Return the descriptor of an event that is sent, and register its class.
 
-        An event without a class of its own is of the class of its name if one is known here. Where none is, it
-        travels as what it is; nothing is registered then, because names may be made up by whoever posts them.
+        An event without a class of its own gets the class that is registered under its name. If there is none, it is sent
+        unchanged, and nothing is registered: names from outside must not fill the registry.
 
         Raises:
-            UnregisteredEventTypeError: its class is not an event, or its name is refused.
+            UnregisteredEventTypeError: its class is not an event, or `strict` refuses its name.
             DuplicateEventError: a different class has the name.
             InvalidNameError: the type of a CloudEvent cannot be an address.
         """
@@ -69,10 +69,10 @@ class EventRegistry:
         return self.add(type(event))
 
     def check_free(self, name: str) -> None:
-        """Refuse a name that no class has, if such names are refused.
+        """Refuse a name that no class has if the registry is `strict`.
 
         Raises:
-            UnregisteredEventTypeError: they are.
+            UnregisteredEventTypeError: the name is refused.
         """
         if self.strict and name not in self._by_name:
             self.by_name(name)
@@ -81,7 +81,7 @@ class EventRegistry:
         """Return the descriptor of the event called *name*.
 
         Raises:
-            UnregisteredEventTypeError: no event of this name is known here.
+            UnregisteredEventTypeError: no event has this name.
         """
         try:
             return self._by_name[name]
@@ -90,10 +90,10 @@ class EventRegistry:
             raise UnregisteredEventTypeError(f"No event found with name {name!r}; known: {known}") from None
 
     def remove(self, target: type | str) -> None:
-        """Forget an event class, given itself or its name.
+        """Remove an event class. *target* is the class or its name.
 
         Raises:
-            UnregisteredEventTypeError: it is not known here.
+            UnregisteredEventTypeError: it is not registered.
         """
         descriptor = self.by_name(target) if isinstance(target, str) else self._by_type.get(target)
         if descriptor is None:
@@ -102,7 +102,7 @@ class EventRegistry:
         self._by_type.pop(descriptor.type, None)
 
     def find(self, name: str) -> EventDescriptor | None:
-        """Return the descriptor of the event called *name*, None where no class here has the name."""
+        """Return the descriptor of the event called *name*; None if no class has the name."""
         return self._by_name.get(name)
 
     def __contains__(self, target: object) -> bool:
@@ -116,7 +116,7 @@ class EventRegistry:
 
 
 def plain(name: str) -> EventDescriptor:
-    """Return the descriptor of the CloudEvents of a type that has no class here. Their messages are persistent.
+    """Return the descriptor for CloudEvents of a type that no class has. Their messages are persistent.
 
     Raises:
         InvalidNameError: the type cannot be an address.

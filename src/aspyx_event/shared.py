@@ -1,4 +1,4 @@
-"""Data that the handlers of one delivery leave for each other, each in a namespace of its own."""
+"""Data shared by the handlers of a delivery, in namespaces."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 
 class Namespace:
-    """Attributes that handlers of one delivery share. Names that begin with an underscore are refused."""
+    """Attributes shared by the handlers of a delivery. Names that begin with an underscore are refused."""
 
     if TYPE_CHECKING:
 
@@ -21,24 +21,24 @@ class Namespace:
 
 
 class Shared:
-    """The namespaces of one delivery: ``context.shared.<namespace>.<name>``. The first use makes a namespace; nothing
-    can be set beside them, so that handlers which know nothing of each other do not meet by accident.
+    """The namespaces of a delivery: ``context.shared.<namespace>.<name>``. The first use creates a namespace. Attributes
+    outside of namespaces are refused, so unrelated handlers do not overwrite each other's data by accident.
     """
 
     def __getattr__(self, namespace: str) -> Namespace:
         _check(namespace)
-        made = Namespace()
-        object.__setattr__(self, namespace, made)
-        return made
+        created = Namespace()
+        object.__setattr__(self, namespace, created)
+        return created
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"context.shared.{name} is a namespace; set context.shared.{name}.<name> instead")
 
     def __delattr__(self, name: str) -> None:
-        raise AttributeError(f"context.shared.{name} is a namespace; delete what is in it")
+        raise AttributeError(f"context.shared.{name} is a namespace; delete its attributes")
 
     def __bool__(self) -> bool:
-        """True once something was set."""
+        """True if a namespace has an attribute."""
         return any(vars(namespace) for namespace in vars(self).values())
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""Events that many programs have: changes of state, operations on data, measurements."""
+"""Events that many programs need: changes of state, operations on data, measurements."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from typing import Any
 
 from .events import event
 
-#: A moment or a measured value, as its sender writes it.
+#: A time or a measured value, in the format of the sender.
 Scalar = str | int | float
 
 
-@event(name="aspyx-event.state-transition", description="Something went from one state to another")
+@event(name="aspyx-event.state-transition", description="A change from one state to another")
 @dataclass
 class StateTransition:
-    """Something went from one state to another.
+    """A change from one state to another.
 
     Attributes:
-        from_status: Before.
-        to_status: After.
-        trigger: What set it off.
-        meta: Whatever else is of interest.
+        from_status: The state before.
+        to_status: The state after.
+        trigger: The cause of the change.
+        meta: Further information.
     """
 
     from_status: Scalar
@@ -36,9 +36,9 @@ class DataOperation:
 
     Attributes:
         datum: The data.
-        operation: What was done with it.
-        timestamp: When.
-        meta: Whatever else is of interest.
+        operation: The operation.
+        timestamp: The time of the operation.
+        meta: Further information.
     """
 
     datum: dict[str, Any]
@@ -53,10 +53,10 @@ class Metric:
     """Something was measured.
 
     Attributes:
-        metric: What.
-        value: Its value.
-        timestamp: When.
-        meta: Whatever else is of interest.
+        metric: Name of the metric.
+        value: The measured value.
+        timestamp: The time of the measurement.
+        meta: Further information.
     """
 
     metric: str

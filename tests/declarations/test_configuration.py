@@ -88,13 +88,13 @@ def test_bq_02_partial_and_empty_files_fall_back_to_the_defaults(tmp_path, text)
             "event:\n  events:\n    persist: maybe\n",
             r"line 3: event\.events\.persist: 'maybe' is neither true nor false",
         ),
-        ("events:\n  persist: [\n", r"event\.yml, line 3: this is no YAML"),
+        ("events:\n  persist: [\n", r"event\.yml, line 3: this is not YAML"),
         ("other: 1\n", r"line 1: unknown key 'other'"),
-        ("- a\n- b\n", "is no mapping"),
-        ("event: 5\n", "is no mapping"),
+        ("- a\n- b\n", "is not a mapping"),
+        ("event: 5\n", "is not a mapping"),
         ("eventtypes:\n  pre_registered: text\n", "line 2: .*is no list of dotted paths"),
-        ("events:\n  persistence_backend: 5\n", "is no str"),
-        ("\x00", "this is no YAML"),
+        ("events:\n  persistence_backend: 5\n", "is not a str"),
+        ("\x00", "this is not YAML"),
     ],
 )
 def test_bq_02_a_broken_file_names_line_and_key(tmp_path, text, words):

@@ -16,7 +16,7 @@ from ..engine.failure.republish import REPLAY_OF
 from ..envelope import ATTEMPT, CE_TIME, Envelope
 from ..events import EventDescriptor
 from ..listener_descriptors import EventListenerDescriptor
-from ..observer import Finish, Observer, Settlement, SubscriptionView
+from ..observer import Observer, OnEnd, Settlement, SubscriptionView
 from ..providers.base import Outgoing, Provider
 from . import semantics
 from .semantics import Attributes
@@ -87,7 +87,7 @@ class Metering(Observer):
     def stopped(self) -> None:
         self._gauges.discard(self)
 
-    def sending(self, message: Outgoing, event: EventDescriptor) -> Finish | None:  # noqa: ARG002
+    def sending(self, message: Outgoing, event: EventDescriptor) -> OnEnd | None:  # noqa: ARG002
         attributes = self._attribute_cache.get(("send", event.name))
         if attributes is None:
             attributes = {**self.common, **semantics.operation("send"), semantics.DESTINATION: event.name}
@@ -101,20 +101,20 @@ class Metering(Observer):
         if lag is not None:
             self._instruments.lag.record(lag, attributes)
 
-    def handling(self, context: EventContext) -> Finish | None:
+    def handling(self, context: EventContext) -> OnEnd | None:
         return partial(self._handled, context, time.perf_counter())
 
     def retrying(self, context: EventContext, error: Exception, delay: float) -> None:  # noqa: ARG002
         self._instruments.retries.add(1, self._attributes("process", context.listener))
         self._instruments.processed.add(1, self._attributes("process", context.listener, "retry"))
 
-    def settling(self, envelope: Envelope, listener: EventListenerDescriptor, settlement: Settlement) -> Finish | None:  # noqa: ARG002
+    def settling(self, envelope: Envelope, listener: EventListenerDescriptor, settlement: Settlement) -> OnEnd | None:  # noqa: ARG002
         return partial(self._settled, listener, settlement, time.perf_counter())
 
     def not_stored(self, envelope: Envelope, listener: EventListenerDescriptor, error: Exception) -> None:  # noqa: ARG002
         self._instruments.settle_failures.add(1, _with_error(self._attributes("settle", listener), error))
 
-    def replaying(self, envelope: Envelope, listener: EventListenerDescriptor, letter_id: str) -> Finish | None:  # noqa: ARG002
+    def replaying(self, envelope: Envelope, listener: EventListenerDescriptor, letter_id: str) -> OnEnd | None:  # noqa: ARG002
         return partial(self._replayed, listener)
 
     def _sent(self, attributes: Attributes, start: float, error: BaseException | None) -> None:

@@ -18,7 +18,7 @@ from ..envelope import Envelope
 from ..error_text import is_printable, message_of
 from ..events import EventDescriptor
 from ..listener_descriptors import EventListenerDescriptor
-from ..observer import Finish, Observer, Settlement
+from ..observer import Observer, OnEnd, Settlement
 from ..providers.base import Outgoing
 from . import semantics
 from .propagation import Propagation, span_context
@@ -55,7 +55,7 @@ class Tracing(Observer):
         self._propagation.write(envelope.headers, trace.set_span_in_context(span))
         span.end()
 
-    def sending(self, message: Outgoing, event: EventDescriptor) -> Finish | None:
+    def sending(self, message: Outgoing, event: EventDescriptor) -> OnEnd | None:
         headers = message.envelope.headers
         created = self._propagation.read(headers)
         creation = span_context(created)
@@ -79,7 +79,7 @@ class Tracing(Observer):
         span = self._start("receive", SpanKind.CLIENT, listener, envelope, context, links, start_time=arrived)
         span.end(max(time.time_ns(), arrived))
 
-    def handling(self, context: EventContext) -> Finish | None:
+    def handling(self, context: EventContext) -> OnEnd | None:
         origin, links = self._origin(context.envelope)
         if "process" not in self._spans:
             return partial(_detach, otel_context.attach(origin))
@@ -98,7 +98,7 @@ class Tracing(Observer):
         token = otel_context.attach(trace.set_span_in_context(span, origin))
         return partial(_end_attempt, span, token, context)
 
-    def settling(self, envelope: Envelope, listener: EventListenerDescriptor, settlement: Settlement) -> Finish | None:
+    def settling(self, envelope: Envelope, listener: EventListenerDescriptor, settlement: Settlement) -> OnEnd | None:
         if "settle" not in self._spans:
             return None
         context, links = self._origin(envelope)
@@ -113,7 +113,7 @@ class Tracing(Observer):
         # The span of the settlement is still open; its end records whether it succeeded in the end.
         return
 
-    def replaying(self, envelope: Envelope, listener: EventListenerDescriptor, letter_id: str) -> Finish | None:
+    def replaying(self, envelope: Envelope, listener: EventListenerDescriptor, letter_id: str) -> OnEnd | None:
         if "send" not in self._spans:
             return None
         creation = span_context(self._propagation.read(envelope.headers))

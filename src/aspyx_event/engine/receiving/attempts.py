@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
-from ...context import EventContext, Running, _current
+from ...context import EventContext, RunningCall, _current
 from ...error_text import repr_of
 from ...exceptions import EventException, HandlerTimeoutError, StopProcessing
 from ...interrupts import ends_program
@@ -114,7 +114,7 @@ class Attempts:
         task.cancel()
         await asyncio.wait({task}, timeout=_CANCEL_GRACE)
         # A thread cannot be cancelled: the task that waited for it has ended, the thread itself may still run.
-        running: Running = context.thread or task
+        running: RunningCall = context.thread or task
         if not running.done():
             # The worker goes on without it; otherwise one hanging handler would block its subscription for ever.
             self._abandoned.add(running)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from ...envelope import Envelope
 from ...exceptions import StateError
 from ...listener_descriptors import EventListenerDescriptor
-from ...observer import Finish, Observer, Settlement
+from ...observer import Observer, OnEnd, Settlement
 from ...providers.base import Consume, Delivery
 
 
@@ -30,7 +30,7 @@ class ObservedDelivery(Delivery):
         #: A settlement other than a plain `ack` was reported; `_finish` ends it.
         self._announced = False
         self._taken = self._settled = False
-        self._finish: Finish | None = None
+        self._finish: OnEnd | None = None
 
     @property
     def envelope(self) -> Envelope:  # type: ignore[override]
@@ -114,6 +114,6 @@ def report_dropped(delivery: Delivery, listener: EventListenerDescriptor) -> Non
         delivery.drop(listener)
 
 
-def _end(finish: Finish | None, error: BaseException | None) -> None:
+def _end(finish: OnEnd | None, error: BaseException | None) -> None:
     if finish is not None:
         finish(error)

@@ -9,7 +9,7 @@ from typing import Any
 
 from ...events import EventDescriptor
 from ...futures import outcome
-from ...observer import Finish, Observer
+from ...observer import Observer, OnEnd
 from ...providers.base import Outgoing, Provider
 
 
@@ -21,7 +21,7 @@ def observed_publish(
     return watched(lambda: provider.publish(message), finish)
 
 
-def watched(publish: Callable[[], asyncio.Future[None]], finish: Finish | None) -> asyncio.Future[None]:
+def watched(publish: Callable[[], asyncio.Future[None]], finish: OnEnd | None) -> asyncio.Future[None]:
     """Publish, and call *finish* with the outcome: an error, or None for a confirmation."""
     try:
         sent = publish()
@@ -34,5 +34,5 @@ def watched(publish: Callable[[], asyncio.Future[None]], finish: Finish | None) 
     return sent
 
 
-def _on_done(finish: Finish, sent: asyncio.Future[Any]) -> None:
+def _on_done(finish: OnEnd, sent: asyncio.Future[Any]) -> None:
     finish(outcome(sent))
