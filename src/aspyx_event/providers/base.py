@@ -321,6 +321,11 @@ class Provider(ABC):
             When it is cancelled before the message has left, the message is not sent; later, the broker may have it.
         """
 
+    async def queue_exists(self, name: str) -> bool:
+        """Return whether a queue of kind QUEUE exists, without creating it; True if that cannot be found out."""
+        del name
+        return True
+
     @abstractmethod
     async def subscribe(self, binding: Binding, consume: Consume) -> Consumer:
         """Attach to a queue; return when it exists and deliveries may arrive. Calls *consume* once per delivery, on

@@ -60,6 +60,8 @@ class NetworkClient(Protocol):
 
     async def subscribe(self, binding: Binding, consume: Consume) -> Consumer: ...
 
+    async def queue_exists(self, name: str) -> bool: ...
+
 
 ClientT = TypeVar("ClientT", bound=NetworkClient)
 
@@ -157,6 +159,9 @@ class NetworkProvider(Provider, Generic[ClientT]):
         if self._client is None:
             raise ConnectError(f"subscribe to {binding.address!r}: {self._not_started}")
         return await self._client.subscribe(binding, consume)
+
+    async def queue_exists(self, name: str) -> bool:
+        return self._client is None or await self._client.queue_exists(name)
 
     def _publish_not_started(self, message: Outgoing) -> asyncio.Future[None]:
         return failed(ConnectionLostError(f"publish to {message.address!r}: {self._not_started}"))

@@ -28,6 +28,8 @@ async def drain_queue(
 ) -> AsyncIterator[AsyncIterator[Delivery]]:
     """Iterate over the messages that are in a queue now. Those not settled at the end of the block return to it.
 
+    A queue that does not exist has no messages, and is not created.
+
     Two readers of one queue at the same time each see a part of it.
 
     Args:
@@ -36,6 +38,9 @@ async def drain_queue(
         label: Name of the reader in log messages.
         window: Messages taken at once; a longer queue is read to its end only if messages are settled meanwhile.
     """
+    if not await provider.queue_exists(address):
+        yield _nothing()
+        return
     deliveries = _DeliveryBuffer()
     binding = Binding(
         address=address, queue=address, kind=AddressKind.QUEUE, durable=True, prefetch=window, label=label
@@ -58,6 +63,12 @@ async def drain_queue(
         yield _until_marker(marker, deliveries, provider, address, label)
     finally:
         await consumer.close()
+
+
+async def _nothing() -> AsyncIterator[Delivery]:
+    nothing: tuple[Delivery, ...] = ()
+    for delivery in nothing:
+        yield delivery
 
 
 class _DeliveryBuffer:

@@ -2,9 +2,9 @@
 
 Brokers do not count a delivery whose consumer just vanished (Artemis over AMQP), or count innocent ones along. So the
 deliveries that may have been in flight at a crash, the first ones after a start, are recorded in a queue of this server
-before their handler runs, and marked as done by a second note after it. The notes are read at the next start, and only
-then: a consumer that receives its own notes while it works makes Artemis 2.44 forget, now and then, to redeliver the
-event in flight when the connection breaks.
+before their handler runs, and marked as done by a second note after it. The notes are removed at a stop, after the last
+event, and read at the next start, but not while handlers run: a consumer that receives its own notes while it works
+makes Artemis 2.44 forget, now and then, to redeliver the event in flight when the connection breaks.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ import logging
 from hashlib import blake2b
 from uuid import uuid4
 
+from ...deadlines import within
 from ...envelope import FRAMEWORK_PREFIX, Envelope, SendOptions, whole_number
+from ...error_text import error_text
 from ...exceptions import EventException, PoisonMessageError, ProviderError
 from ...log_fields import log_fields
 from ...names import FRAMEWORK_ADDRESS_PREFIX
@@ -29,6 +31,8 @@ _EVENT = FRAMEWORK_PREFIX + "in-flight"
 _CRASHES = FRAMEWORK_PREFIX + "crashes"
 #: Seconds that a note lives: a server that never returns must not fill the broker.
 _LIFETIME = 24 * 3600.0
+#: Seconds of a stop that the removal of notes may take.
+_REMOVAL_TIMEOUT = 1.5
 
 
 class InFlightJournal:
@@ -46,14 +50,31 @@ class InFlightJournal:
         self._loading: asyncio.Task[None] | None = None
         #: Notes that mark events as done and are not confirmed yet.
         self._marking: set[asyncio.Future[None]] = set()
+        #: The events that this process has finished: not many, because only the first ones after a start are recorded.
+        self._done: set[str] = set()
 
     async def close(self) -> None:
-        """Wait until all finished events are marked as done; the next `enter` reads the notes again."""
+        """Wait until all finished events are marked as done, and remove their notes, so that nothing is left behind of a
+        server that never returns. The next `enter` reads the notes again.
+        """
         loading, self._loading = self._loading, None
         if loading is not None:
             await asyncio.gather(loading, return_exceptions=True)
         await asyncio.gather(*self._marking, return_exceptions=True)
+        if self._usable and self._done and self._provider.connected:
+            try:
+                await within(self._remove_notes(), _REMOVAL_TIMEOUT)
+            except (EventException, asyncio.TimeoutError) as error:
+                logger.info("%s: the notes of finished events stay: %s", self._address, error_text(error))
         self._usable = False
+        self._done.clear()
+
+    async def _remove_notes(self) -> None:
+        """Remove the notes of events that this process has finished; the queue ends with the last, if it may."""
+        async with drain_queue(self._provider, self._address, label="notes of finished events") as notes:
+            async for note in notes:
+                if note.received.get(_EVENT) in self._done:
+                    note.ack()
 
     async def enter(self, queue: str, delivery: Delivery, limit: int) -> JournalEntry | None:
         """Record that an event is about to be passed to a handler.
@@ -75,6 +96,7 @@ class InFlightJournal:
         if crashes >= limit:
             self.mark_done(identity)
             raise PoisonMessageError(f"the process died {crashes} times while it handled this event")
+        self._done.discard(identity)
         try:
             await self._provider.publish(self._note(identity, crashes + 1))
         except ProviderError as error:
@@ -84,6 +106,7 @@ class InFlightJournal:
 
     def mark_done(self, identity: str) -> None:
         """Record that an event is no longer in flight."""
+        self._done.add(identity)
         publishing = self._provider.publish(self._note(identity, 0))
         self._marking.add(publishing)
         publishing.add_done_callback(self._on_marked)

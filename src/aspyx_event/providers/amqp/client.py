@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 
 from ...deadlines import within
-from ...exceptions import ConfirmTimeoutError, ConnectError, ConnectionLostError, NoRouteError
+from ...exceptions import ConfirmTimeoutError, ConnectError, ConnectionLostError, EventException, NoRouteError
 from ...futures import TaskSet, failed, outcome_of
 from ..artemis import selector, volatile_link_name
 from ..base import AddressKind, Binding, Consume, Consumer
@@ -55,6 +55,7 @@ class Client:
         self._senders: dict[str | tuple[str, AddressKind | None], Sender] = {}
         self._management = Management(self._send_request, self._attach_replies)
         self._limits = BrokerLimits(self._management.address_settings, settings.connect_timeout)
+        self._may_manage = True  # until a request is refused
         #: Publishing of messages with `require_route`.
         self._routed = TaskSet()
         #: By address: done when the latest message with `require_route` was sent or refused.
@@ -236,6 +237,19 @@ class Client:
         await self._attach(receiver, binding.label or repr(binding.address))
         self._limits.check(binding)
         return receiver
+
+    async def queue_exists(self, name: str) -> bool:
+        """See `Provider.queue_exists`."""
+        if not self._may_manage:
+            return True
+        try:
+            return await within(self._management.has_route(name), self.settings.connect_timeout)
+        except EventException as error:
+            self._may_manage = False
+            logger.debug("whether queues exist is not checked: %s", error)
+        except (asyncio.TimeoutError, ValueError) as error:
+            logger.debug("whether the queue %r exists cannot be checked: %r", name, error)
+        return True
 
     async def _attach(self, receiver: Receiver, subject: str) -> None:
         if self._supervisor.end is not None:

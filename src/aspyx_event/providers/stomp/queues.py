@@ -102,6 +102,15 @@ class QueueAdmin:
             return False
         return True
 
+    async def exists(self, name: str) -> bool:
+        """Return whether a queue exists.
+
+        Raises:
+            ManagementError: the user lacks the manage right.
+            ConnectionLostError: the broker could not be reached.
+        """
+        return await self._management.queue(name) is not None
+
     async def was_recreated(self, binding: Binding) -> bool:
         """Check a shared volatile queue that `prepare` has checked; called after SUBSCRIBE.
 

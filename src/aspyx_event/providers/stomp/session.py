@@ -151,6 +151,14 @@ class StompSession:
         self._limits.check(binding)
         return consumer
 
+    async def queue_exists(self, name: str) -> bool:
+        """As `Provider.queue_exists`."""
+        try:
+            return await self._queues.exists(name)
+        except EventException as error:
+            logger.debug("whether the queue %r exists cannot be checked: %s", name, error)
+            return True
+
     def publish_if_routed(self, message: Outgoing) -> asyncio.Future[None]:
         """As `StompClient.send`, after checking that a queue is bound to the address."""
         operation = f"publish to {destination(message)!r}"
