@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 
+from aspyx_event.exceptions import EventException
+from aspyx_event.providers.amqp.errors import Condition
+from aspyx_event.providers.amqp.volatile import VolatileReceiver
 from aspyx_event.providers.base import Binding
 
 pytestmark = pytest.mark.broker
@@ -56,3 +60,22 @@ async def test_a_quiet_consumer_of_a_volatile_queue_gets_each_message_once_and_i
     assert got == list(range(1, 100))
     await consumer.close()
     await until(lambda: queues_of(unique) == [])
+
+
+@pytest.mark.parametrize(
+    "description",
+    ["AMQ119010: Address a is being deleted", "AMQ229017: Queue a.q:shared-volatile:global does not exist"],
+)
+async def test_a_queue_that_vanishes_during_the_attach_is_tried_again_once(description):
+    """The moment cannot be met on purpose: the broker deletes the queue between two steps of its own."""
+    attempts = []
+    owner = SimpleNamespace(attach_later=attempts.append, forget=lambda link: None, container_id="c")
+    receiver = VolatileReceiver(
+        owner, "a", name="a.q", window=1, consume=lambda delivery: None, subject="a", close_timeout=1.0
+    )
+    receiver.on_ended(Condition("amqp:not-found", description))
+    assert attempts == [receiver]
+    assert not receiver.ready.done()
+    receiver.on_ended(Condition("amqp:not-found", description))
+    with pytest.raises(EventException, match=description[:9]):
+        await receiver.ready

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 import cproton as pn
@@ -17,8 +18,9 @@ from .wire import Wire
 # Seconds. Artemis answers the detach of the last consumer first and deletes the shared volatile queue some milliseconds
 # later, even if another consumer has attached in between, which is not notified.
 QUEUE_DELETE_DELAY = 0.1
-# The code of Artemis' error for an attach to a queue whose address is being deleted with it: a retry helps.
-_BEING_DELETED = "AMQ119010"
+# Artemis' errors for an attach to a queue that is being deleted, for which a retry helps: its address goes with it, or
+# the queue goes between the broker's look for it and the creation of the consumer.
+_is_being_deleted = re.compile("AMQ119010|AMQ229017").search
 
 
 class VolatileReceiver(Receiver):
@@ -79,7 +81,7 @@ class VolatileReceiver(Receiver):
         return self._shared is link and not self._up
 
     def on_ended(self, condition: Condition) -> None:
-        if self.ready.done() or self._reported or _BEING_DELETED not in condition.description:
+        if self.ready.done() or self._reported or not _is_being_deleted(condition.description):
             super().on_ended(condition)
             return
         self._unbind()
