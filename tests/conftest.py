@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from support_commands import CommandForks
 from support_waiting import eventually
 
 from aspyx_event import EventManager
@@ -49,6 +50,14 @@ def broker(tell: Callable[[str], None]) -> Iterator[ArtemisBroker]:
     """The broker all tests share; `unique` keeps them apart. Never kill this one, see `own_broker`."""
     with ArtemisBroker.find(progress=tell) as shared:
         yield shared
+
+
+@pytest.fixture(scope="session")
+def commands() -> Iterator[CommandForks]:
+    """Runs commands of `aspyx-event` in processes of their own, quickly."""
+    forks = CommandForks()
+    yield forks
+    forks.close()
 
 
 @pytest.fixture(scope="session")

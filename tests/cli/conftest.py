@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support_commands import CommandForks
 from support_waiting import DEADLINE, soon
 
 COMMAND = "from aspyx_event.cli import main; main()"
@@ -139,8 +140,8 @@ class Running:
 class Shop:
     """The application's directory, and its environment variables."""
 
-    def __init__(self, directory: Path, name: str) -> None:
-        self.directory, self.name = directory, name
+    def __init__(self, directory: Path, name: str, commands: CommandForks) -> None:
+        self.directory, self.name, self.commands = directory, name, commands
         self.environ = {**os.environ, "NAME": name, "KIND": "local", "PYTHONUNBUFFERED": "1", "COLUMNS": "200"}
         self.started: list[Running] = []
         (directory / "shop").mkdir()
@@ -166,15 +167,7 @@ class Shop:
 
     def call(self, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
-        return subprocess.run(
-            [sys.executable, "-c", COMMAND, *arguments],
-            cwd=self.directory,
-            env={**self.environ, **environ},
-            capture_output=True,
-            text=True,
-            timeout=DEADLINE,
-            stdin=subprocess.DEVNULL,
-        )
+        return self.commands.run(*arguments, cwd=self.directory, environ={**self.environ, **environ}, timeout=DEADLINE)
 
     def send(self, first: int, last: int) -> None:
         """Send the events *first* to *last* - 1 from a process of their own."""
@@ -189,9 +182,9 @@ class Shop:
 
 
 @pytest.fixture
-def shop(tmp_path: Path, unique: str) -> Iterator[Shop]:
+def shop(tmp_path: Path, unique: str, commands: CommandForks) -> Iterator[Shop]:
     """An application on the local provider."""
-    made = Shop(tmp_path, unique)
+    made = Shop(tmp_path, unique, commands)
     yield made
     for running in made.started:
         with contextlib.suppress(ProcessLookupError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -46,14 +47,18 @@ class ShopModule:
 """
 
 
-def run(*arguments, cwd=HERE, code=0):
-    done = subprocess.run([*COMMAND, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, timeout=60)
-    assert done.returncode == code, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    return done.stdout + done.stderr
+@pytest.fixture
+def run(commands):
+    def call(*arguments, cwd=HERE, code=0):
+        done = commands.run(*map(str, arguments), cwd=cwd, environ=os.environ, timeout=60)
+        assert done.returncode == code, done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+        return done.stdout + done.stderr
+
+    return call
 
 
-def test_the_document_is_written_as_json_and_as_yaml(tmp_path):
+def test_the_document_is_written_as_json_and_as_yaml(run, tmp_path):
     by_json = json.loads(run("docs", "asyncapi", TARGET, "--title", "Books", "--app-version", "2.3.0"))
     assert by_json["info"]["title"] == "Books"
     assert by_json["info"]["version"] == "2.3.0"
@@ -63,7 +68,7 @@ def test_the_document_is_written_as_json_and_as_yaml(tmp_path):
     assert "&id" not in file.read_text(encoding="utf-8")
 
 
-def test_the_page_is_written(tmp_path):
+def test_the_page_is_written(run, tmp_path):
     file = tmp_path / "events.html"
     run("docs", "html", TARGET, "-o", file)
     assert file.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
@@ -97,7 +102,7 @@ def test_the_page_is_served_until_a_signal(tmp_path):
         serving.wait()
 
 
-def test_a_ci_job_is_told_who_breaks(tmp_path):
+def test_a_ci_job_is_told_who_breaks(run, tmp_path):
     shop = tmp_path / "shop.py"
     shop.write_text(SHOP)
     said = run("contract", "snapshot", "contracts", "shop:ShopModule", cwd=tmp_path)
@@ -126,7 +131,7 @@ def test_a_ci_job_is_told_who_breaks(tmp_path):
     assert "number" in run(*forward, cwd=tmp_path, code=1)
 
 
-def test_what_is_wrong_is_one_line(tmp_path):
+def test_what_is_wrong_is_one_line(run, tmp_path):
     assert "error: there is no folder gone" in run("contract", "check", "gone", TARGET, code=1)
     (tmp_path / "shop.py").write_text(SHOP.replace("number: int", "number: int\n    call: type(print)"))
     said = run("docs", "asyncapi", "shop:ShopModule", cwd=tmp_path, code=1)
