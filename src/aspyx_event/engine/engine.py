@@ -32,6 +32,7 @@ from .operations.replay import Replayer, check_store
 from .operations.statistics import ManagerStats
 from .receiving.consumer import QueueConsumer
 from .receiving.invocation import ChainEnd
+from .runtime.background_start import BackgroundStart
 from .runtime.lifecycle import Lifecycle
 from .runtime.loop import EventLoopRunner
 from .runtime.shutdown import Part, finished, run_parts
@@ -105,7 +106,8 @@ class Engine:
         self._forced = False
         #: Consumers that a handler of their own has cancelled, until that handler has finished.
         self._leaving: dict[asyncio.Task[None], QueueConsumer] = {}
-        self.lifecycle = Lifecycle(self.start, self.stop, loop, self._start_grace)
+        self.background_start: BackgroundStart | None = None
+        self.lifecycle = Lifecycle(self._start_or_wait, self.stop, loop, self._start_grace)
         self._collect(pipelines, listeners)
         configuration = configuration or EventConfiguration()
         if persist is None:
@@ -180,6 +182,12 @@ class Engine:
         self._environment = environment
         self._declared += handlers_of(environment)
         self._pipeline_types = pipelines_of(environment)
+
+    async def _start_or_wait(self) -> None:
+        if self.background_start is not None and self.consumes:
+            await self.background_start.run()
+        else:
+            await self.start()
 
     async def start(self) -> None:
         """Build listeners and interceptors, connect, and attach all subscriptions if it `consumes`. Undone on failure.
@@ -282,7 +290,12 @@ class Engine:
         from .operations.health import check_health
 
         return await check_health(
-            self._provider, self.subscriptions, running=running, timeout=timeout, stalled_after=stalled_after
+            self._provider,
+            self.subscriptions,
+            running=running,
+            background=self.background_start,
+            timeout=timeout,
+            stalled_after=stalled_after,
         )
 
     def listeners(self) -> list[tuple[EventListenerDescriptor, str]]:

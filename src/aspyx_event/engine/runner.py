@@ -9,7 +9,9 @@ from collections.abc import Callable, Coroutine
 from contextvars import Context
 from typing import Any, cast
 
-from ..exceptions import ConnectionLostError, StateError
+from ..deadlines import within
+from ..error_text import error_text
+from ..exceptions import ConnectError, ConnectionLostError, StateError
 from ..futures import TaskSet
 from ..safe_logger import SafeLogger
 from .engine import Engine
@@ -52,6 +54,11 @@ class EngineRunner:
     def running(self) -> bool:
         return self._lifecycle.state is State.STARTED
 
+    @property
+    def starting(self) -> bool:
+        """True while a start is in progress."""
+        return self._lifecycle.starting
+
     def check_usable(self) -> None:
         """Check that the manager may be used.
 
@@ -83,7 +90,8 @@ class EngineRunner:
         self._lifecycle.forget_ended_loop()
         self.ended.clear()
         self.failure = None
-        await self._loop.run(self._start_consuming)
+        background = self._engine.background_start is not None
+        await self._loop.run(self._start_in_background if background else self._start_consuming)
 
     async def connect(self) -> None:
         """Start the engine without attaching its subscriptions; from any loop. Does nothing if it is started."""
@@ -178,6 +186,8 @@ class EngineRunner:
         self.check_usable()
 
         async def start_first() -> Any:
+            if self._lifecycle.state is State.NEW and self._engine.background_start is not None:
+                await self._wait_started()  # without `undo`: the start in the background goes on
             try:
                 if self._lifecycle.state is State.NEW:
                     await self._lifecycle.start_on_use()
@@ -194,6 +204,40 @@ class EngineRunner:
             self._engine.consumes = True
         await self._lifecycle.start()
         await self._engine.consume()
+
+    async def _start_in_background(self) -> None:
+        """Begin a start that does not fail while the broker is away. Errors of declarations are raised at once."""
+        if self._lifecycle.at_rest:
+            self._engine.consumes = True
+            self._engine.prepare()
+            self._lifecycle.reopen()
+            # In a context of its own: it is not a part of what the caller does.
+            Context().run(self._background.spawn, self._finish_start())
+        elif not self._lifecycle.starting:
+            await self._start_consuming()
+
+    async def _finish_start(self) -> None:
+        try:
+            await self._start_consuming()
+        except Exception as error:  # noqa: BLE001  nobody awaits it
+            if self._lifecycle.state is State.NEW:  # otherwise a stop has ended it
+                logger.error("the start in the background failed: %s", error_text(error), exc_info=error)
+                self._on_give_up(error)
+
+    async def _wait_started(self) -> None:
+        """Wait for the start in the background.
+
+        Raises:
+            ConnectError: the manager is not started in time.
+        """
+        seconds = self._engine.confirm_timeout
+        try:
+            await within(self._lifecycle.start_on_use(), seconds)
+        except asyncio.TimeoutError:
+            background = self._engine.background_start
+            error = background.error if background is not None else None
+            reason = error_text(error) if error is not None else "the broker did not answer"
+            raise ConnectError(f"the event manager is not started within {seconds:g} s ({reason})") from None
 
     async def _connect_only(self) -> None:
         if self._lifecycle.at_rest:

@@ -248,6 +248,8 @@ class Provider(ABC):
         hooks: Called when the connection is opened or lost; set before `start`.
         clock: For the delays between attempts.
         passes_objects: Envelopes may travel with their event object and without bytes.
+        confirm_timeout: Seconds from a send to its confirmation; the limit of sends while the manager starts in the
+            background.
     """
 
     name: ClassVar[str]
@@ -257,6 +259,7 @@ class Provider(ABC):
     hooks: ConnectionHooks = ConnectionHooks()
     clock: Clock = SystemClock()
     passes_objects: bool = False
+    confirm_timeout: float = 30.0
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}>"

@@ -119,6 +119,7 @@ class NetworkProvider(Provider, Generic[ClientT]):
         self._settings = ConnectionSettings(
             protocol=self.name.upper(), host=host, port=port, user=user, password=password, **keywords
         )
+        self.confirm_timeout = self._settings.confirm_timeout
         self._settings.endpoints()  # reports errors in `failover` at once
         #: None while the provider is stopped.
         self._client: ClientT | None = None

@@ -8,10 +8,12 @@ from typing import Any
 from uuid import uuid4
 
 from ...deadlines import within
+from ...error_text import error_text
 from ...envelope import Envelope, SendOptions
 from ...exceptions import EventException
 from ...names import FRAMEWORK_ADDRESS_PREFIX
 from ...providers.base import Outgoing, Provider
+from ..runtime.background_start import BackgroundStart
 from ..subscribing.subscriptions import Subscription, SubscriptionRegistry
 
 _PING = FRAMEWORK_ADDRESS_PREFIX + "ping"
@@ -81,6 +83,7 @@ async def check_health(
     subscriptions: SubscriptionRegistry,
     *,
     running: bool,
+    background: BackgroundStart | None,
     timeout: float,
     stalled_after: float | None,
 ) -> Health:
@@ -90,11 +93,15 @@ async def check_health(
         provider: The transport.
         subscriptions: The subscriptions of the manager.
         running: The manager is started.
+        background: Starts the manager in the background; None for a manager that does not.
         timeout: Seconds for the broker to answer.
         stalled_after: A delivery that waits longer than this many seconds makes the process not live; None: never.
     """
     if not running:
-        return Health(live=True, ready=False, reasons=["the event manager is not started"], provider=provider.name)
+        error = background.error if background is not None else None
+        reason = "the event manager is not started" + (f": {error_text(error)}" if error is not None else "")
+        failed = background is not None and background.failed
+        return Health(live=not failed, ready=False, reasons=[reason], provider=provider.name)
     reasons, fatal = [], False
     round_trip = None
     if provider.reconnect_exhausted:

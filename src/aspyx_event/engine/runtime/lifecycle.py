@@ -58,6 +58,16 @@ class Lifecycle:
         """True while the manager is neither started, nor starting, nor stopping."""
         return self.state in (State.NEW, State.STOPPED) and self._starting is None and self._ending is None
 
+    @property
+    def starting(self) -> bool:
+        """True while a start is in progress."""
+        return self._starting is not None and self._ending is None
+
+    def reopen(self) -> None:
+        """Take a stopped manager as new, so that it may be used while it starts."""
+        if self.state is State.STOPPED:
+            self.state = State.NEW
+
     def check_usable(self) -> None:
         """Check that the manager may be used, and started on demand.
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any
 
 from ...context import current_context
 from ...deadlines import within
 from ...envelope import NO_OPTIONS, Envelope, SendOptions
 from ...events import EventDescriptor
-from ...exceptions import ConfirmTimeoutError, DeclarationError
+from ...exceptions import BufferFullError, ConfirmTimeoutError, DeclarationError
+from ...futures import failed
 from ...providers.base import Provider
 from ...registry import EventRegistry
 from ...topics import Topic, TopicRegistry
@@ -21,6 +22,9 @@ from .factory import EnvelopeFactory
 from .publisher import check_send_options
 from .receipt import Receipt
 from .sending import Sending, SendsBeforeStart
+
+#: Events that may wait for a start in the background.
+_MAX_EARLY = 10_000
 
 
 class Sender:
@@ -55,6 +59,8 @@ class Sender:
         self._factory, self._sending = factory, sending
         self._lifecycle, self._loop, self._report = lifecycle, loop, loop.report
         self.early = SendsBeforeStart(sending)
+        #: The manager starts in the background: sends before that are limited in number and time.
+        self.background = False
         self._starting: asyncio.Task[None] | None = None
 
     def send_event(
@@ -137,9 +143,14 @@ class Sender:
             await self._sending.send(envelope, descriptor)
 
     async def _send_within(self, envelope: Envelope, descriptor: EventDescriptor, timeout: float) -> None:
+        await self._wait_limited(self._send_on_loop(envelope, descriptor), envelope, descriptor, timeout)
+
+    async def _wait_limited(
+        self, sent: Awaitable[None], envelope: Envelope, descriptor: EventDescriptor, timeout: float
+    ) -> None:
         try:
             # What is cancelled before it has left is not sent.
-            await within(self._send_on_loop(envelope, descriptor), timeout)
+            await within(sent, timeout)
         except asyncio.TimeoutError as error:
             if isinstance(error, ConfirmTimeoutError):
                 raise
@@ -149,10 +160,20 @@ class Sender:
             ) from None
 
     def _send_after_start(self, envelope: Envelope, descriptor: EventDescriptor) -> asyncio.Future[None]:
+        self.early.forget_expired()
+        if self.background and self.early.waiting >= _MAX_EARLY:
+            return failed(
+                BufferFullError(
+                    f"event {descriptor.name!r}: {_MAX_EARLY:,} events wait for the first connection to the broker"
+                )
+            )
         future = self.early.add(envelope, descriptor)
+        loop = asyncio.get_running_loop()
         if self._starting is None:
-            self._starting = asyncio.get_running_loop().create_task(self._start())
-        return future
+            self._starting = loop.create_task(self._start())
+        if not self.background:
+            return future
+        return loop.create_task(self._wait_limited(future, envelope, descriptor, self._provider.confirm_timeout))
 
     async def _start(self) -> None:
         try:
