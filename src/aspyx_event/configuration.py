@@ -18,6 +18,7 @@ _ROOT = "event"
 #: The key of each attribute, below the root.
 _KEYS = {
     "application": "application",
+    "start_in_background": "start_in_background",
     "ignore_unregistered": "eventtypes.ignore_unregistered",
     "pre_registered": "eventtypes.pre_registered",
     "validate_schema": "events.validate_schema",
@@ -43,6 +44,7 @@ class EventConfiguration:
 
     Attributes:
         application: Name of the application: see `EventManager`. Key ``event.application``.
+        start_in_background: Starting does not wait for the broker: see `EventManager`. Key ``event.start_in_background``.
         ignore_unregistered: Accept event names that no registered class has; False refuses to send and to subscribe to
             them. Key ``event.eventtypes.ignore_unregistered``.
         pre_registered: Dotted paths of event classes that are registered at the start. Key
@@ -61,6 +63,7 @@ class EventConfiguration:
     """
 
     application: str = ""
+    start_in_background: bool = False
     ignore_unregistered: bool = True
     pre_registered: tuple[str, ...] = ()
     validate_schema: bool = True

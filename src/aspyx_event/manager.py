@@ -69,6 +69,8 @@ class EventManager(PublishedNames):
         persist: Store each event before it is sent; costs a transaction, which events sent at once share.
         application: Name of the application. Part of queue names with `QueueNaming.APPLICATION`, and always of what must
             not be shared with another application: ids of returned events, entries of `Deduplicate`.
+        start_in_background: `start` returns at once, and the manager is started as soon as the broker is there; until then
+            it is not ready, and sends wait as during a lost connection. For services whose broker may come later.
         configuration: Further switches, and what is not given here; None has the defaults.
 
     Raises:
@@ -92,6 +94,7 @@ class EventManager(PublishedNames):
         store: EventStore | None = None,
         persist: bool | None = None,
         application: str = "",
+        start_in_background: bool = False,
         configuration: EventConfiguration | None = None,
     ) -> None:
         if not isinstance(provider, Provider):
@@ -102,6 +105,8 @@ class EventManager(PublishedNames):
         configuration = configuration or EventConfiguration()
         if application:
             configuration = replace(configuration, application=application)
+        if start_in_background:
+            configuration = replace(configuration, start_in_background=True)
         reporter = FailureReporter(exception_manager)
         loop = EventLoopRunner(reporter.report)
         self._engine = Engine(
@@ -183,6 +188,11 @@ class EventManager(PublishedNames):
     def __repr__(self) -> str:
         state, count = self._engine.lifecycle.state.value, len(self._engine.subscriptions)
         return f"<EventManager on {self.provider!r}, {state}, {count} subscription{'' if count == 1 else 's'}>"
+
+    @property
+    def starting(self) -> bool:
+        """True while a start is in progress, such as a start in the background that waits for the broker."""
+        return self._runner.starting
 
     @property
     def running(self) -> bool:

@@ -1,4 +1,4 @@
-"""`Deduplicate`: the inbox as an interceptor. A subscription handles an event once, even if it is delivered twice."""
+"""`Deduplicate`: the inbox as an interceptor. A handled event that is delivered again does not reach its subscription."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ class Deduplicate(AbstractEnvelopePipeline):
     """Acknowledges events that a subscription has already handled, without calling the subscription.
 
     An event is recorded per subscription, by its source and id, after its handler succeeded: a failed event is retried
-    and replayed as usual. Events replayed by `StoredEvents.replay` are handled again, once per replay. Events without an
+    and replayed as usual. The inbox commits beside the effect of the handler, not with it: after a crash between the two, the
+    event is handled again. Events replayed by `StoredEvents.replay` are handled again, once per replay. Events without an
     id always pass. Use it as ``EventManager(provider, pipelines=[Deduplicate()])``, or derive a class and decorate it
     with ``@envelope_pipeline()``.
 

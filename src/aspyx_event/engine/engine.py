@@ -183,6 +183,11 @@ class Engine:
         self._declared += handlers_of(environment)
         self._pipeline_types = pipelines_of(environment)
 
+    @property
+    def confirm_timeout(self) -> float:
+        """Seconds from a send to its confirmation."""
+        return self._provider.confirm_timeout
+
     async def _start_or_wait(self) -> None:
         if self.background_start is not None and self.consumes:
             await self.background_start.run()
@@ -368,6 +373,9 @@ class Engine:
         self._prepared = True
 
     def _configure(self, configuration: EventConfiguration) -> None:
+        if configuration.start_in_background:
+            self.background_start = BackgroundStart(self.start)
+            self.sender.background = True
         self.events.strict = not configuration.ignore_unregistered
         for event_class in configuration.event_classes():
             self.events.add(event_class)

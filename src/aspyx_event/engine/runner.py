@@ -56,7 +56,6 @@ class EngineRunner:
 
     @property
     def starting(self) -> bool:
-        """True while a start is in progress."""
         return self._lifecycle.starting
 
     def check_usable(self) -> None:
@@ -219,8 +218,9 @@ class EngineRunner:
     async def _finish_start(self) -> None:
         try:
             await self._start_consuming()
-        except Exception as error:  # noqa: BLE001  nobody awaits it
-            if self._lifecycle.state is State.NEW:  # otherwise a stop has ended it
+        except Exception as error:
+            background = self._engine.background_start
+            if background is not None and background.failed:  # otherwise a stop has ended it
                 logger.error("the start in the background failed: %s", error_text(error), exc_info=error)
                 self._on_give_up(error)
 

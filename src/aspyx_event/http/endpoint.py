@@ -51,6 +51,9 @@ class Manager(Protocol):
     @property
     def running(self) -> bool: ...
 
+    @property
+    def starting(self) -> bool: ...
+
     def start(self) -> Awaitable[None]: ...
 
     def stop(self) -> Awaitable[None]: ...
@@ -221,7 +224,7 @@ class Endpoint:
         """
         manager, limits = self._manager, self._limits
         retry_after = (("retry-after", str(limits.retry_after)),)
-        if manager.running and not manager.provider.connected:
+        if manager.starting or (manager.running and not manager.provider.connected):
             raise Refusal(503, "the broker is not connected; nothing was sent", retry_after)
         try:
             receipts = [

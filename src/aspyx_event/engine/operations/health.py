@@ -8,8 +8,8 @@ from typing import Any
 from uuid import uuid4
 
 from ...deadlines import within
-from ...error_text import error_text
 from ...envelope import Envelope, SendOptions
+from ...error_text import error_text
 from ...exceptions import EventException
 from ...names import FRAMEWORK_ADDRESS_PREFIX
 from ...providers.base import Outgoing, Provider

@@ -160,7 +160,6 @@ class Sender:
             ) from None
 
     def _send_after_start(self, envelope: Envelope, descriptor: EventDescriptor) -> asyncio.Future[None]:
-        self.early.forget_expired()
         if self.background and self.early.waiting >= _MAX_EARLY:
             return failed(
                 BufferFullError(

@@ -28,14 +28,11 @@ class SendsBeforeStart:
         self._waiting.append((copy_context(), envelope, descriptor, done))
         return done
 
-    def forget_expired(self) -> None:
-        """Forget the first sends whose future is done: their callers have stopped waiting."""
-        while self._waiting and self._waiting[0][-1].done():
-            self._waiting.popleft()
-
     @property
     def waiting(self) -> int:
-        """The number of events that wait for the start."""
+        """The number of events that wait for the start. Forgets the first ones whose callers have stopped waiting."""
+        while self._waiting and self._waiting[0][-1].done():
+            self._waiting.popleft()
         return len(self._waiting)
 
     def flush(self) -> None:
