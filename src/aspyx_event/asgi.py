@@ -1,4 +1,4 @@
-"""Helpers for ASGI applications without a framework: types, a response in one piece, a lifespan without work."""
+"""Helpers for ASGI applications without a framework: types, a complete response, a lifespan without work."""
 
 from __future__ import annotations
 

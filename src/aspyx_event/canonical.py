@@ -1,4 +1,4 @@
-"""JSON in one form only, so that what is equal reads and hashes the same."""
+"""Canonical JSON: equal values have equal text and equal hashes."""
 
 from __future__ import annotations
 

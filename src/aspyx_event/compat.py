@@ -1,4 +1,4 @@
-"""Names of the published package, aspyx_event 0.9, that are not names of this one. All of them go in version 2.0."""
+"""Names of the published package, aspyx_event 0.9, that this package does not use. All of them go in version 2.0."""
 
 from __future__ import annotations
 

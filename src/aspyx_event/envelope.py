@@ -47,7 +47,7 @@ REPLAY_RUN = FRAMEWORK_PREFIX + "replay-run"
 
 _ESCAPE = "header-"
 # What STOMP 1.2, Artemis or JMS reads as its own: https://stomp.github.io/stomp-specification-1.2.html#Standard_Headers
-# and the Artemis manual, "STOMP". A user header of such a name travels under an escaped one.
+# and the Artemis manual, "STOMP". A user header of such a name is escaped on the wire.
 _RESERVED = frozenset(
     {
         "accept-version", "ack", "browser", "browser-end", "client-id", "consumer-window-size", "content-encoding",
@@ -125,7 +125,7 @@ class SendOptions:
     """How an event is to travel; the keywords of `send_event`.
 
     Attributes:
-        key: Events of one key are handled one after the other; None has no such bond.
+        key: Events with the same key are handled in sequence; None has no order.
         delay: Seconds until the event may be delivered.
         ttl: Seconds after which it is not delivered any more; None keeps it for ever.
         priority: 0 (lowest) to 9; None is the broker's default, 4.
@@ -208,7 +208,7 @@ class Envelope:
         self.encoded_body = body
 
     def fork(self) -> Envelope:
-        """Return an envelope with the same content that can be changed without changing this one."""
+        """Return an envelope with the same content that can be changed independently."""
         copy = Envelope(self.encoded_body, dict(self.headers), self.event)
         copy.options, copy._encode, copy.dedup_id = self.options, self._encode, self.dedup_id
         copy.started = self.started
@@ -239,7 +239,7 @@ class Envelope:
 
     @property
     def id(self) -> str:
-        """The event id, the same at every attempt and in every listener; "" for a message without one."""
+        """The event id, the same at every attempt and in every listener; "" for a message without id."""
         return self.headers.get(CE_ID, "")
 
     def __repr__(self) -> str:

@@ -38,7 +38,7 @@ def message_of(error: BaseException, limit: int = MESSAGE_LIMIT) -> str:
 
 
 def error_text(error: BaseException) -> str:
-    """Return class name and message in one printable line, for logs and the health."""
+    """Return class name and message in a single printable line, for logs and the health."""
     message = printable(message_of(error))
     return f"{short_type_name(error)}: {message}" if message else short_type_name(error)
 

@@ -23,12 +23,12 @@ class UnregisteredEventTypeError(DeclarationError):
 
 
 class DuplicateEventError(DeclarationError):
-    """Two classes claim one event name in one manager."""
+    """Two classes claim the same event name in a manager."""
 
     def __init__(self, name: str, first: type, second: type) -> None:
         super().__init__(
             f"event name {name!r} is claimed by {first.__module__}.{first.__qualname__} and by "
-            f"{second.__module__}.{second.__qualname__}; give one of them another name: @event(name=...)"
+            f"{second.__module__}.{second.__qualname__}; rename either of them: @event(name=...)"
         )
         self.name, self.first, self.second = name, first, second
 

@@ -1,6 +1,6 @@
 """Lets interceptors call `proceed_*` without awaiting it, as the published package allows.
 
-`proceed_*` starts the rest of the chain. A sync interceptor cannot await it, and an async one may forget to. So each call
+`proceed_*` starts the rest of the chain. A sync interceptor cannot await it, and an async interceptor may forget to. So each call
 of an interceptor's method records what it started, in a list on the envelope that a fork shares, and awaits afterwards
 what the method did not await.
 """
@@ -65,7 +65,7 @@ def proceed(work: Awaitable[Any] | None, envelope: Envelope, caller: Callable[..
     Args:
         work: The rest of the chain; None when it has finished.
         envelope: The envelope that is passed on.
-        caller: The interceptor's method. The rest of the chain of a sync one runs after it has returned, with the
+        caller: The interceptor's method. The rest of the chain of a sync method runs after it has returned, with the
             context variables of this moment.
     """
     if work is None:

@@ -10,7 +10,7 @@ LOG_FIELDS = ("event_id", "event_name", "correlation_id", "subscription")
 
 
 def log_fields(envelope: Envelope, subscription: str = "") -> dict[str, str]:
-    """Return the attributes of a log record about an event: those of `LOG_FIELDS`, "" where one is not known.
+    """Return the attributes of a log record about an event: those of `LOG_FIELDS`, "" for an unknown attribute.
 
     What a sender wrote is printable text, so that it cannot forge lines of a log.
 

@@ -219,7 +219,7 @@ class EventManager(PublishedNames):
         Args:
             event: An instance of an event class, or a CloudEvent.
             headers: Travel beside the event, str to str.
-            key: Events of one key are handled in order; None takes the key that the event class declares.
+            key: Events with the same key are handled in order; None uses the key that the event class declares.
             delay: Seconds until it may be delivered.
             ttl: Seconds after which it is not delivered any more.
             priority: 0 (lowest) to 9.
@@ -289,7 +289,7 @@ class EventManager(PublishedNames):
         return self._runner.control(lambda: self._engine.remove(found))
 
     def list_subscriptions(self, event_name: str | None = None) -> list[Subscription]:
-        """Return the subscriptions to one event, or all, in the order they were made."""
+        """Return the subscriptions to an event, or all, in the order of subscribing."""
         return self._engine.subscriptions.of(event_name)
 
     def process(self, event: Any) -> Any:

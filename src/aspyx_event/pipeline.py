@@ -100,7 +100,7 @@ class ChainLink:
 
 
 class Chain:
-    """The interceptors of one manager, and the functions at their end.
+    """The interceptors of a manager, and the functions at their end.
 
     Args:
         publish: Called with envelope and event descriptor when all interceptors have proceeded on the sending side.
@@ -117,7 +117,7 @@ class Chain:
         self.build(())
 
     def build(self, interceptors: Sequence[EnvelopePipeline]) -> None:
-        """Join *interceptors*, the first one outermost on both sides.
+        """Join *interceptors*, the first outermost on both sides.
 
         Raises:
             DeclarationError: an element is not an interceptor, is listed twice, or is part of another manager's chain.

@@ -11,10 +11,10 @@ from .events import event
 Scalar = str | int | float
 
 
-@event(name="aspyx-event.state-transition", description="A change from one state to another")
+@event(name="aspyx-event.state-transition", description="A change of state")
 @dataclass
 class StateTransition:
-    """A change from one state to another.
+    """A change of state.
 
     Attributes:
         from_status: The state before.

@@ -119,7 +119,7 @@ class WithCallable(BaseModel):
 
 
 def test_a_class_that_json_schema_cannot_tell_is_named_with_the_cure():
-    with pytest.raises(DeclarationError, match=r"'schemas.callable'.*declare one: @event\(schema="):
+    with pytest.raises(DeclarationError, match=r"'schemas.callable'.*declare it: @event\(schema="):
         _ = EventDescriptor.of(WithCallable).schema
 
 

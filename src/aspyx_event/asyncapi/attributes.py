@@ -37,7 +37,7 @@ def attributes_schema() -> dict[str, Any]:
             CE_TYPE: {**text, "description": "Name of the event."},
             CE_TIME: {**moment, "description": "Time of sending."},
             CE_CORRELATION: {**text, "description": "Id of the event that started this chain of events."},
-            CE_CAUSATION: {**text, "description": "Id of the event whose handler sent this one."},
+            CE_CAUSATION: {**text, "description": "Id of the event whose handler sent this event."},
             CE_KEY: {**text, "description": "Events with the same key are handled in order."},
             CE_EXPIRY: {**moment, "description": "The event is of no use after this time."},
             CE_VERSION: {

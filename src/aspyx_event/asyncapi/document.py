@@ -34,7 +34,7 @@ class Application:
         title: Name of the application.
         version: Version of the application.
         description: CommonMark.
-        servers: Brokers; empty for an application in one process.
+        servers: Brokers; empty for an application in a single process.
         listeners: All listeners and handlers.
         events: Known event classes, in addition to those received and sent.
         topics: Known topics.
@@ -65,7 +65,7 @@ def document_of(application: Application) -> Document:
 
 
 class _DocumentBuilder:
-    """Builds one document."""
+    """Builds a document."""
 
     def __init__(self, application: Application) -> None:
         self._application = application

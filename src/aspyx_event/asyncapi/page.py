@@ -1,4 +1,4 @@
-"""Renders an AsyncAPI document as one HTML file that needs no network, and can be read without scripts."""
+"""Renders an AsyncAPI document as an HTML file that needs no network, and can be read without scripts."""
 
 from __future__ import annotations
 
@@ -246,7 +246,7 @@ def _overview(document: Document, events: Sequence[_Event]) -> str:
         '<h3>Brokers</h3><div class="scroll"><table><thead><tr><th>Name</th><th>Host</th><th>Protocol</th><th>Login</th>'
         f"<th></th></tr></thead><tbody>{rows}</tbody></table></div>"
         if rows
-        else "<p>All events stay in one process: there is no broker.</p>"
+        else "<p>All events stay in a single process: there is no broker.</p>"
     )
     return (
         f'<section id="overview"><header><h2>{escaped(info["title"])}</h2></header>'

@@ -57,7 +57,7 @@ class MediaType:
         Raises:
             ValueError: *text* is not a media type.
         """
-        # A long one is not kept: senders choose the text, and may send any number of them.
+        # A long text is not cached: senders choose the text, and may send any number of them.
         return (_parse_cached if len(text) <= _MAX_CACHED else _parse)(text)
 
     @property

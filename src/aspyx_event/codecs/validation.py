@@ -71,7 +71,7 @@ def _validator_of(descriptor: EventDescriptor) -> Any:
 
 
 def _format_checker() -> Any:
-    """Return a checker of all formats, also of the one that jsonschema leaves to another package."""
+    """Return a checker of all formats, also of the format that jsonschema leaves to another package."""
     checker = jsonschema().FormatChecker()
     checker.checks("date-time", raises=ValueError)(_is_date_time)
     return checker

@@ -152,7 +152,7 @@ class _Comparison:
 
 
 def _alternatives(root: Schema, schema: Any, depth: int = 0) -> list[Schema]:
-    """Return the alternatives of a union, of which one applies; references and unions at their top are resolved."""
+    """Return the alternatives of a union, of which any may apply; references and unions at their top are resolved."""
     if depth > MAX_DEPTH:
         return [_ANYTHING]  # a union that contains itself
     if not isinstance(schema, dict):

@@ -199,7 +199,7 @@ class EventStore(ABC):
 
     @abstractmethod
     async def last_position(self) -> int:
-        """Return the position of the latest event, or a later one; 0 for an empty store."""
+        """Return the position of the latest event, or a later position; 0 for an empty store."""
 
     @abstractmethod
     async def page(self, query: EventQuery, last: int, limit: int) -> Sequence[StoredEvent]:

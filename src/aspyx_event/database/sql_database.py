@@ -29,7 +29,7 @@ _WRITERS_LOCK = 0x6173707978
 
 
 class SqlDatabase:
-    """Runs functions in transactions, and creates the tables before the first one. Usable from any loop.
+    """Runs functions in transactions, and creates the tables before the first transaction. Usable from any loop.
 
     On the loop of `start`, connections are pooled until `stop`. On other loops, and before `start`, each transaction
     opens a connection of its own, so that there is nothing to close.

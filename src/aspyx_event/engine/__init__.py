@@ -1,1 +1,1 @@
-"""The engine of one manager: `sending`, `receiving`, `failure`, `subscribing`, `operations`, and the `runtime` they share."""
+"""The engine of a manager: `sending`, `receiving`, `failure`, `subscribing`, `operations`, and the `runtime` they share."""

@@ -25,7 +25,7 @@ class HealthApp:
     Works with every ASGI server and framework: ``Mount("/health", HealthApp(manager.health))`` in Starlette,
     ``app.mount("/health", HealthApp(manager.health))`` in FastAPI.
 
-    Requests at the same time share one check. The request's body is not read. The health names subscriptions and events,
+    Concurrent requests share a check. The request's body is not read. The health names subscriptions and events,
     so serve it to the platform and not to the public.
 
     Args:

@@ -1,4 +1,4 @@
-"""Posts a request with httpx within one time limit, and reads a bounded part of the response."""
+"""Posts a request with httpx within a time limit, and reads a bounded part of the response."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def _generate(cls: type, event_name: str) -> Schema:
     except (PydanticInvalidForJsonSchema, PydanticUserError) as error:
         reason = str(error).partition("\n")[0]
         raise DeclarationError(
-            f"event {event_name!r}: {cls.__qualname__} has no JSON Schema: {reason}; declare one: @event(schema=...)"
+            f"event {event_name!r}: {cls.__qualname__} has no JSON Schema: {reason}; declare it: @event(schema=...)"
         ) from error
     return cast("Schema", _writable(schema))
 

@@ -146,7 +146,7 @@ class InFlightJournal:
             self._crashes.pop(identity, None)
         else:
             # Added up: a late note, of a process that the broker had not missed yet, lies beside the note of the
-            # process after it, which did not know the first one.
+            # process after it, which did not know the first process.
             self._crashes[identity] = self._crashes.get(identity, 0) + crashes
 
 

@@ -51,7 +51,7 @@ LETTER_HEADERS = frozenset(
 
 
 def dead_letter_address(event_name: str, subscription: str) -> str:
-    """Return the address, and queue, of the dead letters of one subscription."""
+    """Return the address, and queue, of the dead letters of a subscription."""
     return f"{DEAD_LETTER_PREFIX}{literal(event_name)}.{subscription}"
 
 
@@ -150,7 +150,7 @@ def replay_copy(
     failed_at: str = "",
     wait_handled: bool = False,
 ) -> Outgoing:
-    """Return the event of a dead letter, or of an event store, for one queue: the original headers and bytes.
+    """Return the event of a dead letter, or of an event store, for a queue: the original headers and bytes.
 
     Args:
         body: The body as it was sent.

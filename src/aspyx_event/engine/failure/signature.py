@@ -99,7 +99,7 @@ class SignatureCheck:
 
     def __call__(self, delivery: Delivery) -> None:
         """Pass *delivery* on; a provider calls this as its `Consume`."""
-        # Joined, because searching one text is much cheaper than looking at every name.
+        # Joined, because searching a single text is much cheaper than looking at every name.
         if FRAMEWORK_PREFIX in "\n".join(delivery.received.headers):
             self._check(delivery)
         self._consume(delivery)

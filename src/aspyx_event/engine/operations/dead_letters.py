@@ -56,7 +56,7 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The subscription and queue that the letters of one dead-letter queue come from."""
+    """The subscription and queue that the letters of a dead-letter queue come from."""
 
     address: str
     subscription: Subscription
@@ -126,7 +126,7 @@ Letters = list[DeadLetter]
 class DeadLetters:
     """The dead letters of a manager's subscriptions. Await the methods, or, without an event loop, just call them.
 
-    Reading a dead-letter queue takes its messages for a moment, so two readers of one queue at the same time each see a
+    Reading a dead-letter queue takes its messages for a moment, so concurrent readers of the same queue each see a
     part of it.
 
     Args:
@@ -143,7 +143,7 @@ class DeadLetters:
         self._started = started
 
     def list(self, subscription: str | None = None, *, limit: int = 1000) -> Operation[Letters]:
-        """Return up to *limit* letters of one subscription (its name, group or id), or of all; oldest first in each.
+        """Return up to *limit* letters of a subscription (its name, group or id), or of all; oldest first in each.
 
         Raises:
             DeclarationError: when awaited: no subscription has the name.
@@ -151,7 +151,7 @@ class DeadLetters:
         return self._started(lambda: self._list(subscription, limit))
 
     def inspect(self, letter_id: str) -> Operation[DeadLetter]:
-        """Return one letter.
+        """Return a letter.
 
         Raises:
             UnknownDeadLetterError: when awaited: no letter has this id.
@@ -159,7 +159,7 @@ class DeadLetters:
         return self._started(lambda: self._inspect(letter_id))
 
     def replay(self, letter_id: str) -> Operation[int]:
-        """Send one letter's event back to the subscription that it failed in, and to no other. The event keeps its id and
+        """Send the event of a letter back to the subscription that it failed in, and to no other. The event keeps its id and
         gets the header ``aspyx-replay-of``.
 
         Raises:
@@ -316,7 +316,7 @@ def _unknown(letter_id: str) -> UnknownDeadLetterError:
 
 
 def _id_of(envelope: Envelope) -> str:
-    """Return the id of a letter; a digest for a message of another program without an id, or with one of any length."""
+    """Return the id of a letter; a digest for a message of another program without an id, or with an id that is too long."""
     stated = envelope.get(LETTER_ID) or envelope.id
     if stated and len(stated) <= _ID_LIMIT and stated.isprintable():
         return stated

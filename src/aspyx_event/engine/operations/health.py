@@ -21,7 +21,7 @@ _PING = FRAMEWORK_ADDRESS_PREFIX + "ping"
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionHealth:
-    """Health of one subscription.
+    """Health of a subscription.
 
     Attributes:
         name: Name of the listener.
@@ -59,7 +59,7 @@ class Health:
         reasons: Why it is not live or not ready; empty if it is both.
         provider: Name of the provider.
         round_trip: Seconds until the broker confirmed a test message that nobody receives; None if it did not.
-        reconnects: Connections opened after the first one.
+        reconnects: Connections opened after the first.
         unconfirmed: Messages that wait for the broker's confirmation.
         subscriptions: One entry per subscription.
     """

@@ -132,7 +132,7 @@ class Processor:
         """Return the subscriptions whose conditions accept *event*: patterns first, then in the order of subscribing.
 
         Raises:
-            RequirementError: a cycle, or a handler that accepts the event requires one that is missing or does not accept it.
+            RequirementError: a cycle, or a required handler is missing or does not accept an event that its dependent accepts.
         """
         descriptor = self._registry.of(event)
         matching = [

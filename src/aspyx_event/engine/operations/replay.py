@@ -67,9 +67,7 @@ class Replayer:
             DeclarationError: the manager has none.
         """
         if self._store is None:
-            raise DeclarationError(
-                "this event manager has no store; give it one: EventManager(..., store=SqlEventStore())"
-            )
+            raise DeclarationError("this event manager has no store; write EventManager(..., store=SqlEventStore())")
         return self._store
 
     async def start(self) -> None:
@@ -101,7 +99,7 @@ class Replayer:
     async def replay(
         self, events: Events, to: Subscription | str, rate: float | None, progress: Progress | None, wait_handled: bool
     ) -> int:
-        """Hand *events* to one subscription; see `StoredEvents.replay`."""
+        """Hand *events* to a subscription; see `StoredEvents.replay`."""
         subscription, run = self._target(to), str(uuid4())
 
         def hand_over(stored: StoredEvent) -> asyncio.Future[None]:
@@ -235,7 +233,7 @@ async def _hand_out(
     try:
         async for stored in events:
             window.add(stored.id, hand_over(stored))
-            # A slow replay reports each event; in a fast one the broker confirms many at once.
+            # A slow replay reports each event; in a fast replay the broker confirms many at once.
             await window.shrink(_WINDOW if rate is None else 0)
             if rate is not None:
                 due = max(due + 1 / rate, loop.time())
@@ -272,7 +270,7 @@ class _Window:
                 self._progress(self.confirmed)
 
     async def settle_rest(self) -> None:
-        """Wait for the pending events after a failure; log further failures, since the first one is raised."""
+        """Wait for the pending events after a failure; log further failures, since the first is raised."""
         while self._pending:
             try:
                 await self.shrink(0)

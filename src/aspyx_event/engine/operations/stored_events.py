@@ -63,7 +63,7 @@ class StoredEvents:
         return self.backend.find(type, **conditions)
 
     async def read(self, event_id: str) -> StoredEvent:
-        """Return one event.
+        """Return an event.
 
         Raises:
             UnknownStoredEventError: no event has this id.
@@ -89,7 +89,7 @@ class StoredEvents:
         rate: float | None = None,
         progress: Progress | None = None,
     ) -> Operation[int]:
-        """Hand stored events to one subscription, and to no other, in their order; awaited, gives their number.
+        """Hand stored events to a single subscription in their order; awaited, gives their number.
 
         An event keeps its id, headers and bytes, and gets the header ``aspyx-replay-of``. A subscription handles it
         again even if it has handled it before, also behind `Deduplicate`. Any process that serves the subscription
@@ -102,7 +102,7 @@ class StoredEvents:
             progress: Called with the number so far, on the manager's loop.
 
         Raises:
-            DeclarationError: when awaited: no such subscription, one that is per_process, or an event of another name.
+            DeclarationError: when awaited: no such subscription, it is per_process, or an event of another name.
             EventStoreError: when awaited: reading failed.
             ProviderError: when awaited: an event was not accepted; *progress* was called for those that were.
         """

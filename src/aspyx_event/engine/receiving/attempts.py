@@ -1,4 +1,4 @@
-"""Runs one attempt at handling a delivery: interceptors and handler, within the time limit."""
+"""Runs a single attempt at handling a delivery: interceptors and handler, within the time limit."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _CANCEL_GRACE = 1.0
 
 
 class Attempts:
-    """Runs the attempts of one handler, each within its time limit.
+    """Runs the attempts of a handler, each within its time limit.
 
     Args:
         chain: Interceptors, ending in the handler.
-        timeout: Seconds for one attempt; None does not limit it.
+        timeout: Seconds for each attempt; None does not limit it.
         count_abandoned: Called with 1 for a handler that ignores its time limit, and with -1 when it ends after all.
         publish_results: Sends the events that a handler returned.
         observer: Notified of each attempt.
@@ -116,7 +116,7 @@ class Attempts:
         # A thread cannot be cancelled: the task that waited for it has ended, the thread itself may still run.
         running: RunningCall = context.thread or task
         if not running.done():
-            # The worker goes on without it; otherwise one hanging handler would block its subscription for ever.
+            # The worker goes on without it; otherwise a hanging handler would block its subscription for ever.
             self._abandoned.add(running)
             self._count_abandoned(1)
             running.add_done_callback(self._on_abandoned_end)
@@ -146,7 +146,7 @@ async def _shield_loop(handled: Awaitable[Any]) -> Any:
 
 
 def _exit_attempted(error: BaseException) -> EventException:
-    """Return the error of a failed attempt: one event must not end a process that handles others."""
+    """Return the error of a failed attempt: a single event must not end a process that handles others."""
     return EventException(f"the handler tried to end the process: {repr_of(error)}")
 
 

@@ -1,4 +1,4 @@
-"""Consumes the queues of one subscription, or of a chain of handlers: attaches them and runs the workers."""
+"""Consumes the queues of a subscription, or of a chain of handlers: attaches them and runs the workers."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class QueueConsumer:
         self._workers: WorkerPool | None = None
         #: The workers that a `detach` under way waits for.
         self._closing_workers: WorkerPool | None = None
-        #: The end of a detachment that one of its own handlers asked for.
+        #: The end of a detachment that was requested inside its own handler.
         self.finishing: asyncio.Task[None] | None = None
         #: Paused by the application.
         self.paused = False
@@ -66,7 +66,7 @@ class QueueConsumer:
 
     @property
     def load(self) -> tuple[int, int, float]:
-        """Deliveries that wait for a worker, deliveries being handled, and the seconds that the first one has waited."""
+        """Deliveries that wait for a worker, deliveries being handled, and the waiting time of the first, in seconds."""
         workers = self._workers
         return (0, 0, 0.0) if workers is None else (workers.waiting, workers.running, workers.longest_wait)
 

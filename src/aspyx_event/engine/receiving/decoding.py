@@ -1,4 +1,4 @@
-"""Decodes the envelopes that one subscription consumes."""
+"""Decodes the envelopes that a subscription consumes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..event_reader import EventReader
 
 
 class Decoder:
-    """Decodes events from the routes of one subscription.
+    """Decodes events from the routes of a subscription.
 
     Args:
         reader: Reads events whose class is known.

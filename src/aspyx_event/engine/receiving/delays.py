@@ -8,7 +8,7 @@ from ...clock import Clock
 
 
 class StoppableDelay:
-    """Waits of one subscription. Runs on the manager's loop.
+    """Waits of a subscription. Runs on the manager's loop.
 
     Args:
         clock: Times them.

@@ -22,7 +22,7 @@ from .unsettled import UnsettledDeliveries
 
 
 class Dispatcher:
-    """Takes the deliveries of one queue, or of several with the same handlers, through the chain and settles each once.
+    """Takes the deliveries of a queue, or of several with the same handlers, through the chain and settles each once.
 
     Args:
         bindings: The queues that the deliveries come from.
@@ -78,7 +78,7 @@ class Dispatcher:
         return observed_consume(consume, self.handlers[0].descriptor, self._observer)
 
     def dispatch(self, delivery: Delivery) -> Awaitable[None]:
-        """Return the coroutine that handles one delivery and settles it."""
+        """Return the coroutine that handles a delivery and settles it."""
         if self._plain and not self._suspects:
             return self._handle(delivery, self._bindings[0])
         return self._dispatch(delivery)
@@ -161,7 +161,7 @@ class Dispatcher:
             raise
 
     async def _retried(self, handler: BoundHandler, progress: DeliveryProgress, failure: Exception) -> bool:
-        """Make the further attempts of a handler; True if one succeeded, False if the delivery is settled without."""
+        """Make the further attempts of a handler; True after success, False if the delivery is settled without."""
         error: Exception | None = failure
         while error is not None:
             decision = await self._failures.handle(handler, progress, error)
@@ -192,7 +192,7 @@ class Dispatcher:
         """Return the error of an attempt that was interrupted; None if the attempt is to be made.
 
         The first interruption may be the fault of another handler, which cancelled all tasks: the event is handled again.
-        Every further one is a failed attempt.
+        Every further error is a failed attempt.
         """
         interruption = self._interruptions.get(progress.delivery)
         if interruption is None or interruption.listener != handler.name or interruption.number < 2:

@@ -160,7 +160,7 @@ class FailureHandler:
     async def _report(
         self, handler: BoundHandler, context: EventContext, error: Exception, delay: float | None
     ) -> None:
-        """Count a failed attempt; report the error of the last one, log the others."""
+        """Count a failed attempt; report the error of the last, log the others."""
         handler.stats.failures += 1
         if delay is None:
             await self._reporter.report(error, f"listener {handler.name!r}", context)

@@ -48,7 +48,7 @@ class HandlerFunction:
 
         Args:
             inline: Call a sync function on the loop instead of in a worker thread.
-            threads: Returns the worker threads; called when a call needs one.
+            threads: Returns the worker threads; called when a call needs a thread.
         """
         function, call = self.function, self.call
         if self.is_async and self._takes_context:

@@ -1,4 +1,4 @@
-"""`BoundHandler`: a handler bound to a queue, with its policies and counters. Most queues have a single one."""
+"""`BoundHandler`: a handler bound to a queue, with its policies and counters. Most queues have a single handler."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def check_requirements(handler: BoundHandler, handlers: tuple[BoundHandler, ...]
         skipped: Names of the handlers whose conditions excluded the event.
 
     Raises:
-        RequirementError: one is missing or was skipped; the message names both handlers.
+        RequirementError: a required handler is missing or was skipped; the message names both handlers.
     """
     for requirement in handler.descriptor.requires:
         if requirement.optional:

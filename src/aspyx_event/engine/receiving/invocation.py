@@ -16,7 +16,7 @@ from .handler_function import HandlerCall
 class ChainEnd:
     """Last link of the receiving chain: passes the envelope to the handler of the current delivery.
 
-    All subscriptions of a manager share one chain, and the published signature of an interceptor is
+    All subscriptions of a manager share a chain, and the published signature of an interceptor is
     ``(envelope, listener)``: the chain cannot carry the delivery. So its end takes the delivery's context from the
     ContextVar that `Attempts.run` has set. The ContextVar is a public promise anyway: it is what `current_context`
     returns, in worker threads too.
@@ -30,7 +30,7 @@ class ChainEnd:
 
 
 class Invocation:
-    """Takes an envelope from the end of the chain to one handler: conditions on headers, decoding, conditions on the
+    """Takes an envelope from the end of the chain to a handler: conditions on headers, decoding, conditions on the
     event, call.
 
     Args:

@@ -19,7 +19,7 @@ class DeliveryProgress:
         received: The envelope as it was received.
         settle: Passed to a handler that settles its deliveries itself: ack and release. None for the others.
         shared: Data that the handlers share; None for a single handler.
-        finished: Names of the handlers that have handled the event, in earlier attempts or in this one.
+        finished: Names of the handlers that have handled the event, in earlier attempts or in the current attempt.
         skipped: Names of the handlers whose conditions excluded the event.
         latest: The context of the latest attempt.
         listener: The name of its handler; "" before the first attempt.
@@ -66,8 +66,8 @@ class DeliveryProgress:
         return whole_number(stated) or 1
 
     def context(self, handler: BoundHandler, attempt: int = 0) -> EventContext:
-        """Return the context of one attempt; 0 takes the number that the message states."""
-        # Interceptors change the envelope; each attempt and the dead letter start from the received one.
+        """Return the context of an attempt; 0 takes the number that the message states."""
+        # Interceptors change the envelope; each attempt and the dead letter start from the received envelope.
         self.listener = handler.name
         self.attempt = attempt = attempt or self.attempt_of(handler)
         context = EventContext(
@@ -85,7 +85,7 @@ class DeliveryProgress:
         return context
 
     def intact_context(self, handler: BoundHandler) -> EventContext:
-        """Return the context of the latest attempt; a new one if the handler has overwritten what identifies it."""
+        """Return the context of the latest attempt; a new context if the handler has overwritten what identifies it."""
         context = self.latest
         if isinstance(context.envelope, Envelope) and context.listener is handler.descriptor:
             return context

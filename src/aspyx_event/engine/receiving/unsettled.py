@@ -19,7 +19,7 @@ _MAX_COUNTED = 1_000
 
 
 class UnsettledDeliveries:
-    """What keeps the deliveries of one consumer from being settled. Runs on the manager's loop.
+    """Why the deliveries of a consumer cannot be settled. Runs on the manager's loop.
 
     Args:
         delays: Times the pauses; a stop ends them.

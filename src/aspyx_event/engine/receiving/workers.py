@@ -1,4 +1,4 @@
-"""`WorkerPool`: handles several deliveries of one subscription at once, those with the same ordering key in order."""
+"""`WorkerPool`: handles several deliveries of a subscription at once, those with the same ordering key in order."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ _current_worker: ContextVar[asyncio.Task[None] | None] = ContextVar("aspyx_event
 
 
 class WorkerPool:
-    """Workers of one subscription. Runs on the manager's loop.
+    """Workers of a subscription. Runs on the manager's loop.
 
-    A single worker handles deliveries in the order of the queue. With several workers, the deliveries of one ordering
-    key form a lane: the next one waits until the one before is settled.
+    A single worker handles deliveries in the order of the queue. With several workers, the deliveries of an ordering
+    key form a lane: the next waits until the one before is settled.
 
     Args:
-        handle: Handles and settles one delivery; does not raise.
+        handle: Handles and settles a delivery; does not raise.
         concurrency: Number of workers.
-        key_of: Returns the ordering key of a delivery, None for one without a lane.
+        key_of: Returns the ordering key of a delivery, None without a lane.
         name: Name of the subscription, for worker tasks and log records.
     """
 
@@ -224,7 +224,7 @@ class WorkerPool:
                 if key is not None and finished:
                     self._queue_next(key)
             if getattr(this_task, "_must_cancel", False):
-                # The handler has cancelled its task and did not wait: that must not interrupt the next one.
+                # The handler has cancelled its task and did not wait: that must not interrupt the next handler.
                 await asyncio.sleep(0)
 
     def _release_if_closing(self, key: Hashable | None, delivery: Delivery) -> bool:
@@ -250,7 +250,7 @@ class WorkerPool:
     def _queue_next(self, key: Hashable) -> None:
         lane = self._lanes[key]
         if lane:
-            # Behind the other keys, so that one busy key does not occupy a worker.
+            # Behind the other keys, so that a busy key does not occupy a worker.
             self._ready.append((key, lane.popleft(), monotonic()))
             self._wake()
         else:

@@ -113,7 +113,7 @@ class EventLoopRunner:
         if loop.is_closed():
             raise StateError(
                 "the event loop that this manager was started on has ended; call `await environment.stop()` (or "
-                "`await manager.stop()`) inside that loop, and start again in the new one"
+                "`await manager.stop()`) inside that loop, and start again in the new loop"
             )
         if running is not None:
             return asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._track(work), loop))

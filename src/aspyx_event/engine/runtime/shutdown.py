@@ -1,4 +1,4 @@
-"""Runs the parts of a stop one after the other, in bounded time, whatever each of them does."""
+"""Runs the parts of a stop in sequence, in bounded time, whatever each of them does."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Part = tuple[str, Callable[[], Awaitable[Any]]]
 
 
 async def run_parts(parts: Iterable[Part], grace: float) -> None:
-    """Run all *parts*; log and leave one that fails or takes too long.
+    """Run all *parts*; log and skip a part that fails or takes too long.
 
     Args:
         parts: In their order.

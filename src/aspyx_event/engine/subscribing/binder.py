@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 
 class Collaborators(NamedTuple):
-    """Collaborators shared by all subscriptions of one manager."""
+    """Collaborators shared by all subscriptions of a manager."""
 
     provider: Provider
     reader: EventReader
@@ -53,7 +53,7 @@ class Collaborators(NamedTuple):
     subscriptions: SubscriptionRegistry
     #: Interceptors, ending in `ChainEnd`.
     chain: Next
-    #: The policy of listeners without one of their own.
+    #: The policy of listeners without their own.
     retry: Retry
     reporter: FailureReporter
     limits: Limits
@@ -143,7 +143,7 @@ class Binder:
         """Bind all declared handlers, or none.
 
         Raises:
-            DeclarationError: see `bind`; or a handler requires another one that does not exist.
+            DeclarationError: see `bind`; or a required handler does not exist.
         """
         bound: list[Subscription] = []
         try:

@@ -1,4 +1,4 @@
-"""Decides which handlers share a queue: handlers bound by an order form a chain, every other one has its own queue."""
+"""Decides which handlers share a queue: handlers bound by an order form a chain, every other handler has its own queue."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ MakeConsumer = Callable[[EventListenerDescriptor], QueueConsumer]
 
 
 class HandlerChains:
-    """Gives every subscription a consumer of its own, or one that it shares.
+    """Gives every subscription a consumer of its own, or a shared consumer.
 
     Args:
         subscriptions: The subscriptions of the manager.
@@ -49,7 +49,7 @@ class HandlerChains:
 
         Raises:
             RequirementError: handlers require each other in a cycle.
-            DeclarationError: handlers of one chain have different options, or are attached to queues of their own already.
+            DeclarationError: handlers of a chain have different options, or are attached to queues of their own already.
             QueueClashError: its queue belongs to another event of this manager.
         """
         chain = self._chain_of(subscription)

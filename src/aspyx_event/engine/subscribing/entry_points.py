@@ -33,7 +33,7 @@ def load_handlers(
     Args:
         group: Name of the entry-point group.
         environment: Builds the listener classes that it knows; others are built without arguments.
-        bind: Binds one handler; an error that it raises makes the entry a broken one.
+        bind: Binds a handler; if it raises, the entry counts as broken.
         strict: False logs broken entries instead of raising.
 
     Returns:

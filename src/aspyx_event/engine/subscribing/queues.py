@@ -31,7 +31,7 @@ def bindings_of(
     """Return the queues that a listener consumes, one per route; *default* is its manager's policy.
 
     Raises:
-        UnsupportedError: the provider cannot offer one.
+        UnsupportedError: the provider does not support such a queue.
         DeclarationError: see `queue_name`.
     """
     retry = descriptor.options.retry or default or Retry()
@@ -39,7 +39,7 @@ def bindings_of(
 
 
 def queue_name(descriptor: EventListenerDescriptor, route: Route, provider: Provider) -> str | None:
-    """Return the queue for one route; None for a queue that belongs to this process alone and vanishes with it.
+    """Return the queue for a route; None for a queue that belongs to this process alone and vanishes with it.
 
     Raises:
         DeclarationError: a resumable listener per process, and the provider has no server name; or queues are named

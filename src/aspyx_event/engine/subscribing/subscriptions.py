@@ -1,4 +1,4 @@
-"""Subscriptions at run time: one listener or handler bound to its queues, and the registry of all of them."""
+"""Subscriptions at run time: a listener or handler bound to its queues, and the registry of all of them."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ def default_name(callback: Callable[..., Any], route: Route, subscriptions: Subs
 
 
 class Subscription:
-    """One listener or handler bound to its queues. Await it to be sure that the provider has attached them.
+    """A listener or handler bound to its queues. Await it to be sure that the provider has attached them.
 
-    Handlers that `requires` or `required_by` bind together share a queue: pausing one of them pauses all.
+    Handlers that `requires` or `required_by` bind together share a queue: pausing any of them pauses all.
 
     Attributes:
         id: Unique in the process.
@@ -78,7 +78,7 @@ class Subscription:
 
     @property
     def event_name(self) -> str:
-        """Name of the event, the pattern or the topic; the first one, where there are several."""
+        """Name of the event, the pattern or the topic; the first, if there are several."""
         return self.descriptor.event.name
 
     @property
@@ -116,7 +116,7 @@ class Subscription:
 
     @property
     def load(self) -> tuple[int, int, float]:
-        """Deliveries that wait for a worker, deliveries being handled, and the seconds that the first one has waited."""
+        """Deliveries that wait for a worker, deliveries being handled, and the waiting time of the first, in seconds."""
         return self.consumer.load
 
     def cancel(self) -> Operation[bool]:
@@ -158,7 +158,7 @@ class SubscriptionRegistry:
         """Register the queues of a consumer that was made for *subscription*.
 
         Raises:
-            QueueClashError: one of them belongs to another event of this manager.
+            QueueClashError: a queue belongs to another event of this manager.
         """
         for binding in consumer.bindings:
             for _, owner in self._claims.get(binding.queue or "", ())[:1]:
@@ -187,7 +187,7 @@ class SubscriptionRegistry:
         return self._by_id.get(key.id if isinstance(key, Subscription) else key)
 
     def of(self, event_name: str | None) -> list[Subscription]:
-        """Return the subscriptions of one event, pattern or topic, or all."""
+        """Return the subscriptions of an event, pattern or topic, or all."""
         return [
             subscription
             for subscription in self._by_id.values()

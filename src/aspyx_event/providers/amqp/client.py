@@ -212,7 +212,7 @@ class Client:
         return sender
 
     def _close_idle_sender(self) -> None:
-        """Close an idle sender, if possible one that has sent nothing since the last search ("second chance")."""
+        """Close an idle sender, if possible a sender that has sent nothing since the last search ("second chance")."""
         idle: tuple[Any, Sender] | None = None
         for key, sender in list(islice(self._senders.items(), _MAX_SENDERS)):
             if sender.is_idle:
