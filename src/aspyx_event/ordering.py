@@ -12,11 +12,11 @@ from .exceptions import DeclarationError, RequirementError
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
-    """A handler that another one is bound to.
+    """A handler that another handler requires.
 
     Attributes:
         handler: The name of a listener or handler, a listener class, or a handler function.
-        optional: Run also where the handler is missing, or does not want the event.
+        optional: Run even if the handler is missing or does not accept the event.
     """
 
     handler: str | type | Callable[..., Any]
@@ -30,7 +30,7 @@ class Requirement:
             raise DeclarationError(f"requires={self.handler!r}: the name of a handler, its class or its function")
 
     def names(self, handler: Named) -> bool:
-        """Tell whether *handler* is meant."""
+        """Return whether *handler* is the required handler."""
         if isinstance(self.handler, str):
             return self.handler == handler.name
         return _plain(self.handler) is _plain(handler.type)
@@ -68,11 +68,11 @@ def requirements(given: object, keyword: str) -> tuple[Requirement, ...]:
     """
     if given is None:
         return ()
-    many: Iterable[Any] = given if isinstance(given, (tuple, list, set, frozenset)) else (given,)
-    found = tuple(one if isinstance(one, Requirement) else Requirement(one) for one in many)
-    if not found:
+    handlers: Iterable[Any] = given if isinstance(given, (tuple, list, set, frozenset)) else (given,)
+    required = tuple(handler if isinstance(handler, Requirement) else Requirement(handler) for handler in handlers)
+    if not required:
         raise DeclarationError(f"{keyword}=(): name at least one handler, or leave the keyword out")
-    return found
+    return required
 
 
 def predecessors(handlers: Sequence[Named]) -> tuple[list[set[int]], list[tuple[Named, Requirement]]]:
@@ -101,14 +101,14 @@ def sequence(handlers: Sequence[Named], before: Sequence[set[int]]) -> list[int]
     Raises:
         RequirementError: some require each other in a ring; the message names it.
     """
-    left, order = list(range(len(handlers))), list[int]()
+    waiting, order = list(range(len(handlers))), list[int]()
     done: set[int] = set()
-    while left:
-        ready = next((index for index in left if before[index] <= done), None)
+    while waiting:
+        ready = next((index for index in waiting if before[index] <= done), None)
         if ready is None:
-            ring = " -> ".join(handlers[index].name for index in _ring(left[0], before, done))
+            ring = " -> ".join(handlers[index].name for index in _ring(waiting[0], before, done))
             raise RequirementError(f"handlers require each other in a ring: {ring}; take one requirement out")
-        left.remove(ready)
+        waiting.remove(ready)
         done.add(ready)
         order.append(ready)
     return order
@@ -120,15 +120,15 @@ def bound_together(before: Sequence[set[int]]) -> list[list[int]]:
     for index, required in enumerate(before):
         for other in required:
             old, new = group[index], group[other]
-            group = [new if one == old else one for one in group]
+            group = [new if number == old else number for number in group]
     members: dict[int, list[int]] = {}
-    for index, one in enumerate(group):
-        members.setdefault(one, []).append(index)
+    for index, number in enumerate(group):
+        members.setdefault(number, []).append(index)
     return list(members.values())
 
 
 def _ring(start: int, before: Sequence[set[int]], done: set[int]) -> list[int]:
-    """Follow requirements that are not met until one comes again."""
+    """Return a cycle: follow unmet requirements until a handler repeats."""
     seen: list[int] = []
     here = start
     while here not in seen:
