@@ -13,7 +13,9 @@ from aspyx_event.cloudevents.data import decode_data, encode_data
 from aspyx_event.cloudevents.formats import read_structured
 from aspyx_event.cloudevents.http import from_http
 from aspyx_event.cloudevents.media_types import MediaType
-from aspyx_event.exceptions import DecodeError, EncodeError
+from aspyx_event.cloudevents.messaging import from_envelope
+from aspyx_event.envelope import CE_TIME, Envelope
+from aspyx_event.exceptions import DecodeError, EncodeError, InvalidCloudEventError
 
 SUPPORTED = (
     "utf-8", "UTF-8", "utf8", "us-ascii", "ascii", "iso-8859-1", "latin-1", "iso-8859-15", "windows-1252", "utf-16",
@@ -101,3 +103,12 @@ def test_errors_show_the_beginning_of_a_media_type():
         with pytest.raises(DecodeError) as raised:
             decode_data(b"1", content_type)
         assert len(str(raised.value)) < 1000
+
+
+def test_a_time_of_thousands_of_digits_is_a_typed_error():
+    with pytest.raises(InvalidCloudEventError, match="time"):
+        from_envelope(
+            Envelope(
+                b"1", {**{f"cloudEvents_{name[3:]}": value for name, value in BINARY.items()}, CE_TIME: "9" * 5000}
+            )
+        )

@@ -197,10 +197,15 @@ def _to_event(content_type: str, properties: Iterable[tuple[str, Any]], body: by
     return event
 
 
+#: Python refuses to read numbers of thousands of digits.
+_MAX_TIME_DIGITS = 20
+
+
 def _attribute(name: str, value: Any) -> Any:
     if isinstance(value, str):
-        # Milliseconds, written as a number by a client without a type for times.
-        return _time_of(int(value)) if name == "time" and value.isascii() and value.isdigit() else str(value)
+        # Milliseconds, written as a number by a client without a type for times. Longer numbers are out of range anyway.
+        is_number = name == "time" and len(value) <= _MAX_TIME_DIGITS and value.isascii() and value.isdigit()
+        return _time_of(int(value)) if is_number else str(value)
     if isinstance(value, int) and (type(value).__name__ == "timestamp" or name == "time") and value is not True:
         return _time_of(value)  # the driver's class for the AMQP type, or a number in its place
     if name in _STRING_ATTRIBUTES and value is not None and not isinstance(value, (list, dict)):
