@@ -42,6 +42,7 @@ class EventContext:
         "_shared",
         "attempt",
         "call",
+        "completed",
         "envelope",
         "guard",
         "listener",
@@ -71,6 +72,8 @@ class EventContext:
         self.returned: Any = None
         #: The event did not match the listener's conditions.
         self.skipped = False
+        #: The handler returned; or an interceptor knows that it did in an earlier delivery of the event.
+        self.completed = False
         #: The handler raised `StopProcessing`.
         self.stopped = False
         self._shared: Shared | None = None

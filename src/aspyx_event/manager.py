@@ -279,7 +279,9 @@ class EventManager(PublishedNames):
         )
         subscription = self._engine.binder.bind(descriptor, callback)
         subscription.attaching = self._runner.run_started(
-            lambda: self._engine.attach(subscription), undo=lambda: self._engine.binder.forget(subscription)
+            lambda: self._engine.attach(subscription),
+            undo=lambda: self._engine.binder.forget(subscription),
+            tolerates_missing=True,
         )
         return subscription
 

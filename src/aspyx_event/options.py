@@ -158,9 +158,17 @@ def make_options(
     return SubscriptionOptions(name=name, group=group, per_process=per_process, **keywords)
 
 
-def unmet_requirement(required: Requirement, who: str) -> str:
-    """Return the error message for a requirement that no handler meets."""
+def unmet_requirement(required: Requirement, name: str, event: str, elsewhere: str = "") -> str:
+    """Return the message for a requirement that no handler meets.
+
+    Args:
+        required: The requirement.
+        name: Name of the listener that has it.
+        event: Name of its event.
+        elsewhere: The event that the required handler handles instead; "" if it handles none.
+    """
+    where = f" (it handles {elsewhere!r})" if elsewhere else ""
     return (
-        f"listener {who!r} requires {str(required)!r}, which is not a listener or handler of the same target here; "
-        "declare it, or write Requirement(..., optional=True)"
+        f"event {event!r}: listener {name!r} requires {str(required)!r}, which is not a listener or handler of the same "
+        f"target here{where}; declare or subscribe it for that target, or write Requirement(..., optional=True)"
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from heapq import heappop, heappush
 from typing import Any, Protocol
 
 from .exceptions import DeclarationError, RequirementError
@@ -75,24 +77,27 @@ def requirements(given: object, keyword: str) -> tuple[Requirement, ...]:
     return required
 
 
-def predecessors(handlers: Sequence[Named]) -> tuple[list[set[int]], list[tuple[Named, Requirement]]]:
-    """Return for each handler the indices of those that run before it, and the requirements that nobody meets.
+def runs_before(first: Named, second: Named) -> bool:
+    """Tell whether `requires` or `required_by` of the two put *first* before *second*."""
+    return any(required.names(first) for required in second.requires) or any(
+        required.names(second) for required in first.required_by
+    )
 
-    What a `required_by` names need not be there.
+
+def predecessors(handlers: Sequence[Named]) -> list[set[int]]:
+    """Return for each handler the indices of those that run before it.
+
+    What `requires` or `required_by` name need not be there.
     """
     before: list[set[int]] = [set() for _ in handlers]
-    missing: list[tuple[Named, Requirement]] = []
     for index, handler in enumerate(handlers):
         for required in handler.requires:
-            met = [other for other, candidate in enumerate(handlers) if required.names(candidate)]
-            before[index].update(met)
-            if not met and not required.optional:
-                missing.append((handler, required))
+            before[index].update(other for other, candidate in enumerate(handlers) if required.names(candidate))
         for required in handler.required_by:
             for other, candidate in enumerate(handlers):
                 if required.names(candidate):
                     before[other].add(index)
-    return before, missing
+    return before
 
 
 def sequence(handlers: Sequence[Named], before: Sequence[set[int]]) -> list[int]:
@@ -101,17 +106,41 @@ def sequence(handlers: Sequence[Named], before: Sequence[set[int]]) -> list[int]
     Raises:
         RequirementError: some require each other in a ring; the message names it.
     """
-    waiting, order = list(range(len(handlers))), list[int]()
-    done: set[int] = set()
-    while waiting:
-        ready = next((index for index in waiting if before[index] <= done), None)
-        if ready is None:
-            ring = " -> ".join(handlers[index].name for index in _ring(waiting[0], before, done))
-            raise RequirementError(f"handlers require each other in a ring: {ring}; take one requirement out")
-        waiting.remove(ready)
-        done.add(ready)
-        order.append(ready)
+    graph = TopologicalSorter(dict(enumerate(before)))
+    try:
+        graph.prepare()
+    except CycleError as error:
+        # In `args` each handler is required by the next one.
+        ring = " -> ".join(handlers[index].name for index in reversed(error.args[1]))
+        raise RequirementError(f"handlers require each other in a ring: {ring}; take one requirement out") from None
+    ready, order = list[int](), list[int]()
+    while graph.is_active():
+        for index in graph.get_ready():
+            heappush(ready, index)
+        order.append(heappop(ready))
+        graph.done(order[-1])
     return order
+
+
+def with_predecessors(indices: Iterable[int], before: Sequence[set[int]]) -> set[int]:
+    """Return *indices* and those of all handlers that run before them, directly or through others."""
+    reached, waiting = set[int](), list(indices)
+    while waiting:
+        index = waiting.pop()
+        if index not in reached:
+            reached.add(index)
+            waiting += before[index]
+    return reached
+
+
+def unmet_requirements(handler: Named, handlers: Iterable[Named]) -> list[Requirement]:
+    """Return what *handler* requires and no one of *handlers* meets; without the optional requirements."""
+    candidates = list(handlers)
+    return [
+        required
+        for required in handler.requires
+        if not required.optional and not any(required.names(candidate) for candidate in candidates)
+    ]
 
 
 def bound_together(before: Sequence[set[int]]) -> list[list[int]]:
@@ -125,16 +154,6 @@ def bound_together(before: Sequence[set[int]]) -> list[list[int]]:
     for index, number in enumerate(group):
         members.setdefault(number, []).append(index)
     return list(members.values())
-
-
-def _ring(start: int, before: Sequence[set[int]], done: set[int]) -> list[int]:
-    """Return a cycle: follow unmet requirements until a handler repeats."""
-    seen: list[int] = []
-    here = start
-    while here not in seen:
-        seen.append(here)
-        here = min(before[here] - done)
-    return [*seen[seen.index(here) :], here]
 
 
 def _plain(handler: Any) -> Any:

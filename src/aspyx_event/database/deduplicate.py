@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from ..context import current_context
 from ..envelope import CE_SOURCE, REPLAY_RUN, Envelope
 from ..listener_descriptors import EventListenerDescriptor
 from ..log_fields import log_fields
@@ -58,6 +59,9 @@ class Deduplicate(AbstractEnvelopePipeline):
                 key[0],
                 extra=log_fields(envelope, event_listener_descriptor.name),
             )
+            context = current_context()
+            if context is not None:
+                context.completed = True  # handlers that require this one may run
             return
         done = self._in_progress[key] = asyncio.get_running_loop().create_future()
         try:

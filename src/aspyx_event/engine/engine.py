@@ -46,7 +46,7 @@ from .subscribing.binder import Binder, Collaborators
 from .subscribing.discovery import build_pipelines, handlers_in, handlers_of, pipelines_of, senders_of
 from .subscribing.hooks import HookNotifier
 from .subscribing.queues import queue_name
-from .subscribing.subscriptions import Control, Subscription, SubscriptionRegistry, detach_all
+from .subscribing.subscriptions import Control, Subscription, SubscriptionRegistry, detach_all, detach_retiring
 
 if TYPE_CHECKING:
     from .operations.dead_letters import DeadLetters
@@ -103,6 +103,9 @@ class Engine:
         self.stop_timeout = stop_timeout
         #: Attach the subscriptions at start. Otherwise the engine only sends and works on dead letters.
         self.consumes = True
+        #: The next start may come before the handlers that others require: it is caused by the first of several
+        #: subscriptions.
+        self.tolerates_missing = False
         self._forced = False
         #: Consumers that a handler of their own has cancelled, until that handler has finished.
         self._leaving: dict[asyncio.Task[None], QueueConsumer] = {}
@@ -199,10 +202,14 @@ class Engine:
 
         Raises:
             DeclarationError: a listener or pipeline is wrong or cannot be built; the message names it.
+            RequirementError: a handler requires another one that does not exist.
             ProviderError: no connection, no permission, or no queue.
         """
         self._forced = False
+        tolerates_missing, self.tolerates_missing = self.tolerates_missing, False
         self.prepare()
+        if self.consumes and not tolerates_missing:
+            self.binder.check_complete()
         self._chain.build(self._pipelines)
         attaching: list[asyncio.Future[None]] = []
         try:
@@ -232,8 +239,10 @@ class Engine:
         """Attach the subscriptions, if the engine was started without them.
 
         Raises:
+            RequirementError: a handler requires another one that does not exist.
             ProviderError: no permission, or no queue.
         """
+        self.binder.check_complete()
         if not self.consumes:
             await asyncio.gather(*(consumer.attach(self._provider) for consumer in self.subscriptions.consumers))
             self.consumes = True
@@ -280,7 +289,11 @@ class Engine:
     async def attach(self, subscription: Subscription) -> None:
         """Attach a subscription's queue. Idempotent."""
         was_attached = subscription.attached
-        await subscription.consumer.attach(self._provider)
+        try:
+            await subscription.consumer.attach(self._provider)
+        finally:
+            if self.subscriptions.retiring:
+                await detach_retiring(self.subscriptions, self.stop_timeout, self._detach)
         if not was_attached:
             await self.hooks.attached(subscription)
 
@@ -341,11 +354,14 @@ class Engine:
             return False
         unused_consumer = self.binder.forget(subscription)
         if unused_consumer is not None:
-            await unused_consumer.detach(self.stop_timeout)
-            if unused_consumer.finishing is not None:
-                self._leaving[unused_consumer.finishing] = unused_consumer
-                unused_consumer.finishing.add_done_callback(self._leaving.pop)
+            await self._detach(unused_consumer)
         return True
+
+    async def _detach(self, consumer: QueueConsumer) -> None:
+        await consumer.detach(self.stop_timeout)
+        if consumer.finishing is not None:
+            self._leaving[consumer.finishing] = consumer
+            consumer.finishing.add_done_callback(self._leaving.pop)
 
     @property
     def handles_here(self) -> bool:

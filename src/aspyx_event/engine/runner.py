@@ -172,12 +172,15 @@ class EngineRunner:
         """Run *work* on the manager's loop, without starting the engine."""
         return self._loop.control(work)
 
-    def run_started(self, work: Work, undo: Callable[[], Any] | None = None) -> Operation[Any]:
+    def run_started(
+        self, work: Work, undo: Callable[[], Any] | None = None, *, tolerates_missing: bool = False
+    ) -> Operation[Any]:
         """Run *work* on the manager's loop, and start the engine first if it was not started yet.
 
         Args:
             work: Makes the coroutine to run.
             undo: Called when the start or the work failed.
+            tolerates_missing: Start although a handler requires another one that is not subscribed yet.
 
         Raises:
             StateError: the manager is stopped.
@@ -189,6 +192,8 @@ class EngineRunner:
                 await self._wait_started()  # without `undo`: the start in the background goes on
             try:
                 if self._lifecycle.state is State.NEW:
+                    if tolerates_missing:
+                        self._engine.tolerates_missing = True
                     await self._lifecycle.start_on_use()
                 return await work()
             except BaseException:
@@ -201,6 +206,7 @@ class EngineRunner:
     async def _start_consuming(self) -> None:
         if self._lifecycle.at_rest:
             self._engine.consumes = True
+        self._engine.tolerates_missing = False
         await self._lifecycle.start()
         await self._engine.consume()
 

@@ -35,6 +35,7 @@ class SubscriptionHealth:
         workers: Workers that take deliveries.
         trouble: Why deliveries are not settled now: dead letters that are refused, releases that no stop asked for.
             "" if there is no reason.
+        unmet: The handlers that it requires and that are missing.
     """
 
     name: str
@@ -47,6 +48,7 @@ class SubscriptionHealth:
     abandoned: int
     workers: int = 0
     trouble: str = ""
+    unmet: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +122,9 @@ async def check_health(
             reasons.append(f"subscription {state.name!r} to {state.event!r} is not attached")
         elif not state.workers:
             reasons.append(f"subscription {state.name!r} to {state.event!r} has no worker")
+        if state.unmet:
+            required = ", ".join(map(repr, state.unmet))
+            reasons.append(f"subscription {state.name!r} to {state.event!r} requires {required}, which is missing")
         if state.trouble:
             reasons.append(f"subscription {state.name!r} to {state.event!r} does not settle: {state.trouble}")
         if stalled_after is not None and state.oldest > stalled_after:
@@ -160,4 +165,5 @@ def _state(subscription: Subscription) -> SubscriptionHealth:
         abandoned=subscription.stats.abandoned,
         workers=subscription.consumer.workers,
         trouble=subscription.consumer.trouble,
+        unmet=tuple(map(str, subscription.unmet)),
     )

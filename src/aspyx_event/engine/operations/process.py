@@ -18,7 +18,7 @@ from ...ordering import predecessors, sequence
 from ...registry import EventRegistry
 from ...safe_logger import SafeLogger
 from ...shared import Shared
-from ..receiving.handlers import check_requirements
+from ..receiving.handlers import check_failed, check_requirements
 from ..runtime.loop import running_loop
 from ..sending.factory import EnvelopeFactory
 from ..sending.forwarding import returned_events
@@ -97,11 +97,15 @@ class Processor:
             finally:
                 _current.reset(token)
             envelope.event = event
-            shared = Shared()
-            for subscription in self._in_order(event, envelope.headers):
+            shared, failed = Shared(), set[str]()
+            order = self._in_order(event, envelope.headers)
+            handlers = tuple(subscription.handler for subscription in order)
+            for subscription in order:
                 context = EventContext(envelope, subscription.descriptor)
                 context.shared = shared
                 try:
+                    if failed:
+                        check_failed(subscription.handler, handlers, failed)
                     result = self._call(subscription, event, context)
                     if inspect.isawaitable(result):
                         result = yield from _awaited(result, context)
@@ -115,6 +119,7 @@ class Processor:
                     subscription.stats.failures += 1
                     if self.propagates:
                         raise
+                    failed.add(subscription.name)
                     logger.exception("listener %r failed on %r", subscription.name, context, exc_info=error)
                     continue
                 subscription.stats.succeeded(context.event_id, context.event_name)
@@ -153,7 +158,7 @@ class Processor:
             for handler in requiring:
                 check_requirements(handler, handlers, skipped)
         descriptors = [subscription.descriptor for subscription in accepting]
-        return [accepting[index] for index in sequence(descriptors, predecessors(descriptors)[0])]
+        return [accepting[index] for index in sequence(descriptors, predecessors(descriptors))]
 
 
 def _accepts(subscription: Subscription, event: Any, descriptor: EventDescriptor, headers: dict[str, str]) -> bool:

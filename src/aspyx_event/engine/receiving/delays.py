@@ -27,6 +27,10 @@ class StoppableDelay:
         """End the waits under way, and those to come at once."""
         self._stopping.set()
 
+    @property
+    def stopped(self) -> bool:
+        return self._stopping.is_set()
+
     async def wait(self, seconds: float) -> bool:
         """Wait *seconds* by the clock; True if a stop ended the wait or came before it."""
         if self._stopping.is_set():

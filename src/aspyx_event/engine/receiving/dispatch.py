@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
+from time import monotonic
 from typing import NamedTuple
 
 from ...envelope import CE_ID, CE_TYPE
@@ -19,6 +20,9 @@ from .handlers import BoundHandler
 from .observed import observed_consume, report_taken
 from .progress import DeliveryProgress
 from .unsettled import UnsettledDeliveries
+
+#: Seconds between two checks whether all required handlers are subscribed; from other threads too, so it is not signalled.
+_CHECK_INTERVAL = 0.01
 
 
 class Dispatcher:
@@ -63,6 +67,9 @@ class Dispatcher:
         )
         #: The handlers, in their order. Replaced as a whole.
         self.handlers: tuple[BoundHandler, ...] = ()
+        #: Until when deliveries wait for handlers that others require and that are not subscribed yet, in seconds of
+        #: `time.monotonic`; 0.0 if none is missing.
+        self.incomplete_until = 0.0
 
     def start(self) -> None:
         """Undo `stop`, before the first delivery."""
@@ -78,8 +85,8 @@ class Dispatcher:
         return observed_consume(consume, self.handlers[0].descriptor, self._observer)
 
     def dispatch(self, delivery: Delivery) -> Awaitable[None]:
-        """Return the coroutine that handles a delivery and settles it."""
-        if self._plain and not self._suspects:
+        """Return the coroutine that handles one delivery and settles it."""
+        if self._plain and not self._suspects and not self.incomplete_until:
             return self._handle(delivery, self._bindings[0])
         return self._dispatch(delivery)
 
@@ -87,6 +94,9 @@ class Dispatcher:
         try:
             if self._observer is not None:
                 report_taken(delivery)
+            if self.incomplete_until and not await self._wait_for_handlers(delivery):
+                delivery.release()
+                return
             binding = self._bindings[0] if len(self._bindings) == 1 else delivery.binding
             if self._policy is AckPolicy.BEFORE:
                 delivery.ack()
@@ -98,6 +108,14 @@ class Dispatcher:
             await self.unsettled.release(delivery, error)
         if self._cooldown:
             await self._delays.wait(self._cooldown)
+
+    async def _wait_for_handlers(self, delivery: Delivery) -> bool:
+        """Wait for handlers that others require, while a program may still subscribe them; False if a stop came first."""
+        while monotonic() < self.incomplete_until and not delivery.stale:
+            if self._delays.stopped:
+                return False
+            await asyncio.sleep(_CHECK_INTERVAL)
+        return not delivery.stale
 
     async def _handle_journaled(self, journal: InFlightJournal, delivery: Delivery, binding: Binding) -> None:
         self._suspects -= 1
@@ -145,7 +163,10 @@ class Dispatcher:
                     continue
                 headers = progress.received.headers  # those of the context are the handler's to change
                 handler.stats.succeeded(headers.get(CE_ID, ""), headers.get(CE_TYPE) or handler.descriptor.event.name)
-                progress.finished.append(handler.name)
+                if context.completed or context.stopped:
+                    progress.finished.append(handler.name)
+                else:
+                    progress.failed.add(handler.name)
                 if context.stopped or (len(handlers) > 1 and delivery.stale):
                     break
             lost = len(handlers) > 1 and delivery.stale  # the broker delivers it again

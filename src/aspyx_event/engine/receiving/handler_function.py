@@ -55,6 +55,7 @@ class HandlerFunction:
 
             async def call_with_context(event: Any, context: EventContext) -> None:
                 context.returned = await function(event, context)
+                context.completed = True
 
             return call_with_context
 
@@ -62,6 +63,7 @@ class HandlerFunction:
 
             async def call_with_event(event: Any, context: EventContext) -> None:
                 context.returned = await function(event)
+                context.completed = True
 
             return call_with_event
 
@@ -69,11 +71,9 @@ class HandlerFunction:
 
             def call_inline(event: Any, context: EventContext) -> Awaitable[Any] | None:
                 result = call(event, context)
-                if result is None:
-                    return None
                 if inspect.isawaitable(result):
                     return _store_result(result, context)
-                context.returned = result
+                context.returned, context.completed = result, True
                 return None
 
             return call_inline
@@ -84,12 +84,14 @@ class HandlerFunction:
             result = await job.future
             context.thread = None  # the thread has ended; an awaitable that it returned runs on the loop
             context.returned = await result if inspect.isawaitable(result) else result
+            context.completed = True
 
         return call_in_thread
 
 
 async def _store_result(result: Awaitable[Any], context: EventContext) -> None:
     context.returned = await result
+    context.completed = True
 
 
 def _collect_generator(function: Callable[..., Any]) -> Callable[..., Any]:

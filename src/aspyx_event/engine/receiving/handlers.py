@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Container
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from time import time
@@ -14,7 +14,7 @@ from ...filters import Filter
 from ...listener_descriptors import EventListenerDescriptor
 from ...observer import Observer
 from ...options import unmet_requirement
-from ...ordering import Requirement
+from ...ordering import Requirement, runs_before
 from ...pipeline import Next
 from ...policies import Retry
 from .attempts import Attempts
@@ -110,29 +110,49 @@ class BoundHandler:
         self.stats.abandoned += change
 
 
-def check_requirements(handler: BoundHandler, handlers: tuple[BoundHandler, ...], skipped: set[str]) -> None:
-    """Check that the handlers which *handler* requires exist and that their conditions did not exclude the event.
+def check_requirements(
+    handler: BoundHandler, handlers: tuple[BoundHandler, ...], skipped: Container[str], failed: Collection[str] = ()
+) -> None:
+    """Check that the handlers which must run before *handler* exist and have handled the event.
 
     Args:
         handler: About to be called.
         handlers: All handlers of the chain.
         skipped: Names of the handlers whose conditions excluded the event.
+        failed: Names of the handlers that did not complete although their conditions accept the event.
 
     Raises:
-        RequirementError: a required handler is missing or was skipped; the message names both handlers.
+        RequirementError: one is missing, was skipped or did not complete; the message names both handlers.
     """
+    if failed:
+        check_failed(handler, handlers, failed)
+    name, event = handler.name, handler.descriptor.event.name
     for requirement in handler.descriptor.requires:
         if requirement.optional:
             continue
         required = [other for other in handlers if requirement.names(other.descriptor)]
         if not required:
-            raise RequirementError(unmet_requirement(requirement, handler.name))
+            raise RequirementError(unmet_requirement(requirement, name, event))
         if all(other.name in skipped for other in required):
-            raise RequirementError(_conflicting_conditions(handler.name, requirement))
+            raise RequirementError(_conflicting_conditions(name, event, requirement))
 
 
-def _conflicting_conditions(name: str, requirement: Requirement) -> str:
+def check_failed(handler: BoundHandler, handlers: tuple[BoundHandler, ...], failed: Container[str]) -> None:
+    """Check that no handler which must run before *handler* has failed; see `check_requirements`.
+
+    Raises:
+        RequirementError: names both.
+    """
+    for other in handlers:
+        if other.name in failed and runs_before(other.descriptor, handler.descriptor):
+            raise RequirementError(
+                f"event {handler.descriptor.event.name!r}: listener {handler.name!r} runs after {other.name!r}, which did not "
+                "complete for this event: it failed, or an interceptor did not call it or kept its error back"
+            )
+
+
+def _conflicting_conditions(name: str, event: str, requirement: Requirement) -> str:
     return (
-        f"listener {name!r} requires {str(requirement)!r}, whose conditions exclude this event; make the "
+        f"event {event!r}: listener {name!r} requires {str(requirement)!r}, whose conditions exclude this event; make the "
         "conditions agree, or write Requirement(..., optional=True)"
     )

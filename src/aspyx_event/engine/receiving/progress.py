@@ -21,6 +21,7 @@ class DeliveryProgress:
         shared: Data that the handlers share; None for a single handler.
         finished: Names of the handlers that have handled the event, in earlier attempts or in the current attempt.
         skipped: Names of the handlers whose conditions excluded the event.
+        failed: Names of the handlers that were not called, or whose error an interceptor kept back.
         latest: The context of the latest attempt.
         listener: The name of its handler; "" before the first attempt.
         attempt: Its number.
@@ -30,6 +31,7 @@ class DeliveryProgress:
         "attempt",
         "binding",
         "delivery",
+        "failed",
         "finished",
         "handlers",
         "latest",
@@ -47,7 +49,7 @@ class DeliveryProgress:
         self.latest: EventContext
         self.listener, self.attempt = "", 1
         self.finished: list[str] = []
-        self.skipped: set[str] = set()
+        self.skipped, self.failed = set[str](), set[str]()
         if len(handlers) > 1:
             self.shared = Shared()
             self.finished = finished_handlers(self.received.headers)
@@ -81,7 +83,8 @@ class DeliveryProgress:
         self.latest = context
         if self.shared is not None:
             context.shared = self.shared
-            context.guard = partial(check_requirements, handler, self.handlers, self.skipped)
+        if self.shared is not None or handler.descriptor.requires:
+            context.guard = partial(check_requirements, handler, self.handlers, self.skipped, self.failed)
         return context
 
     def intact_context(self, handler: BoundHandler) -> EventContext:

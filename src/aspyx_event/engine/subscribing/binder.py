@@ -101,8 +101,10 @@ class Binder:
         scoped = self._shared.provider.queue_naming is QueueNaming.APPLICATION
         return replace(descriptor, application=application, scope=application if scoped else "")
 
-    def bind(self, descriptor: EventListenerDescriptor, function: Callable[..., Any]) -> Subscription:
-        """Bind *function* as a descriptor declares it; its queue is not attached yet.
+    def bind(
+        self, descriptor: EventListenerDescriptor, function: Callable[..., Any], *, declared: bool = False
+    ) -> Subscription:
+        """Bind *function* as a descriptor declares it; its queue is not attached yet. Declared handlers precede others.
 
         Raises:
             DeclarationError: the function cannot be called with an event, the provider lacks a feature, the queue
@@ -128,33 +130,40 @@ class Binder:
             shared.publish_results,
             shared.observer,
         )
-        subscription = Subscription(handler, shared.control, shared.remove)
+        subscription = Subscription(handler, shared.control, shared.remove, declared)
         handler.on_give_up = error_hook(subscription)
         self._chains.join(subscription)
         return subscription
 
-    def bind_declared(self, declared: DeclaredHandler) -> Subscription:
-        """Build a declared listener or handler and bind it."""
-        function = declared.resolve()
-        routes = self.routes_of(declared.declaration.target, declared.declaration.options, function)
-        return self.bind(declared.declaration.describe(declared.type, routes), function)
+    def bind_handler(self, handler: DeclaredHandler, *, declared: bool = False) -> Subscription:
+        """Build a listener or handler and bind it."""
+        function = handler.resolve()
+        routes = self.routes_of(handler.declaration.target, handler.declaration.options, function)
+        return self.bind(handler.declaration.describe(handler.type, routes), function, declared=declared)
 
     def bind_all(self, handlers: Iterable[DeclaredHandler]) -> None:
         """Bind all declared handlers, or none.
 
         Raises:
-            DeclarationError: see `bind`; or a required handler does not exist.
+            DeclarationError: see `bind`.
         """
         bound: list[Subscription] = []
         try:
             # Step by step, because a failure takes back the subscriptions bound before it.
             for declared in handlers:
-                bound.append(self.bind_declared(declared))  # noqa: PERF401
-            self._chains.check_complete(bound)
+                bound.append(self.bind_handler(declared, declared=True))  # noqa: PERF401
         except BaseException:
             for subscription in bound:
                 self.forget(subscription)
             raise
+
+    def check_complete(self) -> None:
+        """Refuse to start while a handler requires another one that does not exist.
+
+        Raises:
+            RequirementError: names the first unmet requirement.
+        """
+        self._chains.check_complete()
 
     def load(self, group: str, environment: Environment | None, *, strict: bool) -> list[Subscription]:
         """Bind the handlers that installed distributions offer under an entry-point group; not attached yet.
@@ -164,8 +173,8 @@ class Binder:
         """
         bound: list[Subscription] = []
 
-        def bind(declared: DeclaredHandler) -> Subscription:
-            bound.append(self.bind_declared(declared))
+        def bind(handler: DeclaredHandler) -> Subscription:
+            bound.append(self.bind_handler(handler))
             return bound[-1]
 
         try:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Generator, Iterator
+from time import monotonic
 from typing import Any
 from uuid import uuid4
 
 from ...exceptions import DeclarationError, QueueClashError
 from ...listener_descriptors import EventListenerDescriptor
+from ...ordering import Requirement, unmet_requirements
 from ...providers.base import Binding
 from ...safe_logger import SafeLogger
 from ...targets import Route
@@ -19,6 +21,8 @@ from ..receiving.handlers import BoundHandler, SubscriptionStats
 from ..runtime.operations import Operation
 
 logger = SafeLogger(logging.getLogger("aspyx.event"))
+#: Seconds between two checks whether a consumer that retires has handled what it has.
+_CHECK_INTERVAL = 0.01
 #: Runs work on the manager's loop.
 Control = Callable[[Callable[[], Coroutine[Any, Any, Any]]], Operation[Any]]
 
@@ -55,11 +59,17 @@ class Subscription:
     Attributes:
         id: Unique in the process.
         descriptor: The event, the listener and all options.
+        declared: It was declared, by a decorator or for the manager, and not made by `subscribe` or `load_from`.
     """
 
     def __init__(
-        self, handler: BoundHandler, control: Control, remove: Callable[[Subscription], Coroutine[Any, Any, bool]]
+        self,
+        handler: BoundHandler,
+        control: Control,
+        remove: Callable[[Subscription], Coroutine[Any, Any, bool]],
+        declared: bool = False,
     ) -> None:
+        self.declared = declared
         self.id = str(uuid4())
         self.descriptor: EventListenerDescriptor = handler.descriptor
         self.handler, self._control, self._remove = handler, control, remove
@@ -102,6 +112,13 @@ class Subscription:
         return {dead_letter_address(binding.address, self.letter_name): binding for binding in self.consumer.bindings}
 
     @property
+    def unmet(self) -> list[Requirement]:
+        """The requirements that no handler of its chain meets; it fails for every event then."""
+        return unmet_requirements(
+            self.descriptor, [handler.descriptor for handler in self.consumer.dispatcher.handlers]
+        )
+
+    @property
     def stats(self) -> SubscriptionStats:
         return self.handler.stats
 
@@ -141,14 +158,24 @@ class Subscription:
 
 
 class SubscriptionRegistry:
-    """The subscriptions of a manager, in the order in which they were made."""
+    """The subscriptions of a manager: the declared ones, then the others in the order in which they were made.
+
+    Attributes:
+        retiring: Consumers whose handlers have moved to other queues, until they are detached.
+    """
 
     def __init__(self) -> None:
+        self.retiring: list[QueueConsumer] = []
         self._by_id: dict[str, Subscription] = {}
         self._claims: dict[str, list[tuple[QueueConsumer, Subscription]]] = {}
 
     def add(self, subscription: Subscription) -> None:
-        self._by_id[subscription.id] = subscription
+        if subscription.declared:
+            declared = [other for other in self._by_id.values() if other.declared]
+            others = [other for other in self._by_id.values() if not other.declared]
+            self._by_id = {member.id: member for member in (*declared, subscription, *others)}
+        else:
+            self._by_id[subscription.id] = subscription
 
     def remove(self, subscription: Subscription) -> bool:
         """Forget a subscription; False if it is not here."""
@@ -196,8 +223,8 @@ class SubscriptionRegistry:
 
     @property
     def consumers(self) -> list[QueueConsumer]:
-        """The consumers of all subscriptions, each once."""
-        return list(dict.fromkeys(subscription.consumer for subscription in self._by_id.values()))
+        """The consumers of all subscriptions, each once, and those that are retiring."""
+        return list(dict.fromkeys((*(member.consumer for member in self._by_id.values()), *self.retiring)))
 
     def __iter__(self) -> Iterator[Subscription]:
         return iter(list(self._by_id.values()))
@@ -211,6 +238,28 @@ async def detach_all(subscriptions: SubscriptionRegistry, grace: float) -> None:
     results = await asyncio.gather(
         *(consumer.detach(grace) for consumer in subscriptions.consumers), return_exceptions=True
     )
+    subscriptions.retiring.clear()
     for result in results:
         if isinstance(result, BaseException):
             logger.error("detaching a subscription failed: %s", result, exc_info=result)
+
+
+async def detach_retiring(
+    subscriptions: SubscriptionRegistry, grace: float, detach: Callable[[QueueConsumer], Coroutine[Any, Any, None]]
+) -> None:
+    """Detach the consumers whose handlers have moved to other queues, once they have handled what they have.
+
+    Args:
+        subscriptions: The subscriptions of the manager.
+        grace: Seconds to wait for their handlers.
+        detach: Detaches a consumer.
+    """
+    end = monotonic() + grace
+    while subscriptions.retiring:
+        consumer = subscriptions.retiring[0]
+        # One of its handlers may have made the subscription that retires it, and must not wait for itself.
+        while not consumer.handles_here and any(consumer.load[:2]) and monotonic() < end:  # noqa: ASYNC110
+            await asyncio.sleep(_CHECK_INTERVAL)
+        if consumer in subscriptions.retiring:
+            subscriptions.retiring.remove(consumer)
+            await detach(consumer)
