@@ -385,5 +385,5 @@ def test_a_paused_requirement_holds_the_work_back():
         assert notes == []
         required.resume()
         sent.result(timeout=60)
-    assert notes == ["authorise", "work"]
+    soon(lambda: notes == ["authorise", "work"])
     manager.stop()

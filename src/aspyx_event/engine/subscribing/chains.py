@@ -85,9 +85,9 @@ class HandlerChains:
         self._subscriptions.add(subscription)
         if subscription.descriptor.requires or subscription.descriptor.required_by:
             self._with_requirements[subscription.id] = subscription
-        for other in self._with_requirements.values():  # the program still subscribes: what is missing may follow
-            if other.consumer.dispatcher.incomplete_until:
-                other.consumer.dispatcher.incomplete_until = monotonic() + SUBSCRIBING_PAUSE
+        for dependent in self._with_requirements.values():  # the program still subscribes: what is missing may follow
+            if dependent.consumer.dispatcher.incomplete_until:
+                dependent.consumer.dispatcher.incomplete_until = monotonic() + SUBSCRIBING_PAUSE
 
     def leave(self, subscription: Subscription) -> QueueConsumer | None:
         """Remove a subscription; return its consumer if no other subscription uses it."""
