@@ -6,6 +6,7 @@ import contextlib
 import itertools
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
@@ -45,6 +46,10 @@ class Kept:
     number: int = 0
 
 
+def all_five(notes: list[str]) -> bool:
+    return len(notes) == len(GRAPH)
+
+
 def assert_in_order(notes: list[str]) -> None:
     assert sorted(notes) == sorted(GRAPH)
     for first, second in (("a", "c"), ("b", "c"), ("c", "d"), ("d", "e")):
@@ -74,7 +79,7 @@ async def test_all_120_orders_of_subscribing_work_on_a_loop(awaits):
             if awaits:
                 await subscription
         await manager.send_event(Placed())
-        await eventually(lambda notes=notes: len(notes) == 5)
+        await eventually(partial(all_five, notes))
         assert_in_order(notes)
         await manager.stop()
 
@@ -111,8 +116,8 @@ async def test_events_sent_while_handlers_are_joined_are_not_lost():
     await manager.subscribe(Placed, lambda event: None, name="c", requires=("a", "b"), required_by="e")
     for number in range(50, 100):
         await manager.send_event(Placed(number))
-    for name in ("a", "b", "e"):
-        await eventually(lambda name=name: {number for n, number in notes if n == name} == set(range(100)))
+    everything = set(itertools.product(("a", "b", "e"), range(100)))
+    await eventually(lambda: set(notes) == everything)
     assert len({subscription.queue for subscription in manager.list_subscriptions()}) == 1
     await manager.stop()
 

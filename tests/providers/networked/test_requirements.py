@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import permutations
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ pytestmark = pytest.mark.broker
 
 @pytest.mark.parametrize("order", list(permutations(("first", "second", "third"))), ids="-".join)
 async def test_handlers_of_a_running_manager_are_ordered_in_whatever_order_they_came(order, door, make, unique, until):
-    bonds = {"first": {}, "second": {}, "third": {"requires": (f"{unique}.first", f"{unique}.second")}}
+    bonds: dict[str, Any] = {"first": {}, "second": {}, "third": {"requires": (f"{unique}.first", f"{unique}.second")}}
     calls: list[str] = []
     async with EventManager(make(door)) as manager:
         for name in order:
