@@ -152,10 +152,73 @@ def test_no_output_has_the_password(networked):
     assert "asscode:admin" not in running.text
 
 
-def test_a_part_of_the_application_that_cannot_be_imported_is_a_warning(shop):
+WRONG_KEYWORD = """
+from shop.main import Placed
+from aspyx_event import EventListener, event_listener
+@event_listener(Placed, workers=3)
+class Audit(EventListener[Placed]):
+    def on(self, event): ...
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("import no_such_driver", "ModuleNotFoundError: No module named 'no_such_driver'"),
+        ("def broken(:", "SyntaxError: invalid syntax (lost.py, line 1)"),
+        (WRONG_KEYWORD, "@event_listener got an unexpected keyword argument 'workers'"),
+    ],
+)
+def test_a_module_that_cannot_be_imported_refuses_the_application(shop, code, reason):
+    """Its listeners would be missing; every command refuses, not `run` alone."""
+    (shop.directory / "shop" / "lost.py").write_text(code)
+    for command in (("run",), ("dlq", "list"), ("docs", "asyncapi"), ("contract", "check", "folder")):
+        ended = shop.call(*command, "shop.main:ShopModule")
+        assert ended.returncode == 1, command
+        (line,) = ended.stderr.splitlines()
+        assert "module shop.lost cannot be imported" in line
+        assert reason in line
+        assert "--lenient" in line
+
+
+def test_a_module_that_cannot_be_imported_is_noticed_whatever_the_application_logs(shop):
+    (shop.directory / "shop" / "lost.py").write_text("1 / 0")
+    with (shop.directory / "shop" / "main.py").open("a") as main:
+        main.write("\nimport logging\nlogging.disable()\n")
+    assert "ZeroDivisionError" in shop.call("run", "shop.main:ShopModule").stderr
+
+
+def test_with_lenient_a_module_that_cannot_be_imported_is_left_out(shop):
     (shop.directory / "shop" / "lost.py").write_text("import no_such_driver")
-    running = shop.start("run", "shop.main:ShopModule")
-    running.until("WARNING aspyx.di: failed to import module shop.lost")
+    running = shop.serve("--lenient")
+    assert "module shop.lost cannot be imported: ModuleNotFoundError" in running.text
+    running.signal()
+    assert running.wait() == 0
+
+
+def test_nothing_found_says_where_it_was_looked_for(shop):
+    """Subscriptions made in @on_running do not exist for commands that start nothing."""
+    listed = shop.call("dlq", "list", "shop.main:ShopModule")
+    assert "no dead letters; declared listeners:" in listed.stderr
+    assert f"{shop.name}-billing" in listed.stderr
+    assert "@on_running, are not seen here" in listed.stderr
+    (shop.directory / "bare").mkdir()
+    (shop.directory / "bare" / "__init__.py").write_text("")
+    (shop.directory / "bare" / "main.py").write_text(
+        "from aspyx.di import create, module\nfrom aspyx_event import EventManager, LocalProvider\n@module()\n"
+        "class Bare:\n    @create()\n    def manager(self) -> EventManager: return EventManager(LocalProvider())"
+    )
+    for command, code in (
+        (("dlq", "replay", "--all"), 0),
+        (("dlq", "list"), 0),
+        (("dlq", "list", "--subscription", "billing"), 1),
+        (("docs", "asyncapi"), 0),
+        (("contract", "snapshot", "folder"), 0),
+    ):
+        ended = shop.call(*command, "bare.main:Bare")
+        assert ended.returncode == code, ended.stderr
+        assert "@on_running, are not seen here" in ended.stderr, command
+        assert "None" not in ended.stderr
 
 
 def test_without_its_packages_the_command_says_what_to_install(shop):

@@ -15,6 +15,10 @@ from .markup import escaped, inline, json_block, prose
 
 Document = Mapping[str, Any]
 _LOGINS = {"plain": "SASL PLAIN", "userPassword": "user and password", "X509": "certificate"}
+_SCOPE = (
+    "Shows the declared listeners, and the subscriptions that existed when this page was written. Subscriptions that the "
+    "application makes later, for example in <code>@on_running</code>, are not shown."
+)
 # The page loads nothing, and the browser enforces that.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 
@@ -250,7 +254,7 @@ def _overview(document: Document, events: Sequence[_Event]) -> str:
     )
     return (
         f'<section id="overview"><header><h2>{escaped(info["title"])}</h2></header>'
-        f'{prose(str(info.get("description", "")))}<div class="numbers">{shown}</div>{table}</section>'
+        f'{prose(str(info.get("description", "")))}<div class="numbers">{shown}</div><p>{_SCOPE}</p>{table}</section>'
     )
 
 

@@ -10,12 +10,12 @@ from importlib import metadata
 from typing import Annotated, Optional
 
 import typer
-from aspyx.di import Environment
 
 from .contract_commands import contract_app
 from .dead_letter_commands import dead_letter_app
 from .docs_commands import docs_app
 from .health_probe import probe_health
+from .imports import Lenient, make_environment
 from .loader import check_target, load, manager_of
 from .output import LogLevel, console, errors_in_one_line, note, set_up_logs
 from .service import Service, unfinished_threads
@@ -62,6 +62,7 @@ def run(
         typer.Option(min=0, max=65535, help="Serve /livez and /readyz on this port; 0 picks a free port."),
     ] = None,
     health_host: Annotated[str, typer.Option(help="Address to serve the probes on.")] = "127.0.0.1",
+    lenient: Lenient = False,
     log_level: Annotated[
         Optional[LogLevel],  # noqa: UP045
         typer.Option(help="Default: info, or what the application has configured."),
@@ -76,7 +77,7 @@ def run(
     with errors_in_one_line(debug=debug):
         module_class = load(target)
         set_up_logs(log_level, LogLevel.INFO)
-        environment = Environment(module_class)
+        environment = make_environment(module_class, lenient=lenient)
         manager = manager_of(environment)
         if grace is not None:
             manager.stop_timeout = grace

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from aspyx.di import Environment
 from rich.text import Text
 
 from ..contracts.check import Compatibility, ContractFinding, ContractReport, Contracts, FindingKind
 from ..printable import printable
+from .imports import Lenient, make_environment
 from .loader import check_target, load, manager_of
-from .output import console, errors_in_one_line, note
+from .output import NOT_SEARCHED, console, errors_in_one_line, note
 
 contract_app = typer.Typer(
     help="Record event contracts and detect breaking changes. Does not connect to a broker.",
@@ -35,11 +35,12 @@ def snapshot(
         bool, typer.Option("--force", help="Also record schemas that break the recorded schema of the same version.")
     ] = False,
     as_json: AsJson = False,
+    lenient: Lenient = False,
     debug: Debug = False,
 ) -> None:
     """Record the schema and an example payload of each event. Older versions are kept."""
     with errors_in_one_line(debug=debug):
-        contracts = _contracts(target)
+        contracts = _contracts(target, lenient=lenient)
         written = contracts.snapshot(directory, force=force)
     if as_json:
         typer.echo(json.dumps({"events": len(contracts.events), "written": written}, indent=2))
@@ -61,11 +62,12 @@ def check(
         ),
     ] = Compatibility.FULL,
     as_json: AsJson = False,
+    lenient: Lenient = False,
     debug: Debug = False,
 ) -> None:
     """Decode all recorded payloads with today's code and compare the schemas; exits with 1 on a breaking change."""
     with errors_in_one_line(debug=debug):
-        report = _contracts(target).check(directory, compatibility=compatibility)
+        report = _contracts(target, lenient=lenient).check(directory, compatibility=compatibility)
     if as_json:
         typer.echo(json.dumps(report.as_dict(), indent=2))
     else:
@@ -73,8 +75,11 @@ def check(
     raise typer.Exit(0 if report.ok else 1)
 
 
-def _contracts(target: str) -> Contracts:
-    return manager_of(Environment(load(target))).contracts
+def _contracts(target: str, *, lenient: bool) -> Contracts:
+    contracts = manager_of(make_environment(load(target), lenient=lenient)).contracts
+    if not contracts.events:
+        note(f"the module declares no events and no listeners; {NOT_SEARCHED}", "yellow")
+    return contracts
 
 
 _STYLES = {FindingKind.BREAKING: "bold red", FindingKind.COMPATIBLE: "green", FindingKind.NEW: "yellow"}

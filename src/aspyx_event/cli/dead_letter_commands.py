@@ -9,13 +9,13 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Optional, TypeVar
 
 import typer
-from aspyx.di import Environment
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
 from ..exceptions import UnknownDeadLetterError
 from ..manager import EventManager
-from .dead_letter_selection import Selection
+from .dead_letter_selection import Selection, searched
 from .dead_letter_view import as_json, details_of, table_of
+from .imports import Lenient, make_environment
 from .loader import check_target, load, manager_of
 from .output import LogLevel, console, errors_in_one_line, note, set_up_logs, show
 
@@ -53,20 +53,23 @@ def list_letters(
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="Maximum number of letters.")] = 100,
     as_json_: AsJson = False,
     log_level: Level = None,
+    lenient: Lenient = False,
     debug: Debug = False,
 ) -> None:
     """List dead letters, oldest first in each subscription."""
 
     async def work(manager: EventManager) -> list[Any]:
-        return list(await manager.dead_letters.list(subscription, limit=limit))
+        Selection(manager, subscription, None)  # refuses an unknown name
+        letters = list(await manager.dead_letters.list(subscription, limit=limit))
+        _note_nothing(len(letters), manager)
+        return letters
 
     with errors_in_one_line(debug=debug):
-        letters = _with_manager(target, log_level, work)
+        letters = _with_manager(target, log_level, work, lenient=lenient)
         if as_json_:
             typer.echo(json.dumps([as_json(letter) for letter in letters], indent=2))
             return
         if not letters:
-            note("no dead letters")
             return
         show(table_of(letters))
         if len(letters) == limit:
@@ -80,6 +83,7 @@ def inspect(
     body_limit: Annotated[int, typer.Option(min=0, help="Characters of the body to show; 0 shows all.")] = 2_000,
     as_json_: AsJson = False,
     log_level: Level = None,
+    lenient: Lenient = False,
     debug: Debug = False,
 ) -> None:
     """Show a dead letter: cause with traceback, headers and body."""
@@ -88,7 +92,7 @@ def inspect(
         return await manager.dead_letters.inspect(letter_id)
 
     with errors_in_one_line(debug=debug):
-        letter = _with_manager(target, log_level, work)
+        letter = _with_manager(target, log_level, work, lenient=lenient)
         if as_json_:
             typer.echo(json.dumps(as_json(letter, full=True), indent=2))
         else:
@@ -108,6 +112,7 @@ def replay(
     ] = None,
     as_json_: AsJson = False,
     log_level: Level = None,
+    lenient: Lenient = False,
     debug: Debug = False,
 ) -> None:
     """Send dead letters back to the subscription that failed, and to no other."""
@@ -125,10 +130,11 @@ def replay(
             )
         for line in selection.skipped():
             note(line, "yellow")
+        _note_nothing(done, manager)
         return done
 
     with errors_in_one_line(debug=debug):
-        _report(_with_manager(target, log_level, work), "replayed", as_json_)
+        _report(_with_manager(target, log_level, work, lenient=lenient), "replayed", as_json_)
 
 
 @dead_letter_app.command()
@@ -141,6 +147,7 @@ def purge(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     as_json_: AsJson = False,
     log_level: Level = None,
+    lenient: Lenient = False,
     debug: Debug = False,
 ) -> None:
     """Delete dead letters permanently."""
@@ -151,7 +158,9 @@ def purge(
         )
 
     async def find(manager: EventManager) -> list[str]:
-        return await Selection(manager, subscription, cause, letter_id=letter_id).ids(_COUNT_LIMIT)
+        ids = await Selection(manager, subscription, cause, letter_id=letter_id).ids(_COUNT_LIMIT)
+        _note_nothing(len(ids), manager)
+        return ids
 
     async def work(manager: EventManager) -> int:
         selection = Selection(
@@ -159,26 +168,30 @@ def purge(
         )
         with _progress("deleting") as progress:
             task = progress.add_task("deleting", total=len(among) if among is not None else None)
-            return await manager.dead_letters.purge(
+            done = await manager.dead_letters.purge(
                 selection.accepts, progress=lambda number: progress.update(task, completed=number)
             )
+        _note_nothing(done, manager)
+        return done
 
     with errors_in_one_line(debug=debug):
         # Only the counted letters are deleted; more may arrive before the answer.
-        among = None if yes else _with_manager(target, log_level, find)
+        among = None if yes else _with_manager(target, log_level, find, lenient=lenient)
         if among:
             typer.confirm(f"Delete {_count(len(among))} permanently?", abort=True, err=True)
-        done = 0 if among is not None and not among else _with_manager(target, log_level, work)
+        done = 0 if among is not None and not among else _with_manager(target, log_level, work, lenient=lenient)
         if letter_id is not None and not done:
             raise UnknownDeadLetterError(f"no dead letter {letter_id!r} in the subscriptions of this module")
         _report(done, "deleted", as_json_)
 
 
-def _with_manager(target: str, log_level: LogLevel | None, work: Callable[[EventManager], Awaitable[T]]) -> T:
+def _with_manager(
+    target: str, log_level: LogLevel | None, work: Callable[[EventManager], Awaitable[T]], *, lenient: bool
+) -> T:
     """Do *work* with the manager of a module. It is connected, but its listeners are not attached."""
     module_class = load(target)
     set_up_logs(log_level, LogLevel.WARNING)
-    manager = manager_of(Environment(module_class))
+    manager = manager_of(make_environment(module_class, lenient=lenient))
     if not manager.provider.capabilities.remote:
         note(
             f"the {manager.provider.name} provider keeps dead letters in its own process; they cannot be seen from here",
@@ -200,6 +213,11 @@ def _check_choice(letter_id: str | None, all_: bool, subscription: str | None, c
         raise typer.BadParameter("give either an ID or --all", param_hint="ID")
     if letter_id is not None and (subscription is not None or cause is not None):
         raise typer.BadParameter("--subscription and --cause require --all", param_hint="ID")
+
+
+def _note_nothing(number: int, manager: EventManager) -> None:
+    if not number:
+        note(f"no dead letters; {searched(manager)}")
 
 
 def _progress(label: str) -> Progress:

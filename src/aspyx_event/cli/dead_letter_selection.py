@@ -8,6 +8,7 @@ from ..engine.operations.dead_letters import DeadLetter
 from ..engine.subscribing.subscriptions import Subscription
 from ..exceptions import DeclarationError
 from ..manager import EventManager
+from .output import NOT_SEARCHED
 
 
 class Selection:
@@ -46,9 +47,8 @@ class Selection:
                 self._selected.update(_origins_of(subscription))
             if to_replay and not subscription.queue:
                 self._not_replayable.update(_origins_of(subscription))
-        if not self._selected:
-            known = ", ".join(sorted({subscription.name for subscription in subscriptions})) or "none"
-            raise DeclarationError(f"there is no subscription {subscription_name!r}; known: {known}")
+        if subscription_name is not None and not self._selected:
+            raise DeclarationError(f"there is no subscription {subscription_name!r}; {searched(manager)}")
         self._skipped: Counter[str] = Counter()
 
     def accepts(self, letter: DeadLetter) -> bool:
@@ -83,6 +83,12 @@ class Selection:
             f"skipped {number} of {name!r}: a per_process subscription has no named queue to replay to"
             for name, number in self._skipped.items()
         ]
+
+
+def searched(manager: EventManager) -> str:
+    """Return which subscriptions a command sees, for the message that it has found nothing."""
+    names = ", ".join(sorted({subscription.name for subscription in manager.list_subscriptions()})) or "none"
+    return f"declared listeners: {names}; {NOT_SEARCHED}"
 
 
 def _names_of(subscription: Subscription) -> tuple[str | None, ...]:

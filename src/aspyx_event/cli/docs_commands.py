@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Annotated, Any, Optional
 
 import typer
-from aspyx.di import Environment
 
 from ..asyncapi.app import DocumentApp, as_json, as_yaml
 from ..asyncapi.page import page_of
 from .http_server import HttpServer
+from .imports import Lenient, make_environment
 from .loader import check_target, load, manager_of
-from .output import CliError, errors_in_one_line, note
+from .output import NOT_SEARCHED, CliError, errors_in_one_line, note
 
 docs_app = typer.Typer(
     help="Document the events that a module sends and receives: AsyncAPI 3.0 and HTML. Does not connect to a broker.",
@@ -51,23 +51,29 @@ def asyncapi(
     ] = None,
     title: Title = "",
     version: Version = "1.0.0",
+    lenient: Lenient = False,
     debug: Debug = False,
 ) -> None:
     """Write the AsyncAPI 3.0 document."""
     with errors_in_one_line(debug=debug):
         if format_ is None:
             format_ = Format.YAML if output is not None and output.suffix in (".yaml", ".yml") else Format.JSON
-        document = _document(target, title, version)
+        document = _document(target, title, version, lenient=lenient)
         _write(as_yaml(document) if format_ is Format.YAML else as_json(document), output)
 
 
 @docs_app.command()
 def html(
-    target: Target, output: Output = None, title: Title = "", version: Version = "1.0.0", debug: Debug = False
+    target: Target,
+    output: Output = None,
+    title: Title = "",
+    version: Version = "1.0.0",
+    lenient: Lenient = False,
+    debug: Debug = False,
 ) -> None:
     """Write the HTML page: a single file that needs no network."""
     with errors_in_one_line(debug=debug):
-        _write(page_of(_document(target, title, version)), output)
+        _write(page_of(_document(target, title, version, lenient=lenient)), output)
 
 
 @docs_app.command()
@@ -77,11 +83,12 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     title: Title = "",
     version: Version = "1.0.0",
+    lenient: Lenient = False,
     debug: Debug = False,
 ) -> None:
     """Serve the HTML page until Ctrl-C. The document is at /asyncapi.json and /asyncapi.yaml."""
     with errors_in_one_line(debug=debug):
-        asyncio.run(_serve(DocumentApp(_document(target, title, version)), host, port))
+        asyncio.run(_serve(DocumentApp(_document(target, title, version, lenient=lenient)), host, port))
 
 
 async def _serve(app: DocumentApp, host: str, port: int) -> None:
@@ -94,8 +101,11 @@ async def _serve(app: DocumentApp, host: str, port: int) -> None:
         await stop.wait()
 
 
-def _document(target: str, title: str, version: str) -> dict[str, Any]:
-    return manager_of(Environment(load(target))).contracts.asyncapi(title=title, version=version)
+def _document(target: str, title: str, version: str, *, lenient: bool) -> dict[str, Any]:
+    contracts = manager_of(make_environment(load(target), lenient=lenient)).contracts
+    if not contracts.events:
+        note(f"the module declares no events and no listeners; {NOT_SEARCHED}", "yellow")
+    return contracts.asyncapi(title=title, version=version)
 
 
 def _write(text: str, output: Path | None) -> None:

@@ -19,8 +19,9 @@ from ..printable import printable
 #: Columns if there is no terminal, wide enough to `grep` complete rows.
 _WIDE = 200
 _LINE_LIMIT = 2_000
+#: What no command sees, because it does not start the application.
+NOT_SEARCHED = "subscriptions that the application makes after its start, for example in @on_running, are not seen here"
 _USER_INFO = re.compile(r"(?<=://)[^/@\s]+@")
-_FAILED_IMPORT = "failed to import module"
 
 
 class CliError(Exception):
@@ -95,13 +96,11 @@ def set_up_logs(level: LogLevel | None, default: LogLevel) -> None:
     elif level is not None:
         root.setLevel(logging.getLevelName(level.value.upper()))
     container: logging.Logger = Environment.logger
-    # The container logs only at INFO that a module, and so its listeners, could not be imported.
-    container.setLevel(min(logging.INFO, root.level))
-    container.addFilter(_ContainerFilter(root.level if root.level < logging.INFO else max(root.level, logging.WARNING)))
+    container.addFilter(_LevelFilter(root.level if root.level < logging.INFO else max(root.level, logging.WARNING)))
 
 
-class _ContainerFilter(logging.Filter):
-    """Raises records about a module that could not be imported to warnings.
+class _LevelFilter(logging.Filter):
+    """Drops records below a level: at INFO, the container reports each of its own steps.
 
     Args:
         level: Records below it are dropped.
@@ -113,6 +112,4 @@ class _ContainerFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether the record is written."""
-        if str(record.msg).startswith(_FAILED_IMPORT):
-            record.levelno, record.levelname = logging.WARNING, "WARNING"
         return record.levelno >= self._level
