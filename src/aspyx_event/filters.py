@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from .exceptions import DeclarationError
@@ -96,9 +97,23 @@ def want(*conditions: str | type | Predicate | HeaderCondition) -> Callable[[T],
 
 
 def wants_of(target: Any) -> tuple[Want, ...]:
-    """Return the alternatives that ``@want`` declares for a function, a method or a class."""
+    """Return the alternatives that ``@want`` declares for a function, a method, or a class or its method `on`.
+
+    Raises:
+        DeclarationError: both the class and its method `on` have ``@want``.
+    """
     plain = target.__func__ if inspect.ismethod(target) else target
-    return getattr(plain, "__dict__", {}).get(_WANTS, ())  # type: ignore[no-any-return]
+    while isinstance(plain, partial):
+        plain = plain.func
+    own: tuple[Want, ...] = getattr(plain, "__dict__", {}).get(_WANTS, ())
+    if not isinstance(plain, type):
+        return own
+    on_method: tuple[Want, ...] = getattr(getattr(plain, "on", None), "__dict__", {}).get(_WANTS, ())
+    if own and on_method:
+        raise DeclarationError(
+            f"listener {plain.__qualname__}: @want is on the class and on its method `on`; write all alternatives on the class"
+        )
+    return own or on_method
 
 
 def want_from_conditions(when: object) -> Want:

@@ -12,11 +12,12 @@ from aspyx.di import ClassInstanceProvider, Providers, injectable
 from aspyx.reflection import Decorators
 from typing_extensions import Unpack
 
+from .annotations import check_listener_class
 from .exceptions import DeclarationError, ListenerError
 from .listener_descriptors import Declaration
 from .names import check_name
 from .options import SubscriptionKeywords, make_options
-from .targets import SingleTarget, Target, check_target
+from .targets import SingleTarget, Target, check_target, classes_in
 
 E = TypeVar("E")
 C = TypeVar("C", bound=type)
@@ -55,7 +56,7 @@ def event_listener(
 
     Raises:
         DeclarationError: there are no parentheses, it decorates no class, or an option is invalid.
-        ListenerError: the class has no `on`.
+        ListenerError: the class has no `on`, or is an ``EventListener`` of another event.
     """
     options = make_options("@event_listener", name, group, per_process, keywords)
     _check_parentheses(event, "event_listener")
@@ -65,6 +66,8 @@ def event_listener(
         if not isinstance(cls, type):
             raise DeclarationError(f"@event_listener decorates a class, not {cls!r}; use @event_handler for functions")
         _check_on(cls)
+        if not keywords.get("subtypes"):
+            check_listener_class(cls, classes_in(event))
         # The decorator nearest the class comes first and keeps the plain queue name.
         stacked = any(entry.decorator is event_listener for entry in Decorators.get(cls))
         named = replace(options, name=options.name or cls.__name__)

@@ -290,8 +290,15 @@ class EventManager(PublishedNames):
         found = self._engine.subscriptions.get(subscription)
         return self._runner.control(lambda: self._engine.remove(found))
 
-    def list_subscriptions(self, event_name: str | None = None) -> list[Subscription]:
-        """Return the subscriptions to an event, or all, in the order of subscribing."""
+    def list_subscriptions(self, event_name: str | type | Topic | None = None) -> list[Subscription]:
+        """Return the subscriptions to an event, or all, in the order of subscribing.
+
+        Args:
+            event_name: Name of an event, a pattern, an event class, or a topic; None for all.
+
+        Raises:
+            DeclarationError: it is none of these.
+        """
         return self._engine.subscriptions.of(event_name)
 
     def process(self, event: Any) -> Any:

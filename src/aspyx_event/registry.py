@@ -34,6 +34,8 @@ class EventRegistry:
             UnregisteredEventTypeError: *cls* is not an event.
             DuplicateEventError: a different class has the name. A class that is declared again, as by a reload, replaces itself.
         """
+        if not isinstance(cls, type):
+            raise UnregisteredEventTypeError(f"{cls!r} is not a class; give the event class, not an instance or a name")
         known = self._by_type.get(cls)
         if known is not None:
             return known

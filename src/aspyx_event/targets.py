@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from .events import EventDescriptor, is_event
 from .exceptions import DeclarationError, UnregisteredEventTypeError
-from .free_form import FreeFormEvent, GenericEvent, SelfDescribed
+from .free_form import GenericEvent
 from .names import check_name, check_pattern, is_pattern, pattern_matches
 from .registry import EventRegistry
 from .topics import Topic
@@ -123,6 +123,19 @@ def _routes(
         yield Route(descriptor, target, descriptor.durable, free_form=free_form)
 
 
+def classes_in(target: Any) -> tuple[type, ...]:
+    """Return the classes among the single targets of a target, and those of its topics."""
+    classes: dict[type, None] = {}
+    for single in targets_in(target):
+        classes.update(dict.fromkeys(single.events if isinstance(single, Topic) else (single,)))
+    return tuple(cls for cls in classes if isinstance(cls, type))
+
+
+def has_names(target: Any) -> bool:
+    """True if a single target of a target is a name or a pattern: the class of its events is not known beforehand."""
+    return any(isinstance(single, str) for single in targets_in(target))
+
+
 def targets_in(target: Any) -> Iterator[Any]:
     """Iterate over the single targets of a target."""
     if isinstance(target, (tuple, list)):
@@ -145,10 +158,3 @@ def _check_text(text: str) -> None:
         check_pattern(text, "event pattern")
     else:
         check_name(text, "event name")
-
-
-def free_form_of(annotation: object) -> type | None:
-    """Return the class that a handler's annotation asks for when no class has the event's name; None if it is silent."""
-    if isinstance(annotation, type) and issubclass(annotation, (FreeFormEvent, SelfDescribed)):
-        return annotation
-    return None

@@ -176,7 +176,13 @@ class TopicRegistry:
         return next((topic for topic in self if topic.id == topic_id), None)
 
     def of(self, owner: str) -> list[Topic]:
-        """Return the topics of an owner."""
+        """Return the topics of an owner.
+
+        Raises:
+            DeclarationError: *owner* is not a str.
+        """
+        if not isinstance(owner, str):
+            raise DeclarationError(f"topics.of({owner!r}): give the owner's name, a str")
         return [topic for topic in self if topic.owner == owner]
 
     def with_tags(self, tags: Iterable[str]) -> list[Topic]:

@@ -75,7 +75,7 @@ def test_baroque_a_part_of_a_configuration_is_enough_and_yaml_runs_no_code(tmp_p
     path.write_text("events:\n  persist: false\n")
     assert EventConfiguration.from_yaml(path) == EventConfiguration()
     path.write_text("events: !!python/object/apply:os.system ['exit 1']\n")
-    with pytest.raises(DeclarationError, match="is no YAML"):
+    with pytest.raises(DeclarationError, match="is not YAML"):
         EventConfiguration.from_yaml(path)
 
 

@@ -128,12 +128,3 @@ def _arity(function: Callable[..., Any], label: str) -> int:
         raise ListenerError(f"{label} is called as (event) or (event, context); its signature does not allow either")
     # A second parameter with a default has another purpose, unless it is called context.
     return 2 if len(required) == 2 or any(parameter.name == "context" for parameter in positional[1:2]) else 1
-
-
-def event_annotation(function: Callable[..., Any]) -> object:
-    """Return the annotation of a handler's first parameter; None if it has none or it cannot be resolved."""
-    try:
-        parameters = list(inspect.signature(function, eval_str=True).parameters.values())
-    except (TypeError, ValueError, NameError, AttributeError):
-        return None
-    return parameters[0].annotation if parameters else None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aspyx.di import Environment
 
+from ...annotations import event_annotation
 from ...context import EventContext
 from ...events import check_field
 from ...filters import Filter, Want, wants_of
@@ -18,7 +19,7 @@ from ...pipeline import Next
 from ...policies import Limits, QueueNaming, Retry
 from ...providers.base import Provider
 from ...registry import EventRegistry
-from ...targets import Route, Target, free_form_of, routes_of
+from ...targets import Route, Target, has_names, routes_of
 from ...topics import TopicRegistry
 from ..event_reader import EventReader
 from ..failure.poison import InFlightJournal
@@ -28,7 +29,7 @@ from ..receiving.decoding import Decoder
 from ..receiving.delays import StoppableDelay
 from ..receiving.dispatch import Dispatcher
 from ..receiving.failed import FailureHandler
-from ..receiving.handler_function import HandlerFunction, event_annotation
+from ..receiving.handler_function import HandlerFunction
 from ..receiving.handlers import BoundHandler
 from ..receiving.invocation import Invocation
 from ..receiving.unsettled import UnsettledDeliveries
@@ -85,15 +86,20 @@ class Binder:
         """Return the routes of a declared target in this manager.
 
         Raises:
-            DeclarationError: an unknown class or topic.
+            DeclarationError: an unknown class or topic, or the annotation of the function's event contradicts the target, or
+                is needed and cannot be resolved.
         """
-        return routes_of(
+        label = f"listener {options.name or getattr(function, '__qualname__', repr(function))!r}"
+        annotation = event_annotation(function)
+        routes = routes_of(
             target,
             self._shared.registry,
             subtypes=options.subtypes,
-            free_form=free_form_of(event_annotation(function)),
+            free_form=annotation.free_form(label) if has_names(target) else None,
             find_topic=self._shared.topics.resolve,
         )
+        annotation.check((event.type for route in routes for event in route.events), label)
+        return routes
 
     def in_application(self, descriptor: EventListenerDescriptor) -> EventListenerDescriptor:
         """Return a descriptor that carries the application's name, and names queues after it if the provider does."""

@@ -9,12 +9,14 @@ from time import monotonic
 from typing import Any
 from uuid import uuid4
 
+from ...events import EventDescriptor
 from ...exceptions import DeclarationError, QueueClashError
 from ...listener_descriptors import EventListenerDescriptor
 from ...ordering import Requirement, unmet_requirements
 from ...providers.base import Binding
 from ...safe_logger import SafeLogger
 from ...targets import Route
+from ...topics import Topic
 from ..failure.republish import dead_letter_address, letter_name
 from ..receiving.consumer import QueueConsumer
 from ..receiving.handlers import BoundHandler, SubscriptionStats
@@ -213,8 +215,17 @@ class SubscriptionRegistry:
         """Return the subscription with an id, or the subscription itself if it is registered here."""
         return self._by_id.get(key.id if isinstance(key, Subscription) else key)
 
-    def of(self, event_name: str | None) -> list[Subscription]:
-        """Return the subscriptions of an event, pattern or topic, or all."""
+    def of(self, target: str | type | Topic | None) -> list[Subscription]:
+        """Return the subscriptions of an event, pattern or topic, or all.
+
+        Raises:
+            DeclarationError: *target* is not a name, an event class or a topic.
+        """
+        event_name = EventDescriptor.of(target).name if isinstance(target, type) else target
+        if isinstance(event_name, Topic):
+            event_name = event_name.name
+        if not isinstance(event_name, (str, type(None))):
+            raise DeclarationError(f"list_subscriptions({target!r}): give the name of an event, its class, or a topic")
         return [
             subscription
             for subscription in self._by_id.values()
