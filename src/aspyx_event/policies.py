@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from .envelope import Envelope
 
 
+#: Seconds that a wait may take, a century: event loops and brokers cannot count much further.
+_LONGEST_WAIT = 100 * 366 * 24 * 3600
+
+
 class AckPolicy(Enum):
     """When a delivery is acknowledged."""
 
@@ -125,12 +129,13 @@ class Retry:
     def __post_init__(self) -> None:
         if not isinstance(self.attempts, int) or self.attempts < 1:
             raise DeclarationError(f"Retry(attempts={self.attempts!r}): at least one attempt is needed, a whole number")
-        if self.delay < 0 or self.max_delay < 0 or not 0 <= self.jitter <= 1:
+        waits = is_seconds(self.delay) and (self.max_delay == math.inf or is_seconds(self.max_delay))
+        if not waits or not is_seconds(self.jitter) or self.jitter > 1:
             raise DeclarationError("Retry: delay and max_delay are seconds >= 0, jitter is a share from 0 to 1")
-        if self.max_crashes < 1:
-            raise DeclarationError(f"Retry(max_crashes={self.max_crashes}): at least one")
-        if self.timeout is not None and self.timeout <= 0:
-            raise DeclarationError(f"Retry(timeout={self.timeout}): seconds > 0, or None for no limit")
+        if not isinstance(self.max_crashes, int) or self.max_crashes < 1:
+            raise DeclarationError(f"Retry(max_crashes={self.max_crashes!r}): at least one, a whole number")
+        if self.timeout is not None and not (is_seconds(self.timeout) and self.timeout > 0):
+            raise DeclarationError(f"Retry(timeout={self.timeout!r}): seconds > 0, or None for no limit")
         object.__setattr__(self, "mode", _word(RetryMode, self.mode, "mode"))
         if isinstance(self.backoff, (str, Backoff)):
             object.__setattr__(self, "backoff", _word(Backoff, self.backoff, "backoff"))
@@ -147,7 +152,7 @@ class Retry:
             raise DeclarationError(f"Retry(backoff={waits!r}): Backoff.FIXED, Backoff.EXPONENTIAL or a list of seconds")
         if not waits:
             raise DeclarationError("Retry(backoff=[]): list at least one wait in seconds")
-        if min(waits) < 0:
+        if not all(map(is_seconds, waits)):
             raise DeclarationError(f"Retry(backoff={waits!r}): waits are seconds >= 0")
 
     def next_delay(self, attempt: int, error: BaseException) -> float | None:
@@ -165,6 +170,11 @@ class Retry:
             delay, longest = waits[min(attempt, len(waits)) - 1], math.inf
         # Jitter spreads the retries of many consumers; it is not security-relevant.
         return min(delay * random.uniform(1 - self.jitter, 1 + self.jitter), longest)  # noqa: S311
+
+
+def is_seconds(value: object) -> bool:
+    """True for a number of seconds that can be waited: neither negative nor infinite nor NaN."""
+    return isinstance(value, (int, float)) and 0 <= value <= _LONGEST_WAIT
 
 
 W = TypeVar("W", bound=Enum)

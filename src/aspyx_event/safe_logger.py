@@ -34,19 +34,14 @@ class SafeLogger:
     def __init__(self, logger: logging.Logger) -> None:
         self._logger = logger
 
-    def isEnabledFor(self, level: int) -> bool:  # noqa: N802  the name of the standard library
-        return self._logger.isEnabledFor(level)
-
     def log(self, level: int, message: str, *arguments: object, extra: Mapping[str, object] | None = None) -> None:
         self._write(level, message, arguments, None, extra)
 
     def debug(self, message: str, *arguments: object, extra: Mapping[str, object] | None = None) -> None:
-        if self._logger.isEnabledFor(logging.DEBUG):
-            self._write(logging.DEBUG, message, arguments, None, extra)
+        self._write(logging.DEBUG, message, arguments, None, extra)
 
     def info(self, message: str, *arguments: object, extra: Mapping[str, object] | None = None) -> None:
-        if self._logger.isEnabledFor(logging.INFO):
-            self._write(logging.INFO, message, arguments, None, extra)
+        self._write(logging.INFO, message, arguments, None, extra)
 
     def warning(
         self,
@@ -83,14 +78,16 @@ class SafeLogger:
         exc_info: ErrorInfo,
         extra: Mapping[str, object] | None,
     ) -> None:
-        shown = tuple(value if type(value) in _PLAIN else _Argument(value) for value in arguments)
-        error, frames = _error_of(exc_info)
-        info: Any = None
-        if error is not None and is_printable(error):
-            info = (type(error), error, frames)
-        elif error is not None:
-            message, shown = f"{message}\n%s", (*shown, traceback_text(error, frames))
         try:
+            if not self._logger.isEnabledFor(level):
+                return
+            shown = tuple(value if type(value) in _PLAIN else _Argument(value) for value in arguments)
+            error, frames = _error_of(exc_info)
+            info: Any = None
+            if error is not None and is_printable(error):
+                info = (type(error), error, frames)
+            elif error is not None:
+                message, shown = f"{message}\n%s", (*shown, traceback_text(error, frames))
             self._logger.log(level, message, *shown, exc_info=info, extra=extra, stacklevel=_STACK_LEVEL)
         except BaseException as failure:
             if ends_program(failure):

@@ -174,12 +174,12 @@ class Dispatcher:
         except (asyncio.CancelledError, GeneratorExit):  # the latter from a future that failed with it
             self._note_interruption(delivery, progress)
             raise
-        except Exception as error:  # noqa: BLE001  without a pause the broker would deliver it again at once, for ever
-            self._interruptions.pop(delivery, None)
-            await self.unsettled.release(delivery, error)
-        except BaseException:  # the process ends: the event must come again
+        except (SystemExit, KeyboardInterrupt):  # the process ends: the event must come again
             delivery.release()
             raise
+        except BaseException as error:  # noqa: BLE001  without a pause the broker would deliver it again at once, for ever
+            self._interruptions.pop(delivery, None)
+            await self.unsettled.release(delivery, error)
 
     async def _retried(self, handler: BoundHandler, progress: DeliveryProgress, failure: Exception) -> bool:
         """Make the further attempts of a handler; True after success, False if the delivery is settled without."""

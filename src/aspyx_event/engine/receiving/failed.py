@@ -9,9 +9,10 @@ from ...context import EventContext
 from ...envelope import CE_PREFIX, TRACE_HEADERS, Envelope
 from ...error_text import error_text
 from ...exceptions import CodecError, HeaderError, ProviderError, RequirementError
+from ...interrupts import ends_program
 from ...log_fields import log_fields
 from ...observer import Observer, Settlement
-from ...policies import AckPolicy, RetryMode
+from ...policies import AckPolicy, RetryMode, is_seconds
 from ...printable import printable
 from ...providers.base import Outgoing, Provider
 from ...safe_logger import SafeLogger
@@ -152,10 +153,17 @@ class FailureHandler:
         if self._policy is AckPolicy.BEFORE or issubclass(type(error), (CodecError, RequirementError)):
             return None
         try:
-            return handler.retry.next_delay(attempt, error)
-        except Exception:  # error classes of the application decide whether they match
+            delay = handler.retry.next_delay(attempt, error)
+            if delay is None or is_seconds(delay):
+                return delay
+            logger.error(
+                "listener %r: its retry policy returned %r as a delay; the event is given up", handler.name, delay
+            )
+        except BaseException as failure:  # classes of the application decide whether an error matches
+            if ends_program(failure):
+                raise
             logger.exception("listener %r: its retry policy failed; the event is given up", handler.name)
-            return None
+        return None
 
     async def _report(
         self, handler: BoundHandler, context: EventContext, error: Exception, delay: float | None

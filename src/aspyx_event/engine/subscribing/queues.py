@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Hashable
 from operator import attrgetter
 from typing import Any
+from uuid import UUID
 
 from ...envelope import CE_KEY
 from ...exceptions import DeclarationError, UnsupportedError
@@ -23,6 +24,8 @@ logger = SafeLogger(logging.getLogger("aspyx.event"))
 _DEFAULT_PREFETCH = 100
 #: Ordering key of the events whose key cannot be determined: they are handled in sequence, so that no order is lost.
 _NO_KEY = object()
+#: Types of ordering keys whose values never change, and can always be compared.
+_COMPARABLE = frozenset({str, int, bytes, bool, float, type(None), UUID})
 
 
 def bindings_of(
@@ -123,7 +126,7 @@ def ordering_key(descriptor: EventListenerDescriptor, decoder: Decoder) -> Calla
             return None  # the delivery fails on its ordinary path, where the reason is reported
         try:
             value = value_of(event)
-            return value if _hashable(value) else repr(value)
+            return value if type(value) in _COMPARABLE else _OrderingKey(value)
         except BaseException as error:  # whatever the function of the application raises must not reach the provider
             if ends_program(error):
                 raise
@@ -137,9 +140,31 @@ def ordering_key(descriptor: EventListenerDescriptor, decoder: Decoder) -> Calla
     return key_of
 
 
-def _hashable(value: Any) -> bool:
-    try:
-        hash(value)
-    except TypeError:  # the items of a tuple count too
-        return False
-    return True
+class _OrderingKey:
+    """An ordering key of a class of the application, whose own methods may raise, or answer otherwise later.
+
+    Args:
+        value: The key. One that cannot be hashed, such as a list, is compared by its repr.
+    """
+
+    __slots__ = ("_hash", "_value")
+
+    def __init__(self, value: Any) -> None:
+        try:
+            self._hash, self._value = hash(value), value
+        except TypeError:  # the items of a tuple count too
+            text = repr(value)
+            self._hash, self._value = hash(text), text
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, _OrderingKey):
+            return False
+        try:
+            return bool(self._value == other._value)
+        except BaseException as error:
+            if ends_program(error):
+                raise
+            return True  # handled in sequence, so that no order is lost
