@@ -43,6 +43,10 @@ class Deduplicate(AbstractEnvelopePipeline):
             await self.proceed_handle(envelope, event_listener_descriptor)
             return
         name = event_listener_descriptor.consumer_name
+        if (
+            name != event_listener_descriptor.name
+        ):  # handlers of one chain may share a group, and each has its own effect
+            name = f"{name}.{event_listener_descriptor.name}"
         application = event_listener_descriptor.application
         name = f"{application}.{name}" if application else name
         run = envelope.get(REPLAY_RUN)

@@ -392,3 +392,14 @@ def test_a_paused_requirement_holds_the_work_back():
         sent.result(timeout=60)
     soon(lambda: notes == ["authorise", "work"])
     manager.stop()
+
+
+async def test_handlers_of_one_group_are_deduplicated_each_on_its_own():
+    """An event that the first handler of a group handled is not taken as handled by the second."""
+    notes: list[str] = []
+    async with EventManager(LocalProvider(), pipelines=[Deduplicate()]) as manager:
+        await manager.subscribe(Placed, noting(notes, "authorise"), name="authorise", group="shop")
+        await manager.subscribe(Placed, noting(notes, "work"), name="work", group="shop", requires="authorise")
+        await manager.send_event(Placed(1))
+        await eventually(lambda: len(notes) == 2)
+    assert notes == ["authorise", "work"]
