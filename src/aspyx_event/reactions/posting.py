@@ -95,6 +95,9 @@ async def _exchange(
 async def _read(response: httpx.Response) -> bytes | None:
     if response.headers.get("content-encoding", "identity").lower() not in ("", "identity"):
         return None
+    if response.is_stream_consumed:  # a hook of the application's client has read it, or its transport had it whole
+        content = response.content
+        return content if len(content) <= MAX_RESPONSE else None
     body = bytearray()
     async for part in response.aiter_raw():
         body += part
