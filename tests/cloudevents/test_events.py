@@ -57,7 +57,7 @@ def full_event() -> CloudEvent:
     )
 
 
-async def test_ek_30_a_handler_is_registered_for_a_type_and_gets_the_event_as_it_was_sent(manager, until):
+async def test_a_handler_is_registered_for_a_type_and_gets_the_event_as_it_was_sent(manager, until):
     got = []
     await manager.subscribe("co.outcome.event", got.append)
     sent = full_event()
@@ -67,7 +67,7 @@ async def test_ek_30_a_handler_is_registered_for_a_type_and_gets_the_event_as_it
     assert isinstance(got[0], CloudEvent)
 
 
-async def test_ek_30_a_handler_that_is_registered_twice_is_called_twice(manager, until):
+async def test_a_handler_that_is_registered_twice_is_called_twice(manager, until):
     got = []
 
     def handler(event: CloudEvent) -> None:
@@ -79,7 +79,7 @@ async def test_ek_30_a_handler_that_is_registered_twice_is_called_twice(manager,
     await until(lambda: len(got) == 2)
 
 
-async def test_ek_32_nobody_is_bothered_with_other_types(manager, until):
+async def test_nobody_is_bothered_with_other_types(manager, until):
     got = []
     await manager.subscribe("co.outcome.event", got.append)
     await manager.send_event(CloudEvent(type="co.outcome.other", source="x"))
@@ -96,7 +96,7 @@ async def my_other_handler(event: CloudEvent) -> None:
 SEEN: list[CloudEvent] = []
 
 
-async def test_ek_31_one_decorator_registers_for_several_types_and_leaves_the_function_as_it_is(until):
+async def test_one_decorator_registers_for_several_types_and_leaves_the_function_as_it_is(until):
     SEEN.clear()
     async with EventManager(LocalProvider(), listeners=[my_other_handler]) as manager:
         for name in ("co.outcome.event", "co.outcome.other-event"):
@@ -107,7 +107,7 @@ async def test_ek_31_one_decorator_registers_for_several_types_and_leaves_the_fu
     assert len(SEEN) == 3
 
 
-async def test_ek_32_dispatch_here_and_now_runs_the_handlers_in_the_order_they_were_registered():
+async def test_dispatch_here_and_now_runs_the_handlers_in_the_order_they_were_registered():
     manager, log = EventManager(LocalProvider()), []
     for number in (1, 2):
         manager.subscribe(
@@ -128,7 +128,7 @@ async def test_ek_32_dispatch_here_and_now_runs_the_handlers_in_the_order_they_w
     await manager.stop()
 
 
-async def test_ek_33_separate_managers_are_separate_registries(until):
+async def test_separate_managers_are_separate_registries(until):
     async with EventManager(LocalProvider()) as mine, EventManager(LocalProvider()) as other:
         got, others = [], []
         await mine.subscribe("co.outcome.event", got.append)
@@ -143,7 +143,7 @@ def marked(event: CloudEvent) -> None:
     SEEN.append(event)
 
 
-async def test_ek_34_no_registry_of_the_process_exists_a_marked_function_is_handed_to_its_managers(until):
+async def test_no_registry_of_the_process_exists_a_marked_function_is_handed_to_its_managers(until):
     SEEN.clear()
     async with EventManager(LocalProvider()) as stranger:
         await stranger.send_event(CloudEvent(**BASE))
@@ -347,7 +347,7 @@ async def test_a_structured_message_that_is_broken_does_not_become_an_event_of_d
     assert subscription.stats.count == 0
 
 
-def test_ek_40_every_declared_event_is_a_cloudevent_and_back():
+def test_every_declared_event_is_a_cloudevent_and_back():
     price = PriceChanged("tea", Decimal("9.90"))
     made = to_cloudevent(price, subject="tea", tenant="blue")
     assert (made.type, made.source, made.datacontenttype) == ("shop.price-changed", "/shop/prices", "application/json")
@@ -420,7 +420,7 @@ def test_without_a_loop_a_cloudevent_is_sent_like_any_other():
 
 
 @pytest.mark.parametrize("package", ["aspyx_event.cloudevents", "aspyx_event.http"])
-def test_ek_41_nothing_is_needed_but_what_the_package_needs_itself(package):
+def test_nothing_is_needed_but_what_the_package_needs_itself(package):
     code = f"""
 import sys
 sys.modules.update(dict.fromkeys(["starlette", "fastapi", "httpx", "cloudevents", "proton", "stomp", "jsonschema"]))

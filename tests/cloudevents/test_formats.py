@@ -41,7 +41,7 @@ class Price:
     amount: Decimal
 
 
-def test_ek_10_an_event_is_written_as_one_json_object():
+def test_an_event_is_written_as_one_json_object():
     event = CloudEvent(
         **BASE, time="2018-04-05T17:31:00Z", datacontenttype="application/json", data={"a": 1}, **EXTENSIONS
     )
@@ -53,7 +53,7 @@ def test_ek_10_an_event_is_written_as_one_json_object():
 
 @pytest.mark.parametrize("content_type", [None, "application/json", "text/json", "application/geo+json; v=1", "a/JSON"])
 @pytest.mark.parametrize("data", [{"a": [1, None]}, [], "I'm just a string", "{}", 1.5, 0, False])
-def test_ek_10_json_data_stays_a_json_value(content_type, data):
+def test_json_data_stays_a_json_value(content_type, data):
     event = CloudEvent(**BASE, time=None, datacontenttype=content_type, data=data)
     members = written(event)
     assert members["data"] == data
@@ -61,7 +61,7 @@ def test_ek_10_json_data_stays_a_json_value(content_type, data):
     assert JSON_FORMAT.decode(JSON_FORMAT.encode(event)) == event
 
 
-def test_ek_10_bytes_become_base64_and_keep_their_media_type():
+def test_bytes_become_base64_and_keep_their_media_type():
     for content_type in (None, "application/vnd.apache.thrift.binary", "application/json"):
         members = written(CloudEvent(**BASE, datacontenttype=content_type, data=b"\xff\0"))
         assert members["data_base64"] == "/wA="
@@ -124,18 +124,18 @@ def test_the_examples_of_the_json_format_are_re_encoded_over_http_as_it_says(mem
     assert from_http(message.headers, message.body) == event
 
 
-def test_ek_11_what_is_absent_stays_absent_and_null_is_absent():
+def test_what_is_absent_stays_absent_and_null_is_absent():
     for event in (read(), read(time=None, subject=None, tenant=None, dataschema=None, data_base64=None)):
         assert event.attributes == BASE
         assert not event.has_data
 
 
-def test_ek_11_a_media_type_may_stand_without_data():
+def test_a_media_type_may_stand_without_data():
     assert read(datacontenttype="application/json").datacontenttype == "application/json"
     assert not read(datacontenttype="application/json").has_data
 
 
-def test_ek_11_an_explicit_null_is_data():
+def test_an_explicit_null_is_data():
     event = read(data=None)
     assert event.has_data
     assert to_http(event).body == b"null"
@@ -143,7 +143,7 @@ def test_ek_11_an_explicit_null_is_data():
     assert written(event)["data"] is None
 
 
-def test_ek_11_base64_is_read_by_its_media_type_where_there_is_one():
+def test_base64_is_read_by_its_media_type_where_there_is_one():
     assert read(data_base64="AAH/").data == b"\0\1\xff"
     assert read(data_base64=base64.b64encode(b'{"a":1}').decode(), datacontenttype="application/json").data == {"a": 1}
     latin = base64.b64encode("é".encode("latin-1")).decode()
@@ -243,7 +243,7 @@ def test_raw_data_is_bytes_in_its_media_type():
             )
 
 
-def test_ek_12_a_format_knows_its_media_types():
+def test_a_format_knows_its_media_types():
     assert JSON_FORMAT.content_type == "application/cloudevents+json"
     assert JSON_FORMAT.batch_content_type == "application/cloudevents-batch+json"
 
@@ -261,7 +261,7 @@ class LinesFormat(JSONFormat):
         return super().decode(encoded.removeprefix(b"lines\n"), raw=raw)
 
 
-def test_ek_13_a_format_of_ones_own_is_read_and_written():
+def test_a_format_of_ones_own_is_read_and_written():
     event = read(data={"a": 1})
     message = to_http(event, "structured", format=LinesFormat())
     with pytest.raises(UnknownFormatError, match=r"cloudevents\+lines"):
@@ -286,7 +286,7 @@ class CsvCoder:
         return [line.split(",") for line in encoded.decode().split("\n")]
 
 
-def test_ek_14_a_coder_of_ones_own_writes_and_reads_its_media_type():
+def test_a_coder_of_ones_own_writes_and_reads_its_media_type():
     event = CloudEvent(**BASE, datacontenttype="text/csv", data=[["a", "b"], ["c", "d"]])
     with pytest.raises(EncodeError, match="text/csv"):
         to_http(event)
@@ -316,7 +316,7 @@ def test_ek_14_a_coder_of_ones_own_writes_and_reads_its_media_type():
         ("application/xml", b"<?xml version='1.0' encoding='latin-1'?>\xe9", b"<?xml version='1.0' encoding='latin-1'?>\xe9"),
     ],
 )  # fmt: skip
-def test_ek_15_data_is_encoded_by_its_media_type_and_read_back(content_type, data, encoded):
+def test_data_is_encoded_by_its_media_type_and_read_back(content_type, data, encoded):
     event = CloudEvent(**BASE, datacontenttype=content_type, data=data)
     assert event.encoded_data == encoded
     assert from_http(*to_http(event)) == event

@@ -20,7 +20,7 @@ MOMENT = datetime(2018, 4, 5, 17, 31, tzinfo=timezone.utc)
 MILLISECONDS = 1522949460000
 
 
-def test_ek_27_attributes_are_application_properties_and_the_media_type_the_content_type():
+def test_attributes_are_application_properties_and_the_media_type_the_content_type():
     message = to_amqp(CloudEvent(**BASE, time=MOMENT, datacontenttype="text/plain", data="x", n=5))
     assert message == (
         "text/plain",
@@ -30,7 +30,7 @@ def test_ek_27_attributes_are_application_properties_and_the_media_type_the_cont
 
 
 @pytest.mark.parametrize("prefix", ["cloudEvents_", "cloudEvents:"])
-def test_ek_27_both_prefixes_are_read(prefix):
+def test_both_prefixes_are_read(prefix):
     event = CloudEvent(**BASE, time=MOMENT, data={"a": 1}, tenant="blue")
     message = to_amqp(event, prefix=prefix)
     assert all(name.startswith(prefix) for name in message.application_properties)
@@ -39,7 +39,7 @@ def test_ek_27_both_prefixes_are_read(prefix):
     assert from_stomp(stomp, b'{"a":1}') == event
 
 
-def test_ek_27_a_structured_message_has_no_properties():
+def test_a_structured_message_has_no_properties():
     event = CloudEvent(**BASE, data={"a": 1})
     content_type, properties, body = to_amqp(event, "structured")
     assert (content_type, properties) == ("application/cloudevents+json", {})

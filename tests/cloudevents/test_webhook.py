@@ -73,7 +73,7 @@ async def test_an_event_is_posted_as_the_cloudevent_that_it_is(manager, receiver
     await hook.aclose()
 
 
-async def test_ek_25_a_cloudevent_goes_out_as_it_came_in(manager, receiver, until):
+async def test_a_cloudevent_goes_out_as_it_came_in(manager, receiver, until):
     sent = CloudEvent(
         type="co.example.x", source="/s", subject='"50 %"', data="Größe", datacontenttype="text/plain", n=5
     )

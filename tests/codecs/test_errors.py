@@ -28,7 +28,7 @@ from aspyx_event.codecs import JsonCodec
 from aspyx_event.exceptions import DecodeError, EncodeError
 
 
-def test_ax_05_validators_run_on_receive():
+def test_validators_run_on_receive():
     assert decode(Validated, '{"count": 1, "name": "UPPER"}').name == "upper"
     with pytest.raises(DecodeError, match=r"field 'name': .*this name is taken"):
         decode(Validated, '{"count": 1, "name": "forbidden"}')

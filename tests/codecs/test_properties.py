@@ -91,7 +91,7 @@ CODEC, DESCRIPTOR = JsonCodec(), EventDescriptor.of(Tree)
 
 @given(TREES)
 @settings(max_examples=150, deadline=None)
-def test_ax_05_any_tree_arrives_equal(tree):
+def test_any_tree_arrives_equal(tree):
     received = CODEC.decode(CODEC.encode(tree, DESCRIPTOR), DESCRIPTOR)
     assert received == tree
     assert math.copysign(1, received.ratio) == math.copysign(1, tree.ratio)

@@ -43,20 +43,20 @@ class Moved:
     to: str
 
 
-def test_bq_03_bq_04_bq_92_a_configuration_is_read_by_itself_and_says_what_it_says(tmp_path):
+def test_a_configuration_is_read_by_itself_and_says_what_it_says(tmp_path):
     path = tmp_path / "event.yml"
     path.write_text("events:\n  validate_schema: false\n")
     read = EventConfiguration.from_yaml(path)
     assert asdict(read) == {**asdict(EventConfiguration()), "validate_schema": False}
 
 
-def test_bq_05_the_version_is_that_of_the_package():
+def test_the_version_is_that_of_the_package():
     from importlib.metadata import version
 
     assert aspyx_event.__version__ == version("aspyx-event")
 
 
-def test_bq_16_a_topic_is_registered_by_its_use_or_refused():
+def test_a_topic_is_registered_by_its_use_or_refused():
     topic = Topic("baroque.family", (Moved,))
     manager = EventManager(LocalProvider())
     manager.subscribe(topic, Recorder(), name="l")
@@ -74,7 +74,7 @@ def test_bq_16_a_topic_is_registered_by_its_use_or_refused():
     strict.stop()
 
 
-def test_bq_24_bq_95_process_hands_the_very_object_to_all_handlers_within_the_call():
+def test_process_hands_the_very_object_to_all_handlers_within_the_call():
     seen: list[Any] = []
     manager = EventManager(LocalProvider())
     manager.subscribe(Moved, lambda event: seen.append(("class", event)), name="class")
@@ -88,7 +88,7 @@ def test_bq_24_bq_95_process_hands_the_very_object_to_all_handlers_within_the_ca
     manager.stop()
 
 
-def test_bq_26_bq_53_event_types_are_known_by_class_and_by_name():
+def test_event_types_are_known_by_class_and_by_name():
     manager = EventManager(LocalProvider())
     with pytest.raises(UnregisteredEventTypeError):
         manager.events.by_name("baroque.baby-born")
@@ -101,7 +101,7 @@ def test_bq_26_bq_53_event_types_are_known_by_class_and_by_name():
     )
 
 
-async def test_bq_27_bq_29_subscriptions_are_listed_by_what_they_consume_and_dropped():
+async def test_subscriptions_are_listed_by_what_they_consume_and_dropped():
     async with EventManager(LocalProvider()) as manager:
         first = await manager.subscribe(Moved, Recorder(), name="first")
         everything = await manager.subscribe(ANY, Recorder(), name="any")
@@ -116,7 +116,7 @@ async def test_bq_27_bq_29_subscriptions_are_listed_by_what_they_consume_and_dro
         assert (manager.list_subscriptions(), manager.stats.sent()) == ([], 0)
 
 
-def test_bq_30_several_event_types_are_one_target():
+def test_several_event_types_are_one_target():
     seen: list[Any] = []
     manager = EventManager(LocalProvider())
     manager.subscribe([Moved, BabyBorn, "baroque.other"], seen.append, name="several")
@@ -126,7 +126,7 @@ def test_bq_30_several_event_types_are_one_target():
     manager.stop()
 
 
-async def test_bq_40_bq_42_bq_43_bq_91_what_is_known_of_an_event_is_fixed_when_it_is_sent():
+async def test_what_is_known_of_an_event_is_fixed_when_it_is_sent():
     seen = Recorder()
     async with EventManager(LocalProvider()) as manager:
         await manager.subscribe(BabyBorn, seen, name="l")
@@ -142,7 +142,7 @@ async def test_bq_40_bq_42_bq_43_bq_91_what_is_known_of_an_event_is_fixed_when_i
         assert one.content_hash == two.content_hash
 
 
-def test_bq_50_bq_51_an_event_is_held_to_its_json_schema_and_a_bad_schema_is_told_where_it_is_declared():
+def test_an_event_is_held_to_its_json_schema_and_a_bad_schema_is_told_where_it_is_declared():
     manager = EventManager(LocalProvider())
     manager.process(BabyBorn("Bob"))
     with pytest.raises(InvalidEventSchemaError) as told:
@@ -156,7 +156,7 @@ def test_bq_50_bq_51_an_event_is_held_to_its_json_schema_and_a_bad_schema_is_tol
     manager.stop()
 
 
-def test_bq_59_bq_60_bq_62_a_generic_event_and_a_plain_function_are_enough():
+def test_a_generic_event_and_a_plain_function_are_enough():
     def only_if_name_provided(event: GenericEvent) -> bool:
         return "name" in event.payload
 
@@ -173,7 +173,7 @@ def test_bq_59_bq_60_bq_62_a_generic_event_and_a_plain_function_are_enough():
     manager.stop()
 
 
-async def test_bq_67_a_webhook_posts_the_event_or_a_payload_and_keeps_the_answer():
+async def test_a_webhook_posts_the_event_or_a_payload_and_keeps_the_answer():
     posted: list[httpx.Request] = []
 
     def receive(request: httpx.Request) -> httpx.Response:
@@ -196,7 +196,7 @@ async def test_bq_67_a_webhook_posts_the_event_or_a_payload_and_keeps_the_answer
     assert (own.last_answer.status, own.last_answer.payload) == (200, {"taken": True})
 
 
-def test_bq_90_classes_are_loaded_by_their_dotted_path():
+def test_classes_are_loaded_by_their_dotted_path():
     manager = EventManager(
         LocalProvider(),
         configuration=EventConfiguration(pre_registered=(f"{__name__}.Moved", "aspyx_event.standard_events.Metric")),
@@ -205,7 +205,7 @@ def test_bq_90_classes_are_loaded_by_their_dotted_path():
     assert manager.events.by_name("aspyx-event.metric").type is Metric
 
 
-def test_bq_93_everything_is_imported_from_the_top():
+def test_everything_is_imported_from_the_top():
     for name in (
         "EventManager",
         "event",

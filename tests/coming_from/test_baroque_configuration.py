@@ -46,7 +46,7 @@ DEFAULTS = {
 }
 
 
-def test_bq_03_the_default_configuration_is_read_by_its_keys_and_nobody_can_change_it():
+def test_the_default_configuration_is_read_by_its_keys_and_nobody_can_change_it():
     assert EventConfiguration().as_dict() == DEFAULTS
     own = EventConfiguration().as_dict()
     own["events"]["persist"] = True
@@ -56,7 +56,7 @@ def test_bq_03_the_default_configuration_is_read_by_its_keys_and_nobody_can_chan
         EventConfiguration().persist = True
 
 
-def test_bq_04_a_manager_tells_the_configuration_that_is_in_effect():
+def test_a_manager_tells_the_configuration_that_is_in_effect():
     assert EventManager(LocalProvider()).configuration == EventConfiguration()
     given = EventConfiguration(ignore_unregistered=False, pre_registered=[f"{__name__}.Left"])
     manager = EventManager(LocalProvider(), configuration=given)
@@ -70,7 +70,7 @@ def test_bq_04_a_manager_tells_the_configuration_that_is_in_effect():
     assert not given.persist, "the given configuration is not changed"
 
 
-def test_bq_04_bq_92_what_a_configuration_tells_is_what_a_file_takes(tmp_path):
+def test_what_a_configuration_tells_is_what_a_file_takes(tmp_path):
     path = tmp_path / "event.yml"
     configuration = EventConfiguration(
         pre_registered=("aspyx_event.standard_events.Metric",), persist=True, register_topics_on_binding=False
@@ -80,7 +80,7 @@ def test_bq_04_bq_92_what_a_configuration_tells_is_what_a_file_takes(tmp_path):
     assert EventConfiguration.from_mapping(configuration.as_dict()) == configuration
 
 
-def test_bq_20_bq_21_one_word_subscribes_to_whatever_is_wanted_and_gives_the_subscription():
+def test_one_word_subscribes_to_whatever_is_wanted_and_gives_the_subscription():
     """There is no second word for it: `subscribe` takes a class, a name, a pattern, `ANY` or several of them."""
     manager = EventManager(LocalProvider())
     seen: dict[str, list[Any]] = {}
@@ -104,7 +104,7 @@ def test_bq_20_bq_21_one_word_subscribes_to_whatever_is_wanted_and_gives_the_sub
     manager.stop()
 
 
-def test_bq_24_in_a_program_without_a_loop_sending_returns_when_the_handlers_are_done():
+def test_in_a_program_without_a_loop_sending_returns_when_the_handlers_are_done():
     seen: list[Any] = []
     manager = EventManager(LocalProvider())
     manager.subscribe(Left, seen.append, name="l")
@@ -119,7 +119,7 @@ def test_bq_24_in_a_program_without_a_loop_sending_returns_when_the_handlers_are
     manager.stop()
 
 
-async def test_bq_24_what_is_sent_reaches_no_more_than_its_own_listeners():
+async def test_what_is_sent_reaches_no_more_than_its_own_listeners():
     async with EventManager(LocalProvider()) as manager:
         left, greeted, everything = Recorder(), Recorder(), Recorder()
         for target, seen, name in ((Left, left, "left"), (Greeted, greeted, "greeted"), (ANY, everything, "any")):
@@ -131,7 +131,7 @@ async def test_bq_24_what_is_sent_reaches_no_more_than_its_own_listeners():
         assert (left.events, greeted.events) == ([Left("ann")], [Greeted("bob")])
 
 
-def test_bq_26_a_name_belongs_to_one_event_type_of_a_manager():
+def test_a_name_belongs_to_one_event_type_of_a_manager():
     def another() -> type:
         return event(name="baroque-rows.left")(dataclass(type("Other", (), {"__annotations__": {"x": int}})))
 
@@ -144,7 +144,7 @@ def test_bq_26_a_name_belongs_to_one_event_type_of_a_manager():
         manager.events.add(str)
 
 
-def test_bq_27_bq_29_subscriptions_are_found_by_event_and_a_cancelled_one_hears_nothing():
+def test_subscriptions_are_found_by_event_and_a_cancelled_one_hears_nothing():
     seen: list[str] = []
     manager = EventManager(LocalProvider())
     first = manager.subscribe(Left, lambda event: seen.append("first"), name="first")
@@ -158,7 +158,7 @@ def test_bq_27_bq_29_subscriptions_are_found_by_event_and_a_cancelled_one_hears_
     manager.stop()
 
 
-def test_bq_30_a_bag_of_event_types_takes_classes_and_refuses_what_is_none():
+def test_a_bag_of_event_types_takes_classes_and_refuses_what_is_none():
     manager = EventManager(LocalProvider())
     seen: list[Any] = []
     subscription = manager.subscribe((Left, Greeted), seen.append, name="both")
@@ -170,7 +170,7 @@ def test_bq_30_a_bag_of_event_types_takes_classes_and_refuses_what_is_none():
     manager.stop()
 
 
-async def test_bq_40_bq_42_the_status_of_an_event_says_how_far_it_came():
+async def test_the_status_of_an_event_says_how_far_it_came():
     manager = EventManager(LocalProvider())
     receipt = manager.send_event(Left())  # starts the manager, which takes a moment
     assert (receipt.record.type, receipt.record.status) == ("baroque-rows.left", EventStatus.UNPUBLISHED)
@@ -184,7 +184,7 @@ async def test_bq_40_bq_42_the_status_of_an_event_says_how_far_it_came():
     await manager.stop()
 
 
-async def test_bq_43_each_send_has_the_time_it_was_made_and_an_identity_of_its_own():
+async def test_each_send_has_the_time_it_was_made_and_an_identity_of_its_own():
     """Nothing to refresh: the same object may be sent again, and its metadata is that of the send."""
     async with EventManager(LocalProvider()) as manager:
         left = Left()
@@ -197,7 +197,7 @@ async def test_bq_43_each_send_has_the_time_it_was_made_and_an_identity_of_its_o
         assert first.id != second.id
 
 
-def test_bq_50_bq_51_an_event_is_checked_by_hand_without_being_sent():
+def test_an_event_is_checked_by_hand_without_being_sent():
     manager = EventManager(LocalProvider())
     seen: list[Any] = []
     manager.subscribe(Greeted, seen.append, name="l")
@@ -212,7 +212,7 @@ def test_bq_50_bq_51_an_event_is_checked_by_hand_without_being_sent():
     manager.stop()
 
 
-def test_bq_59_a_generic_event_takes_a_name_and_any_payload():
+def test_a_generic_event_takes_a_name_and_any_payload():
     manager = EventManager(LocalProvider())
     seen: list[Any] = []
     manager.subscribe("anything.at.all", seen.append, name="l")
@@ -234,7 +234,7 @@ class Bell:
         self.rung.append(("object", event.who))
 
 
-def test_bq_60_functions_methods_objects_and_coroutines_are_handlers():
+def test_functions_methods_objects_and_coroutines_are_handlers():
     async def asynchronous(event: Left) -> None:
         rung.append(("async", event.who))
 
@@ -259,7 +259,7 @@ def test_bq_60_functions_methods_objects_and_coroutines_are_handlers():
     manager.stop()
 
 
-def test_bq_62_a_handler_is_run_by_hand_without_its_condition_and_success_is_counted():
+def test_a_handler_is_run_by_hand_without_its_condition_and_success_is_counted():
     """By hand a handler is called as the function it is; `process` asks the conditions, and counts."""
     seen: list[str] = []
 
@@ -280,7 +280,7 @@ def test_bq_62_a_handler_is_run_by_hand_without_its_condition_and_success_is_cou
     manager.stop()
 
 
-async def test_bq_91_times_are_aware_and_written_in_utc():
+async def test_times_are_aware_and_written_in_utc():
     async with EventManager(LocalProvider()) as manager:
         seen = Recorder()
         subscription = await manager.subscribe(Left, seen, name="l")
@@ -294,14 +294,14 @@ async def test_bq_91_times_are_aware_and_written_in_utc():
         assert receipt.record.time.utcoffset() == subscription.stats.last_time.utcoffset() == timedelta(0)  # type: ignore[attr-defined]
 
 
-def test_bq_93_every_public_name_is_there_and_comes_with_a_star(tmp_path):
+def test_every_public_name_is_there_and_comes_with_a_star(tmp_path):
     for name in aspyx_event.__all__:  # type: ignore[attr-defined]
         assert getattr(aspyx_event, name) is not None
     done = run_program("from aspyx_event import *\nprint(EventManager, Topic, GenericEvent)\n", tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
 
 
-async def test_bq_95_without_copies_handlers_get_the_very_object_that_was_sent():
+async def test_without_copies_handlers_get_the_very_object_that_was_sent():
     left = Left()
     for copies in (False, True):
         async with EventManager(LocalProvider(copy=copies)) as manager:

@@ -17,7 +17,7 @@ class Left:
     who: str = "bob"
 
 
-def test_ep_03_a_caller_passes_an_object_by_a_context_variable():
+def test_a_caller_passes_an_object_by_a_context_variable():
     """An object never crosses a broker; in `process` a context variable brings it to handlers, sync and async ones."""
 
     async def asynchronous(event: Left) -> None:
@@ -37,7 +37,7 @@ def test_ep_03_a_caller_passes_an_object_by_a_context_variable():
     manager.stop()
 
 
-def test_ep_21_one_function_serves_under_several_names_and_equal_names_share_one_queue():
+def test_one_function_serves_under_several_names_and_equal_names_share_one_queue():
     seen: list[Any] = []
     manager = EventManager(LocalProvider())
     one, two = (manager.subscribe(Left, seen.append, name=name) for name in ("one", "two"))

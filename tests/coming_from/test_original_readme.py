@@ -86,13 +86,13 @@ def run(program: str, tmp_path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, str(path)], capture_output=True, text=True, timeout=60)
 
 
-def test_ax_42_ax_46_the_documented_example_runs_in_a_plain_script(tmp_path):
+def test_the_documented_example_runs_in_a_plain_script(tmp_path):
     done = run(SEED + PLAIN, tmp_path)
     assert (done.returncode, done.stdout) == (0, "ok\n"), done.stderr
     assert "Error" not in done.stderr
 
 
-def test_ax_42_the_documented_example_runs_in_an_async_program(tmp_path):
+def test_the_documented_example_runs_in_an_async_program(tmp_path):
     done = run(SEED + ASYNC, tmp_path)
     assert (done.returncode, done.stdout) == (0, "ok\n"), done.stderr
     assert "Error" not in done.stderr

@@ -39,7 +39,7 @@ def two_processes() -> tuple[EventManager, EventManager]:
     return one, two
 
 
-async def test_vr_01_vr_49_one_manager_sends_and_observes_and_its_subscriptions_have_ids():
+async def test_one_manager_sends_and_observes_and_its_subscriptions_have_ids():
     async with EventManager(LocalProvider(server_name="observer-1")) as manager:
         seen: list[Any] = []
         one = await manager.subscribe("foo", lambda event: seen.append(event.payload), name="one")
@@ -51,7 +51,7 @@ async def test_vr_01_vr_49_one_manager_sends_and_observes_and_its_subscriptions_
         await eventually(lambda: seen == [{"ip": "127.0.0.1"}])
 
 
-async def test_vr_03_vr_06_vr_43_equal_names_split_and_per_process_listeners_all_get_it():
+async def test_equal_names_split_and_per_process_listeners_all_get_it():
     one, two = two_processes()
     split: dict[str, list[int]] = {"one": [], "two": []}
     copied: dict[str, list[int]] = {"one": [], "two": []}
@@ -71,7 +71,7 @@ async def test_vr_03_vr_06_vr_43_equal_names_split_and_per_process_listeners_all
     assert copied["one"] == copied["two"] == list(range(20))
 
 
-def test_vr_07_vr_37_join_waits_until_the_manager_is_stopped(tmp_path):
+def test_join_waits_until_the_manager_is_stopped(tmp_path):
     done = run_program(
         """
         import threading
@@ -89,7 +89,7 @@ def test_vr_07_vr_37_join_waits_until_the_manager_is_stopped(tmp_path):
     assert (done.stdout, done.stderr) == ("1\nFalse\nTrue\n", "")
 
 
-async def test_vr_07_vr_38_with_an_event_loop_joined_is_awaited_and_join_says_so():
+async def test_with_an_event_loop_joined_is_awaited_and_join_says_so():
     manager = EventManager(LocalProvider())
     await manager.start()
     with pytest.raises(StateError, match=r"await manager\.wait_stopped\(\)"):
@@ -101,7 +101,7 @@ async def test_vr_07_vr_38_with_an_event_loop_joined_is_awaited_and_join_says_so
     await asyncio.wait_for(waiting, 10)
 
 
-async def test_vr_08_vr_39_vr_41_stop_lets_handlers_finish_and_a_subscription_may_stop_alone():
+async def test_stop_lets_handlers_finish_and_a_subscription_may_stop_alone():
     manager = EventManager(LocalProvider())
     seen, alone = Recorder(), Recorder()
     other = await manager.subscribe(Counted, alone, name="other")
@@ -115,7 +115,7 @@ async def test_vr_08_vr_39_vr_41_stop_lets_handlers_finish_and_a_subscription_ma
     assert (seen.events, alone.events, manager.running) == ([Counted(1)], [], False)
 
 
-async def test_vr_09_vr_10_what_is_sent_without_being_awaited_loses_no_error(caplog):
+async def test_what_is_sent_without_being_awaited_loses_no_error(caplog):
     async with EventManager(LocalProvider()) as manager:
         manager.send_event(GenericEvent("nobody.listens", {"ip": "127.0.0.1"}))
         with pytest.raises(EventException):
@@ -124,7 +124,7 @@ async def test_vr_09_vr_10_what_is_sent_without_being_awaited_loses_no_error(cap
         await eventually(lambda: "nobody.listens" in caplog.text)
 
 
-async def test_vr_12_a_paused_subscription_leaves_its_events_in_the_queue():
+async def test_a_paused_subscription_leaves_its_events_in_the_queue():
     one, two = two_processes()
     async with one, two:
         here, there = Recorder(), Recorder()
@@ -139,7 +139,7 @@ async def test_vr_12_a_paused_subscription_leaves_its_events_in_the_queue():
         await eventually(lambda: not paused.paused)
 
 
-async def test_vr_13_a_manager_says_whether_it_is_well():
+async def test_a_manager_says_whether_it_is_well():
     async with EventManager(LocalProvider()) as manager:
         await manager.subscribe(Counted, Recorder(), name="l")
         health = await manager.health()
@@ -147,7 +147,7 @@ async def test_vr_13_a_manager_says_whether_it_is_well():
         assert health.ready
 
 
-async def test_vr_21_who_cannot_connect_is_told_by_an_error_of_its_own_without_the_password():
+async def test_who_cannot_connect_is_told_by_an_error_of_its_own_without_the_password():
     provider = AMQPProvider("s", "127.0.0.1", 1, start_timeout=0.2)
     with pytest.raises(ConnectError):
         await EventManager(provider).start()
@@ -156,7 +156,7 @@ async def test_vr_21_who_cannot_connect_is_told_by_an_error_of_its_own_without_t
     assert "secret" not in str(told.value)
 
 
-async def test_vr_35_vr_36_any_value_of_json_is_published_with_options():
+async def test_any_value_of_json_is_published_with_options():
     async with EventManager(LocalProvider()) as manager:
         seen: list[Any] = []
         await manager.subscribe("any", lambda event: seen.append(event.payload), name="l")
@@ -166,7 +166,7 @@ async def test_vr_35_vr_36_any_value_of_json_is_published_with_options():
         assert seen == ["text", 1.5, None, True, [1, {"a": None}], {"ü": "ß"}]
 
 
-async def test_vr_40_vr_42_each_route_has_its_own_handler_and_options():
+async def test_each_route_has_its_own_handler_and_options():
     async with EventManager(LocalProvider()) as manager:
         orders, rest = Recorder(), Recorder()
         await manager.subscribe("shop.order.*", orders, name="orders", concurrency=2, prefetch=10)
@@ -177,7 +177,7 @@ async def test_vr_40_vr_42_each_route_has_its_own_handler_and_options():
         assert orders.events == [GenericEvent("shop.order.placed")]
 
 
-async def test_vr_44_vr_48_what_fails_and_what_is_no_json_is_kept_and_the_consumer_lives_on():
+async def test_what_fails_and_what_is_no_json_is_kept_and_the_consumer_lives_on():
     async with EventManager(LocalProvider()) as manager:
         seen = Recorder(failures=[ValueError("no")])
         await manager.subscribe("foo", seen, name="l")
@@ -190,7 +190,7 @@ async def test_vr_44_vr_48_what_fails_and_what_is_no_json_is_kept_and_the_consum
         await eventually(lambda: [one.payload for one in seen.handled] == [1, 2, 0])
 
 
-async def test_vr_45_at_most_once_is_a_policy():
+async def test_at_most_once_is_a_policy():
     async with EventManager(LocalProvider()) as manager:
         seen = Recorder(failures=[ValueError("no")])
         one = await manager.subscribe(Counted, seen, name="l", ack=AckPolicy.BEFORE, retry=Retry(attempts=3))
@@ -200,7 +200,7 @@ async def test_vr_45_at_most_once_is_a_policy():
         assert (one.stats.dropped, one.stats.failures) == (0, 0)
 
 
-async def test_vr_51_what_happens_is_in_the_standard_log(caplog):
+async def test_what_happens_is_in_the_standard_log(caplog):
     caplog.set_level(logging.INFO, "aspyx.event")
     async with EventManager(LocalProvider(), retry=Retry(attempts=2, delay=0.0)) as manager:
         seen = Recorder(failures=[ValueError("no")])
@@ -210,7 +210,7 @@ async def test_vr_51_what_happens_is_in_the_standard_log(caplog):
     assert "'l' failed on event 'vireo.counted'" in caplog.text
 
 
-async def test_ep_03_what_a_handler_needs_beside_the_event_travels_in_headers():
+async def test_what_a_handler_needs_beside_the_event_travels_in_headers():
     def handler(event: Counted, context: EventContext) -> None:
         seen.append((event.number, context.headers["request"]))
 
@@ -221,7 +221,7 @@ async def test_ep_03_what_a_handler_needs_beside_the_event_travels_in_headers():
         await eventually(lambda: seen == [(1, "r-1")])
 
 
-def test_ep_21_a_handler_is_subscribed_under_several_names_and_a_queue_serves_one_event():
+def test_a_handler_is_subscribed_under_several_names_and_a_queue_serves_one_event():
     manager = EventManager(LocalProvider())
     seen: list[Any] = []
     for name in ("one", "two"):
@@ -233,7 +233,7 @@ def test_ep_21_a_handler_is_subscribed_under_several_names_and_a_queue_serves_on
     manager.stop()
 
 
-def test_ep_31_ep_33_a_handler_that_comes_later_takes_its_place_in_the_order():
+def test_a_handler_that_comes_later_takes_its_place_in_the_order():
     notes: list[str] = []
     manager = EventManager(LocalProvider())
     manager.subscribe(Counted, lambda event: notes.append("run"), name="run")

@@ -46,7 +46,7 @@ class Counted:
     number: int
 
 
-async def test_vr_01_a_manager_that_only_sends_leaves_the_listeners_to_others():
+async def test_a_manager_that_only_sends_leaves_the_listeners_to_others():
     house = LocalBroker()
     writer, reader = (EventManager(LocalProvider(broker=house, server_name=name)) for name in ("writer", "reader"))
     await writer.connect()
@@ -59,7 +59,7 @@ async def test_vr_01_a_manager_that_only_sends_leaves_the_listeners_to_others():
     await writer.stop()
 
 
-async def test_vr_03_one_function_in_two_processes_shares_the_work_by_its_name():
+async def test_one_function_in_two_processes_shares_the_work_by_its_name():
     seen: list[int] = []
 
     def count(event: Counted) -> None:
@@ -77,7 +77,7 @@ async def test_vr_03_one_function_in_two_processes_shares_the_work_by_its_name()
     assert all(one.stats.count for one in subscriptions)
 
 
-async def test_vr_05_a_handler_that_wants_more_than_the_content_gets_all_of_it():
+async def test_a_handler_that_wants_more_than_the_content_gets_all_of_it():
     contexts: list[EventContext] = []
     async with EventManager(LocalProvider(), retry=Retry(attempts=2, delay=0.0)) as manager:
         seen = Recorder(failures=[ValueError("no")], contexts=contexts)
@@ -92,7 +92,7 @@ async def test_vr_05_a_handler_that_wants_more_than_the_content_gets_all_of_it()
     assert (contexts[1].headers["tenant"], contexts[1].envelope.get_body()) == ("a", '{"ip": "127.0.0.1"}')
 
 
-def test_vr_20_all_errors_have_one_root_and_those_of_the_connection_one_of_their_own():
+def test_all_errors_have_one_root_and_those_of_the_connection_one_of_their_own():
     errors = [
         one
         for one in vars(exceptions).values()
@@ -112,7 +112,7 @@ PROVIDERS = (
 
 
 @pytest.mark.parametrize("make", PROVIDERS)
-def test_vr_30_several_brokers_are_tried_in_turn_and_the_password_is_not_shown(make):
+def test_several_brokers_are_tried_in_turn_and_the_password_is_not_shown(make):
     provider = make(failover=("second:2", "third:3"))
     assert [server.host for server in provider.servers] == ["first:1", "second:2", "third:3"]
     assert "secret" not in repr(provider) + repr(provider.servers)
@@ -123,7 +123,7 @@ def test_vr_30_several_brokers_are_tried_in_turn_and_the_password_is_not_shown(m
 
 
 @pytest.mark.parametrize("make", PROVIDERS)
-def test_vr_34_connecting_has_a_bound_if_one_is_given(make):
+def test_connecting_has_a_bound_if_one_is_given(make):
     make(max_retries=None)
     make(max_retries=60, backoff=(0.05, 30.0))
     for options in ({"max_retries": 0}, {"max_retries": "many"}, {"backoff": (2, 1)}, {"backoff": 5}):
@@ -131,7 +131,7 @@ def test_vr_34_connecting_has_a_bound_if_one_is_given(make):
             make(**options)
 
 
-async def test_vr_34_the_attempts_of_an_event_are_limited_or_not_and_wait_as_they_are_told():
+async def test_the_attempts_of_an_event_are_limited_or_not_and_wait_as_they_are_told():
     five_at_once = [0.0] * 5 + [2.0**power for power in range(1, 5)] + [30.0]
     limited = Retry(attempts=60, backoff=five_at_once, jitter=0.0)
     waits = [limited.next_delay(attempt, ValueError()) for attempt in range(1, 61)]
@@ -152,7 +152,7 @@ def outgoing(body: bytes, address: str, **options: Any) -> Outgoing:
     return make_outgoing(address, body, {"tenant": "a"}, dedup_id=str(uuid4()), **options)
 
 
-async def test_vr_35_vr_36_a_provider_by_itself_publishes_to_one_queue_or_to_all_of_an_address():
+async def test_a_provider_by_itself_publishes_to_one_queue_or_to_all_of_an_address():
     provider = LocalProvider()
     await provider.start()
     shared: dict[str, list[Delivery]] = {"one": [], "two": []}
@@ -172,7 +172,7 @@ async def test_vr_35_vr_36_a_provider_by_itself_publishes_to_one_queue_or_to_all
     await provider.stop()
 
 
-async def test_vr_37_vr_38_vr_39_a_provider_stops_with_its_consumers_and_loses_nothing_of_a_kept_queue():
+async def test_a_provider_stops_with_its_consumers_and_loses_nothing_of_a_kept_queue():
     house = LocalBroker()
     provider, later = LocalProvider(broker=house), LocalProvider(broker=house)
     await provider.start()
@@ -207,7 +207,7 @@ class OwnRoutes(AbstractEnvelopePipeline):
         return self.proceed_handle(envelope, event_listener_descriptor)
 
 
-async def test_vr_40_an_interceptor_takes_the_routes_it_can_handle():
+async def test_an_interceptor_takes_the_routes_it_can_handle():
     """In place of consumer classes that are asked for each route: an interceptor sees name, listener and envelope."""
     own = OwnRoutes("special.")
     async with EventManager(LocalProvider(), pipelines=[own]) as manager:
@@ -245,7 +245,7 @@ class Watching(Observer):
         self.settled.append((listener.name, settlement))
 
 
-async def test_vr_41_what_consumes_is_changed_in_a_provider_of_ones_own_and_watched_by_an_observer():
+async def test_what_consumes_is_changed_in_a_provider_of_ones_own_and_watched_by_an_observer():
     """In place of subclasses of a consumer with a dozen constructor arguments."""
     provider, watching = Tapped(), Watching()
     async with EventManager(provider, observers=[watching]) as manager:
@@ -258,7 +258,7 @@ async def test_vr_41_what_consumes_is_changed_in_a_provider_of_ones_own_and_watc
     assert watching.settled == [("l", Settlement.DEAD_LETTER), ("l", Settlement.ACKNOWLEDGED)]
 
 
-async def test_vr_42_the_queue_of_a_subscription_is_what_its_options_say():
+async def test_the_queue_of_a_subscription_is_what_its_options_say():
     """In place of raw options of a protocol: named ones, which every provider honours or refuses."""
     house = LocalBroker()
     async with EventManager(LocalProvider(broker=house)) as manager:
@@ -280,7 +280,7 @@ async def test_vr_42_the_queue_of_a_subscription_is_what_its_options_say():
     assert house.queues("vireo-rows.counted") == ["kept"], "the others went with their consumers"
 
 
-async def test_vr_43_a_subscription_is_shared_or_belongs_to_its_process():
+async def test_a_subscription_is_shared_or_belongs_to_its_process():
     async with EventManager(LocalProvider(server_name="one")) as manager:
         shared = await manager.subscribe(Counted, Recorder(), name="shared")
         own = await manager.subscribe(Counted, Recorder(), name="own", per_process=True)
@@ -289,7 +289,7 @@ async def test_vr_43_a_subscription_is_shared_or_belongs_to_its_process():
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff\xfe", b'{"number": "many"}', b"[1]", b"null"])
-async def test_vr_48_a_body_that_is_none_of_its_event_is_kept_and_harms_nobody(body):
+async def test_a_body_that_is_none_of_its_event_is_kept_and_harms_nobody(body):
     told: list[tuple[str, Exception]] = []
     hooks = SubscriptionHooks(on_error=lambda subscription, error: told.append((subscription.name, error)))
     async with EventManager(LocalProvider(), retry=Retry(attempts=5, delay=0.0)) as manager:

@@ -75,7 +75,7 @@ def order(unique):
     return numbered_event(f"{unique}.order", durable=True)
 
 
-async def test_ax_60_ax_70_an_application_in_a_container(kind, arguments, sweep):
+async def test_an_application_in_a_container(kind, arguments, sweep):
     Ledger.provider, Ledger.calls = kind(**arguments("server-1")), Calls(PATIENCE)
     environment = Environment(GreetingModule)
     try:
@@ -88,7 +88,7 @@ async def test_ax_60_ax_70_an_application_in_a_container(kind, arguments, sweep)
         await asyncio.to_thread(sweep, PREFIX)
 
 
-def test_ax_60_ax_70_a_plain_script_waits_for_the_broker(kind, arguments, sweep, order, unique):
+def test_a_plain_script_waits_for_the_broker(kind, arguments, sweep, order, unique):
     """No loop anywhere: `send_event` returns when the broker has confirmed."""
     manager = EventManager(kind(**arguments("server-1")))
     try:
@@ -99,7 +99,7 @@ def test_ax_60_ax_70_a_plain_script_waits_for_the_broker(kind, arguments, sweep,
         sweep(unique)
 
 
-async def test_ax_61_queues_have_the_documented_names(kind, arguments, sweep, management, order, unique):
+async def test_queues_have_the_documented_names(kind, arguments, sweep, management, order, unique):
     """`<event>::<listener>[-<server>]`, and with the event in front where the provider is asked for that."""
     calls = Calls(PATIENCE)
     plain = EventManager(kind(**arguments("server-1")))
@@ -124,7 +124,7 @@ async def test_ax_61_queues_have_the_documented_names(kind, arguments, sweep, ma
         await asyncio.to_thread(sweep, unique)
 
 
-async def test_ax_64_an_application_survives_the_death_of_its_broker(kind, own_broker, order, unique):
+async def test_an_application_survives_the_death_of_its_broker(kind, own_broker, order, unique):
     """What was confirmed before the crash and what was sent during it is handled, in order."""
     broker = await asyncio.to_thread(own_broker)
     at = {"host": broker.host, "port": broker.port, "user": broker.user, "password": broker.password}

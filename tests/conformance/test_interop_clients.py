@@ -172,7 +172,7 @@ HEADERS = {
 
 
 @pytest.mark.parametrize("sender", PROVIDERS)
-async def test_ax_71_an_event_is_equal_whichever_way_it_travelled(managers, unique, sender):
+async def test_an_event_is_equal_whichever_way_it_travelled(managers, unique, sender):
     target = event(name=f"{unique}.order", durable=True)(Order)
     calls = await listeners(managers, target, unique)
     receipt = managers[sender].send_event(ORDER, headers=HEADERS, key="k")
@@ -196,7 +196,7 @@ BARE = {
 
 
 @pytest.mark.parametrize("kind", BARE)
-async def test_ax_71_a_plain_amqp_client_needs_json_and_the_name_only(managers, clients, order_event, unique, kind):
+async def test_a_plain_amqp_client_needs_json_and_the_name_only(managers, clients, order_event, unique, kind):
     calls = await listeners(managers, order_event, unique)
     await asyncio.to_thread(clients["amqp"].send, f"{unique}.order", BARE[kind])
     for receiver in calls.values():
@@ -206,7 +206,7 @@ async def test_ax_71_a_plain_amqp_client_needs_json_and_the_name_only(managers, 
 
 
 @pytest.mark.parametrize("headers", [{}, {"content-type": "application/json"}], ids=["no type", "type"])
-async def test_ax_71_a_plain_stomp_client_needs_json_and_the_name_only(managers, clients, order_event, unique, headers):
+async def test_a_plain_stomp_client_needs_json_and_the_name_only(managers, clients, order_event, unique, headers):
     calls = await listeners(managers, order_event, unique)
     await asyncio.to_thread(clients["stomp"].send, f"{unique}.order", PLAIN, headers)
     for receiver in calls.values():
@@ -219,7 +219,7 @@ async def test_ax_71_a_plain_stomp_client_needs_json_and_the_name_only(managers,
 
 
 @pytest.mark.parametrize("prefix", ["cloudEvents_", "cloudEvents:"])
-async def test_ax_71_a_foreign_cloud_event_keeps_its_attributes(managers, clients, order_event, unique, prefix):
+async def test_a_foreign_cloud_event_keeps_its_attributes(managers, clients, order_event, unique, prefix):
     """Both prefixes of the AMQP binding, and native types for attributes, as far as Artemis hands them to STOMP."""
     calls = await listeners(managers, order_event, unique)
     properties = {
@@ -248,7 +248,7 @@ async def test_ax_71_a_foreign_cloud_event_keeps_its_attributes(managers, client
         assert context.headers["content-type"] == "application/json"
 
 
-async def test_ax_71_the_time_of_a_foreign_event_may_be_a_timestamp(managers, clients, order_event, unique):
+async def test_the_time_of_a_foreign_event_may_be_a_timestamp(managers, clients, order_event, unique):
     """Over AMQP. Artemis 2.44 cannot give such a message to STOMP (`java.util.Date is not a valid property type`)."""
     calls = await listeners({"amqp": managers["amqp"]}, order_event, unique)
     message = Message(body=PLAIN, inferred=True, properties={"cloudEvents_time": timestamp(1_700_000_000_000)})
@@ -257,7 +257,7 @@ async def test_ax_71_the_time_of_a_foreign_event_may_be_a_timestamp(managers, cl
     assert call.context.time == "2023-11-14T22:13:20.000Z"
 
 
-async def test_ax_71_what_the_cloudevents_package_writes_is_an_event(managers, clients, order_event, unique):
+async def test_what_the_cloudevents_package_writes_is_an_event(managers, clients, order_event, unique):
     calls = await listeners(managers, order_event, unique)
     attributes = {"type": f"{unique}.order", "source": "/sdk", "datacontenttype": "application/json"}
     made = to_binary_event(CloudEvent(attributes, {"number": 7, "text": "sdk"}))
@@ -280,9 +280,7 @@ async def _queue(manager, target, unique):
 
 
 @pytest.mark.parametrize("sender", PROVIDERS)
-async def test_ax_61_ax_71_a_plain_amqp_client_reads_a_valid_cloud_event(
-    managers, clients, order_event, unique, sender
-):
+async def test_a_plain_amqp_client_reads_a_valid_cloud_event(managers, clients, order_event, unique, sender):
     """CloudEvents v1.0 in the binary mode of the AMQP binding, as the CloudEvents package understands it."""
     source = await _queue(managers[sender], order_event, unique)
     receipt = managers[sender].send_event(order_event(7, "gr\u00fc\u00dfe"), headers={"tenant": " a:b "}, key="k")
@@ -302,7 +300,7 @@ async def test_ax_61_ax_71_a_plain_amqp_client_reads_a_valid_cloud_event(
 
 
 @pytest.mark.parametrize("sender", PROVIDERS)
-async def test_ax_61_ax_71_a_plain_stomp_client_reads_the_same(managers, clients, order_event, unique, sender):
+async def test_a_plain_stomp_client_reads_the_same(managers, clients, order_event, unique, sender):
     source = await _queue(managers[sender], order_event, unique)
     receipt = managers[sender].send_event(order_event(7, "gr\u00fc\u00dfe"), headers={"tenant": " a:b "}, key="k")
     await receipt

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.broker
 
 
 @pytest.mark.parametrize("kind", [AMQPProvider, StompProvider])
-async def test_bq_13_what_is_sent_over_a_broker_is_stored_in_order_and_replayed_to_one_queue(
+async def test_what_is_sent_over_a_broker_is_stored_in_order_and_replayed_to_one_queue(
     kind, broker, management, unique, sqlite_url
 ):
     order = numbered_event(f"{unique}.order", durable=True)

@@ -16,7 +16,7 @@ from aspyx_event.testing.conformance.stores import NOON, ids_of, stored
 EVENT = stored("1", owner="sales", tags=frozenset({"b", "a"}), headers={"tenant": "a"}, body=b'{"b": 1, "a": [true]}')
 
 
-def test_bq_44_the_json_is_canonical_and_holds_the_payload_as_an_object():
+def test_the_json_is_canonical_and_holds_the_payload_as_an_object():
     assert EVENT.json() == (
         '{"causation_id":"","correlation_id":"","data":{"a":[true],"b":1},"headers":{"tenant":"a"},"id":"1","owner":"sales",'
         '"source":"shop","status":"unpublished","tags":["a","b"],"time":"2025-03-30T12:00:00.123456Z",'
@@ -25,7 +25,7 @@ def test_bq_44_the_json_is_canonical_and_holds_the_payload_as_an_object():
     assert EVENT.json() == replace(EVENT, position=5).json()
 
 
-def test_bq_45_the_hash_is_the_same_for_what_says_the_same():
+def test_the_hash_is_the_same_for_what_says_the_same():
     same = replace(
         EVENT,
         id="2",
@@ -50,7 +50,7 @@ def test_bq_45_the_hash_is_the_same_for_what_says_the_same():
         {"body": b"x"},
     ],
 )
-def test_bq_45_the_hash_differs_for_what_says_something_else(change):
+def test_the_hash_differs_for_what_says_something_else(change):
     assert replace(EVENT, **change).content_hash != EVENT.content_hash
 
 
@@ -75,7 +75,7 @@ def store(request):
     return MemoryEventStore() if kind == "memory" else SqlEventStore(request.getfixturevalue(f"{kind}_url"))
 
 
-async def test_bq_80_bq_81_events_are_created_read_updated_deleted_and_cleared(store):
+async def test_events_are_created_read_updated_deleted_and_cleared(store):
     await store.start()
     await store.create(EVENT)
     await store.create(stored("2"))

@@ -84,7 +84,7 @@ async def numbers(store, **criteria):
     return [int(one.body.split(b":")[1].rstrip(b"}")) async for one in store.find(**criteria)]
 
 
-async def test_bq_13_bq_82_a_sent_event_is_found_with_all_that_is_known_of_it():
+async def test_a_sent_event_is_found_with_all_that_is_known_of_it():
     before = datetime.now(timezone.utc)
     store, seen = MemoryEventStore(), Recorder()
     async with EventManager(LocalProvider(), source="shop", store=store, persist=True) as manager:
@@ -185,7 +185,7 @@ def test_a_plain_script_stores_what_it_sends(sqlite_url, tmp_path):
     ]
 
 
-async def test_bq_13_without_persist_the_store_is_opened_and_nothing_is_written():
+async def test_without_persist_the_store_is_opened_and_nothing_is_written():
     store = Watched()
     async with EventManager(LocalProvider(), store=store) as manager:
         await manager.send_event(Order(1))
@@ -193,7 +193,7 @@ async def test_bq_13_without_persist_the_store_is_opened_and_nothing_is_written(
     assert store.calls == {"start": 1, "stop": 1}
 
 
-async def test_bq_14_a_store_has_to_be_there_and_has_to_be_one():
+async def test_a_store_has_to_be_there_and_has_to_be_one():
     with pytest.raises(DeclarationError, match="store=SqlEventStore"):
         EventManager(LocalProvider(), persist=True)
     with pytest.raises(DeclarationError, match="does not derive from EventStore"):

@@ -19,7 +19,7 @@ from aspyx_event.exceptions import (
 from aspyx_event.standard_events import Metric
 
 
-async def test_bq_01_bq_10_a_manager_without_configuration_has_the_defaults():
+async def test_a_manager_without_configuration_has_the_defaults():
     configuration = EventConfiguration()
     assert configuration == EventConfiguration.from_mapping(None) == EventConfiguration.from_mapping({})
     assert configuration.ignore_unregistered
@@ -47,7 +47,7 @@ event:
 """
 
 
-async def test_bq_02_a_yaml_file_configures_a_manager(tmp_path):
+async def test_a_yaml_file_configures_a_manager(tmp_path):
     path = tmp_path / "event.yml"
     path.write_text(YAML)
     manager = EventManager(LocalProvider(), configuration=EventConfiguration.from_yaml(path))
@@ -71,7 +71,7 @@ async def test_bq_02_a_yaml_file_configures_a_manager(tmp_path):
 @pytest.mark.parametrize(
     "text", ["", "\n# nothing\n", "event:\n", "event:\n  events:\n", "events:\n  persist: false\n"]
 )
-def test_bq_02_partial_and_empty_files_fall_back_to_the_defaults(tmp_path, text):
+def test_partial_and_empty_files_fall_back_to_the_defaults(tmp_path, text):
     path = tmp_path / "event.yml"
     path.write_text(text)
     assert EventConfiguration.from_yaml(path) == EventConfiguration()
@@ -97,14 +97,14 @@ def test_bq_02_partial_and_empty_files_fall_back_to_the_defaults(tmp_path, text)
         ("\x00", "this is not YAML"),
     ],
 )
-def test_bq_02_a_broken_file_names_line_and_key(tmp_path, text, words):
+def test_a_broken_file_names_line_and_key(tmp_path, text, words):
     path = tmp_path / "event.yml"
     path.write_text(text)
     with pytest.raises(ConfigurationError, match=words):
         EventConfiguration.from_yaml(path)
 
 
-def test_bq_02_a_missing_file_is_named(tmp_path):
+def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(ConfigurationError, match=r"nowhere\.yml: cannot be read: No such file"):
         EventConfiguration.from_yaml(tmp_path / "nowhere.yml")
 
@@ -120,7 +120,7 @@ def test_bq_02_a_missing_file_is_named(tmp_path):
         ({"persist": True, "persistence_backend": "no.where.Store"}, "cannot be loaded"),
     ],
 )
-def test_bq_11_bq_14_broken_dotted_paths_are_named(values, words):
+def test_broken_dotted_paths_are_named(values, words):
     with pytest.raises(ConfigurationError, match=words):
         EventManager(LocalProvider(), configuration=EventConfiguration(**values))
 
@@ -150,7 +150,7 @@ def test_the_configuration_of_the_container_is_read(tmp_path):
     assert result.stdout.splitlines()[-1] == "False", result.stderr
 
 
-async def test_bq_12_bq_52_events_are_checked_on_every_way_of_sending_unless_that_is_switched_off():
+async def test_events_are_checked_on_every_way_of_sending_unless_that_is_switched_off():
     manager = EventManager(LocalProvider())
     topic = manager.topics.new("family", [Born])
     await manager.subscribe(topic, Recorder(), name="l")
@@ -169,7 +169,7 @@ async def test_bq_12_bq_52_events_are_checked_on_every_way_of_sending_unless_tha
     await manager.stop()
 
 
-def test_bq_15_what_a_handler_raises_reaches_the_caller_of_process_or_the_log(caplog):
+def test_what_a_handler_raises_reaches_the_caller_of_process_or_the_log(caplog):
     def fails(event: Any) -> None:
         raise ValueError("no")
 

@@ -94,17 +94,17 @@ async def _sent_and_received(sent):
     [DecoratedBelow("a"), DecoratedAbove("b"), WithSlots("c"), Frozen(text="d"), Model(text="e")],
     ids=lambda one: type(one).__name__,
 )
-async def test_ax_01_every_order_of_decorators_and_every_kind_of_class_is_an_event(sent):
+async def test_every_order_of_decorators_and_every_kind_of_class_is_an_event(sent):
     assert await _sent_and_received(sent) == [sent]
 
 
-def test_ax_01_a_slots_dataclass_is_described_as_the_class_that_users_hold():
+def test_a_slots_dataclass_is_described_as_the_class_that_users_hold():
     descriptor = EventManager(LocalProvider()).events.add(WithSlots)
     assert descriptor.type is WithSlots
     assert (descriptor.name, descriptor.durable) == ("events.slots", True)
 
 
-def test_ax_01_a_class_made_from_a_described_one_is_described_anew():
+def test_a_class_made_from_a_described_one_is_described_anew():
     EventDescriptor.of(DecoratedBelow)
     # What @dataclass(slots=True) does: a new class with all that the old one has.
     content = {name: value for name, value in vars(DecoratedBelow).items() if name not in ("__dict__", "__weakref__")}
@@ -112,12 +112,12 @@ def test_ax_01_a_class_made_from_a_described_one_is_described_anew():
     assert EventDescriptor.of(copy).type is copy
 
 
-def test_ax_02_the_name_is_the_class_name_unless_given():
+def test_the_name_is_the_class_name_unless_given():
     assert EventDescriptor.of(DecoratedBelow).name == "DecoratedBelow"
     assert EventDescriptor.of(First).name == "events.taken"
 
 
-def test_ax_02_two_classes_of_one_name_are_refused_by_the_manager_that_meets_both():
+def test_two_classes_of_one_name_are_refused_by_the_manager_that_meets_both():
     manager = EventManager(LocalProvider())
     manager.events.add(First)
     with pytest.raises(DuplicateEventError, match=r"events\.taken.*First.*Second.*@event\(name=\.\.\.\)"):
@@ -125,7 +125,7 @@ def test_ax_02_two_classes_of_one_name_are_refused_by_the_manager_that_meets_bot
     assert manager.events.by_name("events.taken").type is First
 
 
-def test_ax_02_another_manager_may_use_the_other_class():
+def test_another_manager_may_use_the_other_class():
     EventManager(LocalProvider()).events.add(First)
     assert EventManager(LocalProvider()).events.add(Second).type is Second
 
@@ -139,7 +139,7 @@ def _declare_again(version: int):
     return Reloaded
 
 
-def test_ax_02_the_same_class_declared_anew_replaces_the_old_one():
+def test_the_same_class_declared_anew_replaces_the_old_one():
     manager = EventManager(LocalProvider())
     manager.events.add(_declare_again(1))
     newer = _declare_again(2)
@@ -147,7 +147,7 @@ def test_ax_02_the_same_class_declared_anew_replaces_the_old_one():
     assert manager.events.by_name("events.reloaded").type is newer
 
 
-async def test_ax_03_a_durable_event_waits_for_its_listener_and_a_volatile_one_does_not():
+async def test_a_durable_event_waits_for_its_listener_and_a_volatile_one_does_not():
     broker, durable, volatile = LocalBroker(), Recorder(), Recorder()
     async with EventManager(LocalProvider(broker=broker)) as away:
         await away.subscribe(WithSlots, durable, name="keeper")
@@ -165,7 +165,7 @@ async def test_ax_03_a_durable_event_waits_for_its_listener_and_a_volatile_one_d
     assert (durable.handled, volatile.handled) == ([WithSlots("kept")], [DecoratedAbove("new")])
 
 
-async def test_ax_04x_a_broadcast_event_reaches_every_process_even_under_one_listener_name():
+async def test_a_broadcast_event_reaches_every_process_even_under_one_listener_name():
     broker, one, two = LocalBroker(), Recorder(), Recorder()
     async with (
         EventManager(LocalProvider(broker=broker)) as first,
@@ -179,7 +179,7 @@ async def test_ax_04x_a_broadcast_event_reaches_every_process_even_under_one_lis
 
 
 @pytest.mark.parametrize("thing", [object(), SubclassOfEvent("x"), DecoratedAbove, "text", None])
-def test_ax_06_what_is_no_event_is_refused_with_its_name(thing):
+def test_what_is_no_event_is_refused_with_its_name(thing):
     manager = EventManager(LocalProvider())
     with pytest.raises(
         UnregisteredEventTypeError, match=r"is not an event; decorate its class with @event\(\)"
@@ -189,7 +189,7 @@ def test_ax_06_what_is_no_event_is_refused_with_its_name(thing):
     assert isinstance(caught.value, EventException)
 
 
-def test_ax_06_a_subclass_may_be_declared_an_event_of_its_own():
+def test_a_subclass_may_be_declared_an_event_of_its_own():
     assert EventDescriptor.of(DeclaredSubclass).name == "events.sub"
     assert EventDescriptor.of(DecoratedAbove).name == "DecoratedAbove"
 

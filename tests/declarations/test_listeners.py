@@ -102,30 +102,30 @@ async def _send(*listeners: object, events: tuple = (Order(1),), until: int = 1)
     return SEEN
 
 
-async def test_ax_10_a_listener_class_gets_its_events():
+async def test_a_listener_class_gets_its_events():
     assert await _send(SyncListener()) == {"sync": [Order(1)]}
 
 
-async def test_ax_10_deriving_from_the_base_class_is_not_needed():
+async def test_deriving_from_the_base_class_is_not_needed():
     assert await _send(NotDerived()) == {"not derived": [Order(1)]}
 
 
-async def test_ax_10_a_class_may_be_stacked_for_several_events():
+async def test_a_class_may_be_stacked_for_several_events():
     assert await _send(Both(), events=(Order(1), Refund(2)), until=2) == {"both": [Order(1), Refund(2)]}
 
 
-async def test_ax_10_functions_and_methods_can_be_marked():
+async def test_functions_and_methods_can_be_marked():
     seen = await _send(marked, marked_twice, WithMethods("p"), events=(Order(1), Refund(2)), until=4)
     assert seen["marked"] == [Order(1)]
     assert sorted(seen["marked twice"], key=str) == [(Order(1), "listeners.order"), (Refund(2), "listeners.refund")]
     assert seen["method"] == [("p", Order(1))]
 
 
-async def test_ax_10_an_event_may_be_given_by_its_name():
+async def test_an_event_may_be_given_by_its_name():
     assert (await _send(SyncListener(), ByName(), until=2))["by-name"] == [Order(1)]
 
 
-async def test_ax_11_a_listener_is_called_after_its_class_and_a_handler_after_its_function():
+async def test_a_listener_is_called_after_its_class_and_a_handler_after_its_function():
     handed = (SyncListener(), AsyncListener(), marked, WithMethods("p"))
     async with EventManager(LocalProvider(), listeners=handed) as manager:
         names = [one.name for one in manager.list_subscriptions("listeners.order")]
@@ -133,13 +133,13 @@ async def test_ax_11_a_listener_is_called_after_its_class_and_a_handler_after_it
     assert names == queues == ["SyncListener", "listeners.audit", "marked", "WithMethods.ordered"]
 
 
-async def test_ax_11_a_stacked_listener_has_a_queue_per_event():
+async def test_a_stacked_listener_has_a_queue_per_event():
     async with EventManager(LocalProvider(), listeners=[Both()]) as manager:
         queues = {one.event_name: one.queue for one in manager.list_subscriptions()}
     assert queues == {"listeners.refund": "Both", "listeners.order": "listeners.order.Both"}
 
 
-async def test_ax_12_without_per_process_two_processes_share_the_events_of_one_listener():
+async def test_without_per_process_two_processes_share_the_events_of_one_listener():
     broker, one, two = LocalBroker(), Recorder(), Recorder()
     async with (
         EventManager(LocalProvider(broker=broker)) as first,
@@ -156,7 +156,7 @@ async def test_ax_12_without_per_process_two_processes_share_the_events_of_one_l
     assert two.handled
 
 
-async def test_ax_12_with_per_process_every_process_gets_every_event():
+async def test_with_per_process_every_process_gets_every_event():
     broker, one, two = LocalBroker(), Recorder(), Recorder()
     async with (
         EventManager(LocalProvider(broker=broker)) as first,
@@ -169,7 +169,7 @@ async def test_ax_12_with_per_process_every_process_gets_every_event():
     assert one.handled == two.handled == [Order(7)]
 
 
-async def test_ax_12_a_resumable_listener_per_process_keeps_a_queue_per_server():
+async def test_a_resumable_listener_per_process_keeps_a_queue_per_server():
     broker, seen = LocalBroker(), Recorder()
     for server in ("a", "b"):
         async with EventManager(LocalProvider(broker=broker, server_name=server)) as manager:
@@ -177,7 +177,7 @@ async def test_ax_12_a_resumable_listener_per_process_keeps_a_queue_per_server()
     assert sorted(broker.queues()) == ["keeper-a", "keeper-b"]
 
 
-async def test_ax_13x_a_group_makes_differently_named_listeners_compete():
+async def test_a_group_makes_differently_named_listeners_compete():
     one, two = Recorder(), Recorder()
     async with EventManager(LocalProvider()) as manager:
         await manager.subscribe(Order, one, name="first", group="crew")
@@ -190,7 +190,7 @@ async def test_ax_13x_a_group_makes_differently_named_listeners_compete():
     assert (len(one.handled), len(two.handled)) == (2, 2)
 
 
-async def test_ax_15_an_async_listener_is_told_about_its_delivery():
+async def test_an_async_listener_is_told_about_its_delivery():
     assert await _send(AsyncListener()) == {"async": [(Order(1), "listeners.audit", 1, True)]}
 
 
@@ -217,16 +217,16 @@ async def _ticks_while_blocked(inline: bool) -> int:
     return ticks
 
 
-async def test_ax_15_a_sync_listener_that_blocks_does_not_block_the_loop():
+async def test_a_sync_listener_that_blocks_does_not_block_the_loop():
     assert await _ticks_while_blocked(inline=False) == 100
 
 
-async def test_ax_15_an_inline_listener_runs_on_the_loop():
+async def test_an_inline_listener_runs_on_the_loop():
     # When the loop turns again the handler has been through, and with it the delivery.
     assert await _ticks_while_blocked(inline=True) == 1
 
 
-async def test_ax_15_a_sync_listener_runs_in_another_thread_with_the_context_variables_of_its_delivery():
+async def test_a_sync_listener_runs_in_another_thread_with_the_context_variables_of_its_delivery():
     seen = []
 
     def on(event: Order) -> None:
@@ -243,7 +243,7 @@ async def test_ax_15_a_sync_listener_runs_in_another_thread_with_the_context_var
     assert (True, "listeners.order") in seen
 
 
-async def test_ax_15_a_sync_function_may_return_an_awaitable():
+async def test_a_sync_function_may_return_an_awaitable():
     seen = []
 
     async def later(event: Order) -> None:
@@ -256,7 +256,7 @@ async def test_ax_15_a_sync_function_may_return_an_awaitable():
         await eventually(lambda: len(seen) == 2)
 
 
-async def test_ax_16_every_listener_gets_the_event_and_each_one_a_copy_of_its_own():
+async def test_every_listener_gets_the_event_and_each_one_a_copy_of_its_own():
     one, two = Recorder(), Recorder()
     sent = Order(1)
     async with EventManager(LocalProvider()) as manager:
@@ -268,7 +268,7 @@ async def test_ax_16_every_listener_gets_the_event_and_each_one_a_copy_of_its_ow
     assert len({id(sent), id(one.handled[0]), id(two.handled[0])}) == 3
 
 
-async def test_ax_16_a_failing_listener_never_stops_another_one():
+async def test_a_failing_listener_never_stops_another_one():
     good, later = Recorder(), Recorder()
     bad = Recorder(failures=[ValueError("one"), ValueError("two")])
     async with EventManager(LocalProvider()) as manager:

@@ -12,7 +12,7 @@ from aspyx_event import DeclarationError, EventManager, LocalProvider, Topic
 from aspyx_event.exceptions import EventNotInTopicError, UnregisteredEventTypeError, UnregisteredTopicError
 
 
-def test_bq_70_bq_71_bq_72_bq_73_topics_are_registered_found_and_removed():
+def test_topics_are_registered_found_and_removed():
     topics = EventManager(LocalProvider()).topics
     family = topics.new("family", [Born, Grown], "what happens in it", owner="me", tags={"home", "people"})
     other = topics.register(Topic("other", (Born,), owner="me"))
@@ -44,7 +44,7 @@ def test_bq_70_bq_71_bq_72_bq_73_topics_are_registered_found_and_removed():
             wrong()
 
 
-def test_bq_53_bq_70_what_topics_and_events_say_is_json_with_a_hash_that_depends_on_nothing_else():
+def test_what_topics_and_events_say_is_json_with_a_hash_that_depends_on_nothing_else():
     one, two = Topic("t", (Born, Grown), tags={"a", "b"}), Topic("t", (Grown, Born), tags={"b", "a"})
     assert (one.id != two.id, one.content_hash == two.content_hash) == (True, True)
     assert json.loads(one.json())["name"] == "t"
@@ -55,7 +55,7 @@ def test_bq_53_bq_70_what_topics_and_events_say_is_json_with_a_hash_that_depends
     assert descriptor.content_hash != other.content_hash
 
 
-async def test_bq_74_bq_75_a_topic_and_the_classes_own_listeners_are_apart():
+async def test_a_topic_and_the_classes_own_listeners_are_apart():
     on_topic, on_class = Recorder(), Recorder()
     async with EventManager(LocalProvider()) as manager:
         topic = Topic("family", (Born,))
@@ -74,7 +74,7 @@ async def test_bq_74_bq_75_a_topic_and_the_classes_own_listeners_are_apart():
         assert manager.stats.sent() == 2
 
 
-async def test_bq_76_a_topic_has_several_consumers():
+async def test_a_topic_has_several_consumers():
     first, second = Recorder(), Recorder()
     async with EventManager(LocalProvider()) as manager:
         topic = manager.topics.new("family", Born)

@@ -41,7 +41,7 @@ def _names(manager: EventManager) -> set[str]:
     return {one.name for one in manager.list_subscriptions()}
 
 
-async def test_ax_14_listeners_are_injected_with_beans_configuration_and_their_environment():
+async def test_listeners_are_injected_with_beans_configuration_and_their_environment():
     environment = Environment(HarbourModule)
     await environment.start()
     clerk = environment.get(harbour_listeners.Clerk)
@@ -51,7 +51,7 @@ async def test_ax_14_listeners_are_injected_with_beans_configuration_and_their_e
     await environment.stop()
 
 
-async def test_ax_14_a_listener_is_built_at_start_and_once():
+async def test_a_listener_is_built_at_start_and_once():
     environment = Environment(HarbourModule)
     assert harbour_listeners.built == []
     await environment.start()
@@ -63,12 +63,12 @@ async def test_ax_14_a_listener_is_built_at_start_and_once():
     await environment.stop()
 
 
-def test_ax_14_a_listener_whose_dependency_nobody_provides_fails_with_its_name():
+def test_a_listener_whose_dependency_nobody_provides_fails_with_its_name():
     with pytest.raises(ListenerError, match=r"needy_module\.NeedyListener cannot be built: .*Missing.*@injectable\(\)"):
         Environment(NeedyModule)
 
 
-async def test_ax_14_a_listener_whose_constructor_fails_stops_the_start_with_its_name_and_cause():
+async def test_a_listener_whose_constructor_fails_stops_the_start_with_its_name_and_cause():
     environment = Environment(brittle.BrittleModule)
     with pytest.raises(ListenerError, match=r"brittle_module\.BrittleListener cannot be built: .*the ink is dry"):
         await environment.start()
@@ -81,7 +81,7 @@ async def test_ax_14_a_listener_whose_constructor_fails_stops_the_start_with_its
     await environment.stop()
 
 
-def test_ax_14_the_first_send_of_a_plain_script_says_which_listener_cannot_be_built():
+def test_the_first_send_of_a_plain_script_says_which_listener_cannot_be_built():
     environment = Environment(brittle.BrittleModule)
     manager = environment.get(EventManager)
     with pytest.raises(ListenerError, match="BrittleListener"):
@@ -92,7 +92,7 @@ def test_ax_14_the_first_send_of_a_plain_script_says_which_listener_cannot_be_bu
     environment.destroy()
 
 
-async def test_ax_23_interceptors_are_beans_ordered_by_order_and_the_last_declared_outermost():
+async def test_interceptors_are_beans_ordered_by_order_and_the_last_declared_outermost():
     environment = Environment(HarbourModule)
     await environment.start()
     await environment.get(EventManager).send_event(ShipArrived("a"), headers={"session": "s-1"})
@@ -104,7 +104,7 @@ async def test_ax_23_interceptors_are_beans_ordered_by_order_and_the_last_declar
     await environment.stop()
 
 
-def test_ax_40_the_environment_gives_the_one_manager_of_its_module():
+def test_the_environment_gives_the_one_manager_of_its_module():
     environment = Environment(HarbourModule)
     manager = environment.get(EventManager)
     assert isinstance(manager, EventManager)
@@ -112,7 +112,7 @@ def test_ax_40_the_environment_gives_the_one_manager_of_its_module():
     assert not manager.running
 
 
-async def test_ax_41_two_environments_of_one_process_do_not_see_each_other():
+async def test_two_environments_of_one_process_do_not_see_each_other():
     harbour, field = Environment(HarbourModule), Environment(meadow.MeadowModule)
     await harbour.start()
     await field.start()
@@ -130,7 +130,7 @@ async def test_ax_41_two_environments_of_one_process_do_not_see_each_other():
     await harbour.stop()
 
 
-async def test_ax_41_two_environments_of_one_module_have_listeners_of_their_own():
+async def test_two_environments_of_one_module_have_listeners_of_their_own():
     one, two = Environment(HarbourModule), Environment(HarbourModule)
     await one.start()
     await two.start()
@@ -142,7 +142,7 @@ async def test_ax_41_two_environments_of_one_module_have_listeners_of_their_own(
     await two.stop()
 
 
-async def test_ax_41_a_child_environment_has_its_own_listeners_and_its_parents_beans():
+async def test_a_child_environment_has_its_own_listeners_and_its_parents_beans():
     parent = Environment(HarbourModule)
     child = Environment(AnnexModule, parent=parent)
     await parent.start()
@@ -156,7 +156,7 @@ async def test_ax_41_a_child_environment_has_its_own_listeners_and_its_parents_b
     await parent.stop()
 
 
-async def test_ax_43_the_exception_manager_of_the_module_gets_what_a_listener_raises():
+async def test_the_exception_manager_of_the_module_gets_what_a_listener_raises():
     environment = Environment(HarbourModule)
     await environment.start()
     manager = environment.get(EventManager)
@@ -171,7 +171,7 @@ async def test_ax_43_the_exception_manager_of_the_module_gets_what_a_listener_ra
     await environment.stop()
 
 
-async def test_ax_49_a_stopped_environment_leaves_no_thread_and_no_running_manager():
+async def test_a_stopped_environment_leaves_no_thread_and_no_running_manager():
     before = set(threading.enumerate())
     environment = Environment(HarbourModule)
     await environment.start()
@@ -185,7 +185,7 @@ async def test_ax_49_a_stopped_environment_leaves_no_thread_and_no_running_manag
         manager.send_event(ShipArrived("b"))
 
 
-def test_ax_49_a_plain_script_starts_sends_and_destroys_from_three_loops():
+def test_a_plain_script_starts_sends_and_destroys_from_three_loops():
     before = set(threading.enumerate())
     environment = Environment(HarbourModule)
     manager = environment.get(EventManager)

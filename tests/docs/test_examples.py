@@ -120,7 +120,7 @@ def test_the_change_journal_is_read_replayed_and_read_on():
     ]
 
 
-def test_bq_94_two_properties_are_kept_in_step():
+def test_two_properties_are_kept_in_step():
     assert run("property_sync/main.py").splitlines() == [
         "wall sets 21.5: wall 21.5, phone 21.5, bath 18.0",
         "phone sets 19.0: wall 19.0, phone 19.0, bath 18.0",
@@ -136,17 +136,17 @@ CHAT = [
 ]
 
 
-def test_bq_94_guests_of_a_chat_room_hear_the_others_and_not_themselves():
+def test_guests_of_a_chat_room_hear_the_others_and_not_themselves():
     assert run("chat_room/main.py", PROVIDER="local").splitlines() == CHAT
 
 
 @pytest.mark.broker
 @pytest.mark.parametrize("provider", ["amqp", "stomp"])
-def test_bq_94_guests_of_a_chat_room_hear_each_other_over_a_broker(provider, broker):
+def test_guests_of_a_chat_room_hear_each_other_over_a_broker(provider, broker):
     assert run("chat_room/main.py", PROVIDER=provider, ARTEMIS_URL=broker.url).splitlines() == CHAT
 
 
-def test_bq_94_an_alert_is_posted_again_until_the_receiver_takes_it():
+def test_an_alert_is_posted_again_until_the_receiver_takes_it():
     lines = run("alert_webhook/main.py").splitlines()
     alert = 'ops.exception-raised {"where":"storage","kind":"OSError","text":"no space left","serious":true}'
     assert [line for line in lines if line.startswith("pager")] == [f"pager: 503 to {alert}", f"pager: 202 to {alert}"]

@@ -96,7 +96,7 @@ class MinimalConsumer(Consumer):
         """Nothing to give back."""
 
 
-def test_ax_41_the_constructor_keeps_names_and_order():
+def test_the_constructor_keeps_names_and_order():
     parameters = list(inspect.signature(EventManager).parameters.values())
     assert [one.name for one in parameters[:2]] == ["provider", "exception_manager"]
     assert parameters[1].default is None
@@ -106,21 +106,21 @@ def test_ax_41_the_constructor_keeps_names_and_order():
 @pytest.mark.parametrize(
     "name", ["Envelope", "EventDescriptor", "EventListenerDescriptor", "EnvelopePipeline", "Provider"]
 )
-def test_ax_25_ax_41_the_documented_nested_names_are_the_public_classes(name):
+def test_the_documented_nested_names_are_the_public_classes(name):
     assert getattr(EventManager, name) is (Provider if name == "Provider" else getattr(aspyx_event, name))
 
 
-def test_ax_41_what_is_no_provider_is_refused():
+def test_what_is_no_provider_is_refused():
     with pytest.raises(DeclarationError, match="does not derive from Provider"):
         EventManager("localhost")  # type: ignore[arg-type]
 
 
-def test_ax_41_what_reacts_to_nothing_is_refused():
+def test_what_reacts_to_nothing_is_refused():
     with pytest.raises(DeclarationError, match=r"has no handler.*@event_handler"):
         EventManager(LocalProvider(), listeners=[print])
 
 
-async def test_ax_42_sending_is_a_plain_call_whose_receipt_may_be_awaited_or_not():
+async def test_sending_is_a_plain_call_whose_receipt_may_be_awaited_or_not():
     seen = Recorder()
     async with EventManager(LocalProvider()) as manager:
         await manager.subscribe(Order, seen)
@@ -130,7 +130,7 @@ async def test_ax_42_sending_is_a_plain_call_whose_receipt_may_be_awaited_or_not
         await eventually(lambda: seen.handled == [Order(1), Order(2)])
 
 
-async def test_ax_46_in_a_loop_sending_returns_before_the_listeners_run():
+async def test_in_a_loop_sending_returns_before_the_listeners_run():
     seen = Recorder()
     async with EventManager(LocalProvider()) as manager:
         await manager.subscribe(Order, seen)
@@ -139,7 +139,7 @@ async def test_ax_46_in_a_loop_sending_returns_before_the_listeners_run():
         await eventually(lambda: seen.handled)
 
 
-def test_ax_46_without_a_loop_sending_returns_after_the_listeners_ran():
+def test_without_a_loop_sending_returns_after_the_listeners_ran():
     seen = Recorder()
     manager = EventManager(LocalProvider())
     manager.subscribe(Order, seen)
@@ -148,7 +148,7 @@ def test_ax_46_without_a_loop_sending_returns_after_the_listeners_ran():
     asyncio.run(manager.stop())
 
 
-async def test_ax_63_n_listeners_handle_an_event_n_times_and_settle_after_their_handlers():
+async def test_n_listeners_handle_an_event_n_times_and_settle_after_their_handlers():
     gate, counters = Gate(), [Recorder() for _ in range(3)]
     async with EventManager(LocalProvider()) as manager:
         for number, counter in enumerate(counters):
@@ -164,20 +164,20 @@ async def test_ax_63_n_listeners_handle_an_event_n_times_and_settle_after_their_
         await eventually(lambda: manager.provider.broker.depth("slow") == 0)  # type: ignore[attr-defined]
 
 
-def test_ax_80_the_package_says_which_pythons_it_is_for():
+def test_the_package_says_which_pythons_it_is_for():
     found = metadata.metadata("aspyx-event")
     assert found["Requires-Python"] == ">=3.10"
     assert sys.version_info >= (3, 10)
     assert aspyx_event.__version__ == found["Version"]
 
 
-async def test_ax_45_ax_46_the_module_and_the_local_provider_are_public():
+async def test_the_module_and_the_local_provider_are_public():
     assert {"EventModule", "LocalProvider"} <= set(aspyx_event.__all__)  # type: ignore[attr-defined]
     for name in aspyx_event.__all__:  # type: ignore[attr-defined]
         assert getattr(aspyx_event, name) is not None
 
 
-async def test_ax_47x_subscribing_by_class_and_by_name():
+async def test_subscribing_by_class_and_by_name():
     by_class, by_name = Recorder(), Recorder()
     async with EventManager(LocalProvider()) as manager:
         await manager.subscribe(Order, by_class, name="by-class")
@@ -189,7 +189,7 @@ async def test_ax_47x_subscribing_by_class_and_by_name():
         assert manager.list_subscriptions("nothing") == []
 
 
-async def test_ax_47x_an_unknown_name_has_no_descriptor_and_a_class_that_is_no_event_is_refused():
+async def test_an_unknown_name_has_no_descriptor_and_a_class_that_is_no_event_is_refused():
     async with EventManager(LocalProvider()) as manager:
         manager.events.add(Order)
         with pytest.raises(UnregisteredEventTypeError, match=r"No event found with name 'x'; known: manager\.order"):
@@ -198,7 +198,7 @@ async def test_ax_47x_an_unknown_name_has_no_descriptor_and_a_class_that_is_no_e
             manager.subscribe(str, Recorder())
 
 
-async def test_ax_47x_unsubscribing_detaches_the_queue_and_tells_whether_it_was_there():
+async def test_unsubscribing_detaches_the_queue_and_tells_whether_it_was_there():
     seen = Recorder()
     async with EventManager(LocalProvider()) as manager:
         subscription = await manager.subscribe(Order, seen, name="gone")
@@ -212,14 +212,14 @@ async def test_ax_47x_unsubscribing_detaches_the_queue_and_tells_whether_it_was_
         assert not subscription.attached
 
 
-async def test_ax_47x_a_subscription_is_cancelled_once():
+async def test_a_subscription_is_cancelled_once():
     async with EventManager(LocalProvider()) as manager:
         subscription = await manager.subscribe(Order, Recorder())
         assert await subscription.cancel() is True
         assert await subscription.cancel() is False
 
 
-async def test_ax_47x_subscribing_and_unsubscribing_leaves_nothing_behind():
+async def test_subscribing_and_unsubscribing_leaves_nothing_behind():
     async with EventManager(LocalProvider()) as manager:
         for _ in range(20):
             subscription = await manager.subscribe(Order, Recorder())
@@ -231,21 +231,21 @@ async def test_ax_47x_subscribing_and_unsubscribing_leaves_nothing_behind():
         await manager.subscribe(Durable, Recorder(), name="free")
 
 
-async def test_ax_47x_functions_of_one_name_get_different_queues():
+async def test_functions_of_one_name_get_different_queues():
     async with EventManager(LocalProvider()) as manager:
         for _ in range(3):
             await manager.subscribe(Order, lambda event: None)
         assert [one.name for one in manager.list_subscriptions()] == ["lambda", "lambda-2", "lambda-3"]
 
 
-async def test_ax_47x_a_lambda_needs_a_name_where_its_queue_outlives_the_program():
+async def test_a_lambda_needs_a_name_where_its_queue_outlives_the_program():
     async with EventManager(LocalProvider()) as manager:
         with pytest.raises(DeclarationError, match=r"manager\.durable.*durable.*no name of its own.*needs a name="):
             manager.subscribe(Durable, lambda event: None)
         assert await manager.subscribe(Durable, lambda event: None, name="named")
 
 
-async def test_ax_47x_one_queue_cannot_serve_two_events():
+async def test_one_queue_cannot_serve_two_events():
     async with EventManager(LocalProvider()) as manager:
         await manager.subscribe(Order, Recorder(), name="same")
         with pytest.raises(QueueClashError, match=r"manager\.order.*manager\.durable.*'same'"):
@@ -253,7 +253,7 @@ async def test_ax_47x_one_queue_cannot_serve_two_events():
         assert len(manager.list_subscriptions()) == 1
 
 
-async def test_ax_47x_stats_tell_what_a_subscription_did():
+async def test_stats_tell_what_a_subscription_did():
     seen = Recorder(failures=[ValueError("one")])
     async with EventManager(LocalProvider()) as manager:
         subscription = await manager.subscribe(Order, seen)
@@ -266,14 +266,14 @@ async def test_ax_47x_stats_tell_what_a_subscription_did():
         assert subscription.stats.last_time.tzinfo is not None
 
 
-async def test_ax_47x_a_subscription_that_cannot_be_attached_is_forgotten():
+async def test_a_subscription_that_cannot_be_attached_is_forgotten():
     async with EventManager(Refusing()) as manager:
         with pytest.raises(PermissionDeniedError):
             await manager.subscribe(Order, Recorder())
         assert manager.list_subscriptions() == []
 
 
-def test_ax_48x_descriptors_are_looked_up_by_class_and_name():
+def test_descriptors_are_looked_up_by_class_and_name():
     manager = EventManager(LocalProvider())
     descriptor = manager.events.add(Order)
     assert manager.events.by_name("manager.order") is descriptor
@@ -284,7 +284,7 @@ def test_ax_48x_descriptors_are_looked_up_by_class_and_name():
         manager.events.add(int)
 
 
-async def test_ax_50_a_transport_of_somebody_else_is_plugged_in():
+async def test_a_transport_of_somebody_else_is_plugged_in():
     provider, seen = Minimal(), Recorder()
     async with EventManager(provider) as manager:
         await manager.subscribe(Order, seen)
@@ -294,7 +294,7 @@ async def test_ax_50_a_transport_of_somebody_else_is_plugged_in():
     assert provider.calls == ["start", "ack", "stop"]
 
 
-async def test_ax_50_what_a_transport_lacks_is_refused_before_anything_is_sent():
+async def test_what_a_transport_lacks_is_refused_before_anything_is_sent():
     async with EventManager(Minimal()) as manager:
         option: dict[str, Any]
         for option in ({"delay": 1.0}, {"ttl": 1.0}, {"priority": 3}, {"key": "k"}, {"require_route": True}):
@@ -309,7 +309,7 @@ async def test_ax_50_what_a_transport_lacks_is_refused_before_anything_is_sent()
             manager.subscribe(Durable, Recorder(), name="l")
 
 
-async def test_ax_81_the_loggers_are_below_aspyx_event(caplog):
+async def test_the_loggers_are_below_aspyx_event(caplog):
     caplog.set_level(logging.INFO, "aspyx.event")
     async with EventManager(LocalProvider()) as manager:
         await manager.subscribe(Order, Recorder(failures=[ValueError("x")]))

@@ -40,7 +40,7 @@ async def on(event):
 
 
 @pytest.mark.parametrize("handler", [SYNC, ASYNC], ids=["sync", "async"])
-def test_ax_49_a_plain_script_that_ends_without_a_stop_finishes_its_handlers(handler, tmp_path):
+def test_a_plain_script_that_ends_without_a_stop_finishes_its_handlers(handler, tmp_path):
     body = f"""
 entered = threading.Event()
 {handler}
@@ -53,7 +53,7 @@ print("end", flush=True)
     assert "Error" not in _run(body, tmp_path, "end\nfinished late\n")
 
 
-def test_ax_49_an_idle_plain_script_ends_at_once(tmp_path):
+def test_an_idle_plain_script_ends_at_once(tmp_path):
     body = """
 manager = EventManager(LocalProvider())
 manager.subscribe(Hello, seen.append, name="l")
@@ -63,7 +63,7 @@ print(seen)
     assert _run(body, tmp_path, "[Hello(world='x')]\n") == ""
 
 
-def test_ax_49_an_error_at_the_end_of_a_script_keeps_its_exit_code(tmp_path):
+def test_an_error_at_the_end_of_a_script_keeps_its_exit_code(tmp_path):
     body = """
 manager = EventManager(LocalProvider())
 manager.subscribe(Hello, seen.append, name="l")
@@ -74,7 +74,7 @@ sys.exit(3)
     assert (done.returncode, done.stderr) == (3, "")
 
 
-def test_ax_49_an_async_program_that_ends_without_a_stop_ends_promptly(tmp_path):
+def test_an_async_program_that_ends_without_a_stop_ends_promptly(tmp_path):
     body = """
 async def on(event):
     seen.append(event)
@@ -94,7 +94,7 @@ print("quick" if time.monotonic() - begin < 5 else "slow")
     assert "Traceback" not in _run(body, tmp_path, "quick\n")
 
 
-def test_ax_49_asyncio_run_twice_without_a_stop_says_what_to_do(tmp_path):
+def test_asyncio_run_twice_without_a_stop_says_what_to_do(tmp_path):
     body = """
 manager = EventManager(LocalProvider())
 
@@ -112,7 +112,7 @@ except StateError as error:
     assert "never awaited" not in done.stderr
 
 
-def test_ax_49_a_keyboard_interrupt_ends_a_plain_script_in_order(tmp_path):
+def test_a_keyboard_interrupt_ends_a_plain_script_in_order(tmp_path):
     body = """
 import signal
 

@@ -150,7 +150,7 @@ async def _pass(*pipelines, handler=None, headers=None) -> Recorder:
     return seen
 
 
-def test_ax_20_ax_21_the_interface_has_two_abstract_methods():
+def test_the_interface_has_two_abstract_methods():
     assert EnvelopePipeline.__abstractmethods__ == {"send", "handle"}
     with pytest.raises(TypeError):
         EnvelopePipeline()  # type: ignore[abstract]
@@ -158,7 +158,7 @@ def test_ax_20_ax_21_the_interface_has_two_abstract_methods():
 
 @pytest.mark.parametrize("pipeline", [SyncSession, AsyncSession])
 @pytest.mark.parametrize("mode", ["sync on", "async on", "inline on"])
-async def test_ax_33_a_session_captured_on_the_sending_side_is_current_in_the_listener(pipeline, mode):
+async def test_a_session_captured_on_the_sending_side_is_current_in_the_listener(pipeline, mode):
     seen = []
 
     def on(event: Order) -> None:
@@ -180,7 +180,7 @@ async def test_ax_33_a_session_captured_on_the_sending_side_is_current_in_the_li
 
 
 @pytest.mark.parametrize("pipeline", [SyncSession, AsyncSession])
-def test_ax_33_a_session_is_captured_without_a_running_loop_too(pipeline):
+def test_a_session_is_captured_without_a_running_loop_too(pipeline):
     seen = []
     manager = EventManager(LocalProvider(), pipelines=[pipeline()])
     manager.subscribe(Order, lambda event: seen.append(current_session.get()), name="a")
@@ -190,7 +190,7 @@ def test_ax_33_a_session_is_captured_without_a_running_loop_too(pipeline):
     assert manager.unsubscribe(manager.list_subscriptions()[0])
 
 
-async def test_ax_20_ax_21_every_interceptor_sees_each_side_once_in_order_outermost_first():
+async def test_every_interceptor_sees_each_side_once_in_order_outermost_first():
     log = []
     outer, inner = Tracing("outer", log), Tracing("inner", log)
     await _pass(outer, inner)
@@ -201,7 +201,7 @@ async def test_ax_20_ax_21_every_interceptor_sees_each_side_once_in_order_outerm
     assert handling == [("outer", "handle"), ("inner", "handle"), ("inner", "handled"), ("outer", "handled")]
 
 
-async def test_ax_21_ax_25_handle_runs_once_per_message_and_listener_with_that_listeners_descriptor():
+async def test_handle_runs_once_per_message_and_listener_with_that_listeners_descriptor():
     log, one, two = [], Recorder(), Recorder()
     async with EventManager(LocalProvider(), pipelines=[Tracing("t", log)]) as manager:
         await manager.subscribe(Order, one, name="one")
@@ -222,13 +222,13 @@ async def test_ax_21_ax_25_handle_runs_once_per_message_and_listener_with_that_l
     assert all(isinstance(descriptor, EventListenerDescriptor) for descriptor in handled)
 
 
-async def test_ax_22_both_sides_of_the_base_proceed_unless_overridden():
+async def test_both_sides_of_the_base_proceed_unless_overridden():
     seen = await _pass(AbstractEnvelopePipeline(), OnlySends())
     assert seen.contexts[0].headers["only"] == "sending"
 
 
 @pytest.mark.parametrize("pipeline", [Unawaited, SyncSession, AsyncSession])
-async def test_ax_22_proceeding_may_be_awaited_or_not(pipeline):
+async def test_proceeding_may_be_awaited_or_not(pipeline):
     failing = Recorder(failures=[ValueError("once")])
     async with EventManager(LocalProvider(), pipelines=[pipeline(), pipeline()]) as manager:
         subscription = await manager.subscribe(Order, failing, name="listener")
@@ -328,7 +328,7 @@ async def test_proceeding_with_a_fork_need_not_be_awaited(outer, inner):
     assert seen.handled == [Order(1)]
 
 
-async def test_ax_24_an_interceptor_that_does_not_proceed_stops_the_event_on_the_sending_side():
+async def test_an_interceptor_that_does_not_proceed_stops_the_event_on_the_sending_side():
     log, seen = [], Recorder()
     async with EventManager(LocalProvider(), pipelines=[StopSending(), Tracing("inner", log)]) as manager:
         await manager.subscribe(Order, seen, name="listener")
@@ -337,7 +337,7 @@ async def test_ax_24_an_interceptor_that_does_not_proceed_stops_the_event_on_the
         assert (log, seen.events, manager.provider.broker.depth("listener")) == ([], [], 0)  # type: ignore[attr-defined]
 
 
-async def test_ax_24_an_interceptor_that_does_not_proceed_acknowledges_on_the_receiving_side():
+async def test_an_interceptor_that_does_not_proceed_acknowledges_on_the_receiving_side():
     seen = Recorder()
     async with EventManager(LocalProvider(), pipelines=[StopHandling()]) as manager:
         subscription = await manager.subscribe(Order, seen, name="listener")
@@ -346,7 +346,7 @@ async def test_ax_24_an_interceptor_that_does_not_proceed_acknowledges_on_the_re
         assert (seen.events, manager.provider.broker.depth("listener")) == ([], 0)  # type: ignore[attr-defined]
 
 
-async def test_ax_30_interceptors_read_the_body_as_json_text_on_both_sides():
+async def test_interceptors_read_the_body_as_json_text_on_both_sides():
     ReadsBody.bodies.clear()
     await _pass(ReadsBody())
     sent, (received, decoded) = ReadsBody.bodies
@@ -354,7 +354,7 @@ async def test_ax_30_interceptors_read_the_body_as_json_text_on_both_sides():
     assert decoded is None
 
 
-async def test_ax_31_ax_32_headers_travel_and_unknown_ones_read_as_empty():
+async def test_headers_travel_and_unknown_ones_read_as_empty():
     seen = await _pass(OnlySends(), headers={"tenant": "a", "priority": "7", "type": "x", "JMSXGroupID": "ü"})
     headers = seen.contexts[0].headers
     assert {name: headers[name] for name in ("only", "tenant", "priority", "type", "JMSXGroupID")} == {
@@ -368,7 +368,7 @@ async def test_ax_31_ax_32_headers_travel_and_unknown_ones_read_as_empty():
 
 
 @pytest.mark.parametrize("pipelines", [[], [OnlySends()]], ids=["without interceptors", "with one"])
-async def test_ax_32_headers_given_with_an_event_reach_every_listener(pipelines):
+async def test_headers_given_with_an_event_reach_every_listener(pipelines):
     one, two, given = Recorder(), Recorder(), {"tenant": "a", "leer": "", "Grüße": "ü\n"}
     async with EventManager(LocalProvider(), pipelines=pipelines) as manager:
         await manager.subscribe(Order, one, name="one")
@@ -381,7 +381,7 @@ async def test_ax_32_headers_given_with_an_event_reach_every_listener(pipelines)
 
 
 @pytest.mark.parametrize(("key", "value"), [("", "x"), ("n", 1), ("n", None), (3, "x")])
-def test_ax_31_a_header_is_text(key, value):
+def test_a_header_is_text(key, value):
     with pytest.raises(HeaderError, match="are str"):
         Envelope().set(key, value)
 

@@ -26,30 +26,30 @@ def _signature(cls):
     return {one.name: one.default for one in parameters if one.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD}
 
 
-def test_ax_60_the_amqp_constructor_keeps_names_order_and_defaults():
+def test_the_amqp_constructor_keeps_names_order_and_defaults():
     expected = {"server_name": inspect.Parameter.empty, "host": "localhost", "port": 61616, "user": "", "password": ""}
     assert _signature(AMQPProvider) == expected
     assert list(_signature(AMQPProvider)) == list(expected)
 
 
-def test_ax_60_both_documented_names_are_one_class():
+def test_both_documented_names_are_one_class():
     assert aspyx_event.AMQProvider is AMQPProvider  # type: ignore[attr-defined]
 
 
-def test_ax_60_a_server_name_is_needed():
+def test_a_server_name_is_needed():
     with pytest.raises(DeclarationError, match="server_name"):
         AMQPProvider("")
     with pytest.raises(TypeError):
         AMQPProvider()  # type: ignore[call-arg]
 
 
-def test_ax_60_a_provider_never_shows_its_password():
+def test_a_provider_never_shows_its_password():
     for provider in (AMQPProvider("s", password="s3cret", user="u"), StompProvider(password="s3cret", user="u")):
         assert "s3cret" not in repr(provider)
         assert "s3cret" not in repr(vars(provider))
 
 
-def test_ax_60_importing_and_constructing_loads_no_driver_and_opens_nothing(tmp_path):
+def test_importing_and_constructing_loads_no_driver_and_opens_nothing(tmp_path):
     done = run_program(
         """
         import sys, socket, threading
@@ -71,7 +71,7 @@ def test_ax_60_importing_and_constructing_loads_no_driver_and_opens_nothing(tmp_
         ("stomp", "StompProvider()", "pip install 'aspyx-event[stomp]'"),
     ],
 )
-def test_ax_60_ax_70_a_missing_driver_is_named_with_the_command_that_installs_it(driver, make, cure, tmp_path):
+def test_a_missing_driver_is_named_with_the_command_that_installs_it(driver, make, cure, tmp_path):
     done = run_program(
         f"""
         import asyncio, sys
@@ -117,21 +117,21 @@ def _queue(**keywords):
     return queue_name(descriptor, routes[0], LocalProvider(server_name="srv-1", queue_naming=naming))
 
 
-def test_ax_61_a_queue_is_named_after_the_listener_and_with_per_process_after_the_server_too():
+def test_a_queue_is_named_after_the_listener_and_with_per_process_after_the_server_too():
     assert _queue(name="Audit") == "Audit"
     assert _queue(name="Audit", per_process=True, resumable=True) == "Audit-srv-1"
     assert _queue(name="Audit", group="auditors") == "auditors"
 
 
-def test_ax_61_a_volatile_queue_per_process_needs_no_name():
+def test_a_volatile_queue_per_process_needs_no_name():
     assert _queue(name="Audit", per_process=True) is None
 
 
-def test_ax_62_queue_names_may_be_qualified_by_the_event_for_brokers_with_one_name_space():
+def test_queue_names_may_be_qualified_by_the_event_for_brokers_with_one_name_space():
     assert _queue(name="Audit", naming=QueueNaming.QUALIFIED) == "addresses.hello.Audit"
 
 
-def test_ax_64_reconnecting_is_configured_and_on_by_default():
+def test_reconnecting_is_configured_and_on_by_default():
     for provider in (AMQPProvider("s"), StompProvider()):
         first, largest = provider._settings.backoff
         assert 0 < first <= largest
@@ -159,13 +159,13 @@ async def test_publishing_to_a_provider_that_is_not_started_fails_the_future(mak
         await make().publish(message)
 
 
-def test_ax_70_the_stomp_constructor_keeps_names_order_and_defaults():
+def test_the_stomp_constructor_keeps_names_order_and_defaults():
     expected = {"host": "localhost", "port": 61616, "user": "", "password": ""}
     assert _signature(StompProvider) == expected
     assert list(_signature(StompProvider)) == list(expected)
 
 
-def test_ax_71_what_listeners_rely_on_is_offered_over_both_protocols():
+def test_what_listeners_rely_on_is_offered_over_both_protocols():
     for feature in (
         "durable",
         "competing",

@@ -19,7 +19,7 @@ from aspyx_event.reactions import call, log_event, stdout
 from aspyx_event.standard_events import DataOperation, Metric, StateTransition
 
 
-async def test_bq_20_bq_22_one_subscription_to_a_class_and_one_to_any():
+async def test_one_subscription_to_a_class_and_one_to_any():
     seen, everything = Recorder(), Recorder()
     async with EventManager(LocalProvider()) as manager:
         await manager.subscribe(Grown, seen, name="grown")
@@ -30,7 +30,7 @@ async def test_bq_20_bq_22_one_subscription_to_a_class_and_one_to_any():
         assert seen.events == [Grown(1)]
 
 
-async def test_bq_25_bq_63_what_was_sent_and_handled_is_counted_by_class_event_and_name():
+async def test_what_was_sent_and_handled_is_counted_by_class_event_and_name():
     seen = Recorder(failures=[ValueError("once")])
     async with EventManager(LocalProvider()) as manager:
         subscription = await manager.subscribe((Grown, Born), seen, name="l")
@@ -57,7 +57,7 @@ async def test_bq_25_bq_63_what_was_sent_and_handled_is_counted_by_class_event_a
         assert subscription.stats.last_time is None
 
 
-async def test_bq_28_a_subscription_is_counted_found_and_cancelled():
+async def test_a_subscription_is_counted_found_and_cancelled():
     async with EventManager(LocalProvider()) as manager:
         subscription = await manager.subscribe(Grown, Recorder(), name="l")
         assert manager.list_subscriptions("reactions.grown") == [subscription]
@@ -65,7 +65,7 @@ async def test_bq_28_a_subscription_is_counted_found_and_cancelled():
         assert manager.list_subscriptions() == []
 
 
-async def test_bq_41_bq_44_bq_45_the_metadata_of_a_sent_event_is_at_hand_on_both_sides():
+async def test_the_metadata_of_a_sent_event_is_at_hand_on_both_sides():
     seen = Recorder()
     async with EventManager(LocalProvider()) as manager:
         await manager.subscribe(Grown, seen, name="l")
@@ -80,7 +80,7 @@ async def test_bq_41_bq_44_bq_45_the_metadata_of_a_sent_event_is_at_hand_on_both
     assert '"data":{"years":3}' in record.json()
 
 
-def test_bq_55_bq_56_bq_57_bq_58_ready_made_events():
+def test_ready_made_events():
     manager = EventManager(LocalProvider())
     seen: list[Any] = []
     manager.subscribe(ANY, seen.append, name="any")
@@ -98,7 +98,7 @@ def test_bq_55_bq_56_bq_57_bq_58_ready_made_events():
     manager.stop()  # type: ignore[unused-coroutine]
 
 
-async def test_bq_64_bq_65_bq_66_ready_made_handlers(caplog):
+async def test_ready_made_handlers(caplog):
     class Box:
         def __init__(self) -> None:
             self.marks: list[Any] = []
@@ -131,12 +131,12 @@ async def test_bq_64_bq_65_bq_66_ready_made_handlers(caplog):
     "make",
     [lambda: call(object(), "missing"), lambda: call(object(), 5), lambda: log_event("no logger")],  # type: ignore[arg-type]
 )
-def test_bq_65_bq_66_misuse_of_ready_made_handlers_is_told_at_once(make):
+def test_misuse_of_ready_made_handlers_is_told_at_once(make):
     with pytest.raises(DeclarationError):
         make()
 
 
-async def test_bq_80_bq_82_what_is_sent_is_stored_and_found_again():
+async def test_what_is_sent_is_stored_and_found_again():
     store = Backend()
     async with EventManager(LocalProvider(), store=store, persist=True) as manager:
         receipt = manager.send_event(Born("a"))

@@ -89,14 +89,14 @@ async def _fail_with(error: Exception, handlers=None, *, sync: bool = False, ret
 
 @pytest.mark.parametrize("sync", [False, True])
 @pytest.mark.parametrize(("error", "taken_by"), [(StockError("empty"), "shop"), (KeyError("k"), "anything")])
-async def test_ax_43_the_most_specific_handler_gets_the_error_once(error, taken_by, sync, caplog):
+async def test_the_most_specific_handler_gets_the_error_once(error, taken_by, sync, caplog):
     handlers = Handlers()
     await _fail_with(error, handlers, sync=sync)
     assert [(who, caught) for who, caught, _ in handlers.caught] == [(taken_by, error)]
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
-async def test_ax_43_a_handler_knows_event_and_subscription():
+async def test_a_handler_knows_event_and_subscription():
     handlers, error = Handlers(), ShopError("x")
     subscription = await _fail_with(error, handlers)
     [(_, _, context)] = handlers.caught
@@ -109,14 +109,14 @@ async def test_ax_43_a_handler_knows_event_and_subscription():
     assert current_context() is None
 
 
-async def test_ax_43_handlers_may_be_async():
+async def test_handlers_may_be_async():
     handlers = AsyncHandlers()
     await _fail_with(KeyError("k"), handlers)
     [(who, _, context)] = handlers.caught
     assert (who, context.listener.name) == ("async", "failing")
 
 
-async def test_ax_43_a_failing_handler_is_logged_and_stops_nothing(caplog):
+async def test_a_failing_handler_is_logged_and_stops_nothing(caplog):
     handlers = FailingHandlers()
     await _fail_with(KeyError("k"), handlers)
     assert [who for who, _, _ in handlers.caught] == ["failing"]
@@ -125,7 +125,7 @@ async def test_ax_43_a_failing_handler_is_logged_and_stops_nothing(caplog):
     assert "the handler is broken" in caplog.text
 
 
-async def test_ax_43_only_the_last_attempt_reaches_the_handlers():
+async def test_only_the_last_attempt_reaches_the_handlers():
     handlers = Handlers()
     subscription = await _fail_with(ShopError("x"), handlers, retry=Retry(attempts=3, delay=0))
     assert subscription.stats.failures == 3
@@ -134,7 +134,7 @@ async def test_ax_43_only_the_last_attempt_reaches_the_handlers():
 
 @pytest.mark.parametrize("sync", [False, True])
 @pytest.mark.parametrize("handlers", [None, OnlyShop()])
-async def test_ax_44_an_error_nobody_handles_is_logged_once_with_event_and_listener(handlers, sync, caplog):
+async def test_an_error_nobody_handles_is_logged_once_with_event_and_listener(handlers, sync, caplog):
     await _fail_with(LookupError("nobody cares"), handlers, sync=sync)
     errors = [record for record in caplog.records if record.levelno >= logging.ERROR]
     [record] = errors
@@ -145,14 +145,14 @@ async def test_ax_44_an_error_nobody_handles_is_logged_once_with_event_and_liste
     assert "never retrieved" not in caplog.text
 
 
-async def test_ax_44_earlier_attempts_are_warnings(caplog):
+async def test_earlier_attempts_are_warnings(caplog):
     await _fail_with(LookupError("again"), retry=Retry(attempts=3, delay=0))
     levels = [record.levelname for record in caplog.records if "again" in record.getMessage()]
     assert levels == ["WARNING", "WARNING", "ERROR"]
     assert "attempt 1 of 3" in caplog.text
 
 
-async def test_ax_44_a_handler_that_cancels_itself_leaves_its_subscription_alive(caplog):
+async def test_a_handler_that_cancels_itself_leaves_its_subscription_alive(caplog):
     seen = []
 
     async def on(event: Order) -> None:
@@ -167,7 +167,7 @@ async def test_ax_44_a_handler_that_cancels_itself_leaves_its_subscription_alive
         await eventually(lambda: 2 in seen and subscription.stats.count == 1)
 
 
-async def test_ax_44_bodies_and_header_values_are_not_logged(caplog):
+async def test_bodies_and_header_values_are_not_logged(caplog):
     caplog.set_level(logging.DEBUG)
 
     async def on(event, context) -> None:

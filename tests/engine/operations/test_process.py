@@ -23,7 +23,7 @@ from aspyx_event import (
 from aspyx_event.exceptions import ListenerError, RequirementError
 
 
-def test_ep_24_ep_29_process_needs_no_loop_and_may_be_called_any_number_of_times():
+def test_process_needs_no_loop_and_may_be_called_any_number_of_times():
     notes: list[str] = []
     manager = EventManager(LocalProvider(), listeners=[event_handler(Placed)(noting(notes, "a"))])
     for _ in range(100):
@@ -32,7 +32,7 @@ def test_ep_24_ep_29_process_needs_no_loop_and_may_be_called_any_number_of_times
     assert manager.list_subscriptions()[0].stats.count == 100
 
 
-def test_ep_24_what_a_handler_raises_ends_the_processing():
+def test_what_a_handler_raises_ends_the_processing():
     def fails(event: Any) -> None:
         raise ValueError("no")
 
@@ -46,7 +46,7 @@ def test_ep_24_what_a_handler_raises_ends_the_processing():
     assert manager.list_subscriptions()[0].stats.failures == 1
 
 
-def test_ep_25_returned_and_yielded_events_are_processed_breadth_first():
+def test_returned_and_yielded_events_are_processed_breadth_first():
     notes: list[str] = []
 
     def split(event: Placed):
@@ -67,7 +67,7 @@ def test_ep_25_returned_and_yielded_events_are_processed_breadth_first():
     assert notes == ["placed 0", "after 0", "placed 1", "after 1", "paid 2", "paid 9"]
 
 
-async def test_ep_25_async_generators_may_yield_events_too():
+async def test_async_generators_may_yield_events_too():
     seen = Recorder()
 
     async def split(event: Placed):
@@ -84,7 +84,7 @@ async def test_ep_25_async_generators_may_yield_events_too():
 
 
 @pytest.mark.parametrize("answer", [5, "text", {"a": 1}, [Placed(), 5], object()])
-async def test_ep_25_a_handler_that_returns_something_else_is_told(answer):
+async def test_a_handler_that_returns_something_else_is_told(answer):
     manager = EventManager(LocalProvider())
     await manager.subscribe(Placed, noting([], "wrong", answer))
     with pytest.raises(ListenerError, match=r"'wrong' returned .*a handler returns an event, several, or None"):
@@ -96,13 +96,13 @@ async def test_ep_25_a_handler_that_returns_something_else_is_told(answer):
 
 
 @pytest.mark.parametrize("answer", [None, [], (), False, ""])
-def test_ep_25_nothing_is_nothing(answer):
+def test_nothing_is_nothing(answer):
     manager = EventManager(LocalProvider())
     manager.subscribe(Placed, noting([], "nothing", answer))
     assert manager.process(Placed()) is None
 
 
-def test_ep_26_stop_processing_stops_this_event_and_not_those_returned_before():
+def test_stop_processing_stops_this_event_and_not_those_returned_before():
     notes: list[str] = []
 
     def stops(event: Any) -> None:
@@ -118,7 +118,7 @@ def test_ep_26_stop_processing_stops_this_event_and_not_those_returned_before():
 
 
 @pytest.mark.parametrize("value", [403, None, False])
-def test_ep_27_stop_processing_with_a_value_answers_at_once(value):
+def test_stop_processing_with_a_value_answers_at_once(value):
     notes: list[str] = []
 
     def stops(event: Any) -> None:
@@ -132,14 +132,14 @@ def test_ep_27_stop_processing_with_a_value_answers_at_once(value):
     assert notes == ["first"]
 
 
-def test_ep_28_stop_processing_is_no_event_exception():
+def test_stop_processing_is_no_event_exception():
     assert not issubclass(StopProcessing, EventException)
     assert issubclass(RequirementError, EventException)
     with pytest.raises(TypeError, match="one value at most"):
         StopProcessing(1, 2)
 
 
-def test_ep_30_a_handler_may_process_another_event_and_subscribe():
+def test_a_handler_may_process_another_event_and_subscribe():
     notes: list[str] = []
     manager = EventManager(LocalProvider())
 
@@ -155,7 +155,7 @@ def test_ep_30_a_handler_may_process_another_event_and_subscribe():
     assert notes[:3] == ["paid", "paid", "late"]
 
 
-def test_ep_32_a_decorated_function_stays_what_it_was():
+def test_a_decorated_function_stays_what_it_was():
     @want("order.placed")
     @event_handler(Placed, requires=Requirement("x", optional=True))
     def handler(event: Any) -> str:
@@ -164,7 +164,7 @@ def test_ep_32_a_decorated_function_stays_what_it_was():
     assert handler(1) == "called with 1"
 
 
-def test_ep_34_an_authorisation_check_stops_the_work():
+def test_an_authorisation_check_stops_the_work():
     notes: list[str] = []
 
     def authorise(event: Placed) -> None:

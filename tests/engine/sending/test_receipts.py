@@ -45,7 +45,7 @@ class Catching:
         self.caught.append(exception)
 
 
-async def test_ax_42_an_awaited_receipt_means_that_the_event_is_queued_not_that_it_is_handled():
+async def test_an_awaited_receipt_means_that_the_event_is_queued_not_that_it_is_handled():
     gate = Gate()
     async with EventManager(LocalProvider()) as manager:
         await manager.subscribe(Order, gate, name="slow")
@@ -59,7 +59,7 @@ async def test_ax_42_an_awaited_receipt_means_that_the_event_is_queued_not_that_
         await eventually(lambda: gate.left)
 
 
-async def test_ax_42_a_receipt_carries_the_id_that_listeners_see():
+async def test_a_receipt_carries_the_id_that_listeners_see():
     seen = Recorder()
     async with EventManager(LocalProvider()) as manager:
         await manager.subscribe(Order, seen)
@@ -68,7 +68,7 @@ async def test_ax_42_a_receipt_carries_the_id_that_listeners_see():
     assert seen.contexts[0].event_id == receipt.id
 
 
-async def test_ax_42_receipts_work_with_asyncio():
+async def test_receipts_work_with_asyncio():
     async with EventManager(LocalProvider()) as manager:
         await asyncio.gather(*(manager.send_event(Order(number)) for number in range(3)))
         await asyncio.wait_for(manager.send_event(Order(3)), 20)
@@ -77,7 +77,7 @@ async def test_ax_42_receipts_work_with_asyncio():
         await receipt
 
 
-def test_ax_42_without_a_loop_the_call_returns_when_every_listener_is_done():
+def test_without_a_loop_the_call_returns_when_every_listener_is_done():
     seen: list[object] = []
 
     async def later(event: Order) -> None:
@@ -93,7 +93,7 @@ def test_ax_42_without_a_loop_the_call_returns_when_every_listener_is_done():
     manager._engine.lifecycle._stop_at_exit()
 
 
-def test_ax_42_without_a_loop_a_failing_listener_does_not_fail_the_send_but_is_logged(caplog):
+def test_without_a_loop_a_failing_listener_does_not_fail_the_send_but_is_logged(caplog):
     def fail(event: Order) -> None:
         raise ValueError("broken listener")
 
@@ -104,7 +104,7 @@ def test_ax_42_without_a_loop_a_failing_listener_does_not_fail_the_send_but_is_l
     manager._engine.lifecycle._stop_at_exit()
 
 
-def test_ax_42_without_a_loop_a_failing_send_raises():
+def test_without_a_loop_a_failing_send_raises():
     manager = EventManager(LocalProvider(), pipelines=[FailingPipeline()])
     with pytest.raises(OSError, match="no line"):
         manager.send_event(Order(1))
@@ -115,7 +115,7 @@ def test_ax_42_without_a_loop_a_failing_send_raises():
         one._engine.lifecycle._stop_at_exit()
 
 
-async def test_ax_42_from_a_worker_thread_the_call_waits_and_from_a_foreign_loop_the_receipt_is_awaited_there():
+async def test_from_a_worker_thread_the_call_waits_and_from_a_foreign_loop_the_receipt_is_awaited_there():
     seen = Recorder()
     async with EventManager(LocalProvider()) as manager:
         await manager.subscribe(Order, seen, name="l")
@@ -130,7 +130,7 @@ async def test_ax_42_from_a_worker_thread_the_call_waits_and_from_a_foreign_loop
         await eventually(lambda: seen.handled == [Order(1), Order(2)])
 
 
-async def test_ax_42_errors_reach_threads_and_foreign_loops():
+async def test_errors_reach_threads_and_foreign_loops():
     async with EventManager(LocalProvider()) as manager:
 
         async def elsewhere() -> None:
@@ -142,7 +142,7 @@ async def test_ax_42_errors_reach_threads_and_foreign_loops():
             await asyncio.to_thread(asyncio.run, elsewhere())
 
 
-async def test_ax_42_a_sync_listener_may_send_although_it_holds_its_queue():
+async def test_a_sync_listener_may_send_although_it_holds_its_queue():
     seen = Recorder()
     async with EventManager(LocalProvider()) as manager:
 
@@ -157,7 +157,7 @@ async def test_ax_42_a_sync_listener_may_send_although_it_holds_its_queue():
         await eventually(lambda: len(seen.handled) == 4)
 
 
-def test_ax_42_a_sync_listener_may_send_in_a_plain_script_too():
+def test_a_sync_listener_may_send_in_a_plain_script_too():
     seen: list[object] = []
     manager = EventManager(LocalProvider())
 
@@ -171,7 +171,7 @@ def test_ax_42_a_sync_listener_may_send_in_a_plain_script_too():
     assert seen == [Answer(5)]
 
 
-def test_ax_42_many_threads_may_send_at_once_and_start_the_manager_once():
+def test_many_threads_may_send_at_once_and_start_the_manager_once():
     seen: list[object] = []
     manager = EventManager(LocalProvider())
 
@@ -188,7 +188,7 @@ def test_ax_42_many_threads_may_send_at_once_and_start_the_manager_once():
     manager._engine.lifecycle._stop_at_exit()
 
 
-async def test_ax_44_a_failing_send_that_nobody_awaits_is_reported_once(caplog):
+async def test_a_failing_send_that_nobody_awaits_is_reported_once(caplog):
     async with EventManager(LocalProvider(), pipelines=[FailingPipeline()]) as manager:
         manager.send_event(Order(1))
         await eventually(lambda: "no line" in caplog.text)
@@ -198,7 +198,7 @@ async def test_ax_44_a_failing_send_that_nobody_awaits_is_reported_once(caplog):
     assert "nobody awaited" in caplog.text
 
 
-async def test_ax_44_a_failing_send_that_nobody_awaits_goes_to_the_exception_manager(caplog):
+async def test_a_failing_send_that_nobody_awaits_goes_to_the_exception_manager(caplog):
     catching = Catching()
     async with EventManager(LocalProvider(), catching, pipelines=[FailingPipeline()]) as manager:
         manager.send_event(Order(1))
@@ -208,7 +208,7 @@ async def test_ax_44_a_failing_send_that_nobody_awaits_goes_to_the_exception_man
     assert caplog.records == []
 
 
-async def test_ax_44_a_failing_send_that_is_awaited_is_not_reported(caplog):
+async def test_a_failing_send_that_is_awaited_is_not_reported(caplog):
     catching = Catching()
     async with EventManager(LocalProvider(), catching, pipelines=[FailingPipeline()]) as manager:
         with pytest.raises(OSError, match="no line"):
@@ -223,7 +223,7 @@ async def test_ax_44_a_failing_send_that_is_awaited_is_not_reported(caplog):
     assert (catching.caught, caplog.records) == ([], [])
 
 
-async def test_ax_44_a_lost_failure_in_a_foreign_loop_is_reported_too(caplog):
+async def test_a_lost_failure_in_a_foreign_loop_is_reported_too(caplog):
     async with EventManager(LocalProvider(), pipelines=[FailingPipeline()]) as manager:
 
         async def elsewhere() -> None:

@@ -61,7 +61,7 @@ def notes():
     del builtins.entry_notes  # type: ignore[attr-defined]
 
 
-def test_ep_22_ep_23_two_distributions_contribute_to_one_group(site, notes):
+def test_two_distributions_contribute_to_one_group(site, notes):
     site.install(
         "first-app",
         {"test_prepare": "entries_first:test_prepare", "test_run": "entries_first:run"},
@@ -96,7 +96,7 @@ def test_ep_22_ep_23_two_distributions_contribute_to_one_group(site, notes):
     assert notes == ["prepare", "auxiliary", "run"]
 
 
-async def test_ep_22_listener_classes_instances_and_modules_may_be_offered(site, notes):
+async def test_listener_classes_instances_and_modules_may_be_offered(site, notes):
     site.install(
         "third-app",
         {"a-class": "entries_third:Audit", "b-module": "entries_fourth", "c-instance": "entries_third:audit"},
@@ -136,7 +136,7 @@ async def test_ep_22_listener_classes_instances_and_modules_may_be_offered(site,
         assert sorted(notes) == ["Audit", "Second", "module"]
 
 
-def test_ep_22_a_group_that_nobody_offers_anything_under_gives_nothing():
+def test_a_group_that_nobody_offers_anything_under_gives_nothing():
     assert EventManager(LocalProvider()).load_from("entries.nobody") == []
 
 
@@ -151,7 +151,7 @@ def test_ep_22_a_group_that_nobody_offers_anything_under_gives_nothing():
         ("entries_raising:handler", "cannot be imported"),
     ],
 )
-def test_ep_22_a_broken_entry_is_named_with_its_distribution_and_harms_no_other_where_that_is_asked_for(
+def test_a_broken_entry_is_named_with_its_distribution_and_harms_no_other_where_that_is_asked_for(
     site, notes, caplog, value, words
 ):
     site.install(

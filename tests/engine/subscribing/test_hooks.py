@@ -43,7 +43,7 @@ class Wire(LocalProvider):
         await self.hooks.on_connect()
 
 
-async def test_vr_31_vr_32_vr_33_hooks_are_told_of_attaching_of_loss_and_of_what_was_given_up():
+async def test_hooks_are_told_of_attaching_of_loss_and_of_what_was_given_up():
     told: list[Any] = []
     own = ConnectionHooks(on_connect=lambda: told.append("own"), on_disconnect=lambda reason: told.append("own lost"))
 
@@ -149,7 +149,7 @@ async def _turns() -> None:
         await asyncio.sleep(0)
 
 
-async def test_vr_32_a_hook_that_fails_is_logged_and_changes_nothing(caplog):
+async def test_a_hook_that_fails_is_logged_and_changes_nothing(caplog):
     def fails(*_: Any) -> None:
         raise ValueError("a hook")
 
@@ -170,7 +170,7 @@ def _calling(seen: Recorder):
     return handler
 
 
-async def test_vr_11_a_subscription_rests_after_each_message_by_the_clock():
+async def test_a_subscription_rests_after_each_message_by_the_clock():
     clock, seen = ManualClock(), Recorder()
     async with EventManager(LocalProvider(broker=LocalBroker(clock))) as manager:
         await manager.subscribe(Tick, seen, name="l", cooldown=30)

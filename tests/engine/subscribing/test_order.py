@@ -25,7 +25,7 @@ from aspyx_event import (
 from aspyx_event.exceptions import RequirementError, UnregisteredEventTypeError
 
 
-def test_ep_01_ep_02_an_event_is_a_dataclass_with_a_name_and_whatever_fields_it_needs():
+def test_an_event_is_a_dataclass_with_a_name_and_whatever_fields_it_needs():
     seen: list[Any] = []
     manager = EventManager(LocalProvider())
     manager.subscribe("order.placed", lambda event: seen.append(event), name="l")
@@ -35,7 +35,7 @@ def test_ep_01_ep_02_an_event_is_a_dataclass_with_a_name_and_whatever_fields_it_
         manager.process(object())
 
 
-def test_ep_04_data_is_shared_between_the_handlers_of_one_event_by_namespace():
+def test_data_is_shared_between_the_handlers_of_one_event_by_namespace():
     def prepare(event: Any, context: EventContext) -> None:
         context.shared.tests.args = [1]
         for wrong in (
@@ -63,7 +63,7 @@ def test_ep_04_data_is_shared_between_the_handlers_of_one_event_by_namespace():
     assert seen == [[1], [1]]
 
 
-def test_ep_05_ep_06_a_handler_is_a_function_with_a_name_of_its_own_or_a_given_one():
+def test_a_handler_is_a_function_with_a_name_of_its_own_or_a_given_one():
     manager = EventManager(LocalProvider())
 
     def handler(event: Any) -> None:
@@ -74,7 +74,7 @@ def test_ep_05_ep_06_a_handler_is_a_function_with_a_name_of_its_own_or_a_given_o
     assert (first.name, second.name) == ("handler", "other")
 
 
-def test_ep_07_ep_08_ep_09_names_and_predicates_of_one_want_must_all_hold_names_first():
+def test_names_and_predicates_of_one_want_must_all_hold_names_first():
     asked: list[str] = []
 
     @want("order.placed", lambda event: asked.append(type(event).__name__) or event.number > 1)
@@ -88,7 +88,7 @@ def test_ep_07_ep_08_ep_09_names_and_predicates_of_one_want_must_all_hold_names_
     assert (notes, asked) == ([2], ["Placed", "Placed"])
 
 
-def test_ep_07_want_takes_classes_patterns_and_headers_too():
+def test_want_takes_classes_patterns_and_headers_too():
     @want(Placed)
     def by_class(event: Any) -> None:
         notes.append(("class", event))
@@ -107,7 +107,7 @@ def test_ep_07_want_takes_classes_patterns_and_headers_too():
     assert notes == [("pattern", Paid())]
 
 
-def test_ep_10_several_wants_are_alternatives_looked_at_from_the_top():
+def test_several_wants_are_alternatives_looked_at_from_the_top():
     asked: list[str] = []
 
     @want("order.placed", lambda event: asked.append("top") or event.number == 1)
@@ -123,7 +123,7 @@ def test_ep_10_several_wants_are_alternatives_looked_at_from_the_top():
     assert asked == ["top", "top", "bottom", "top", "bottom"]
 
 
-def test_ep_11_a_handler_without_a_want_takes_everything():
+def test_a_handler_without_a_want_takes_everything():
     notes: list[Any] = []
     manager = manager_of(lambda_named(notes.append))
     for one in (Placed(), Paid(), GenericEvent("x")):
@@ -156,12 +156,12 @@ def test_ep_11_a_handler_without_a_want_takes_everything():
         (lambda: header("x", 5), "expected is a str"),
     ],
 )
-def test_ep_12_misuse_is_told_where_it_is_declared(make, words):
+def test_misuse_is_told_where_it_is_declared(make, words):
     with pytest.raises(DeclarationError, match=words):
         make()
 
 
-def test_ep_13_ep_14_ep_15_the_order_follows_requirements_and_else_registration():
+def test_the_order_follows_requirements_and_else_registration():
     notes: list[str] = []
     manager = EventManager(LocalProvider())
     manager.subscribe(Placed, noting(notes, "first"))
@@ -175,7 +175,7 @@ def test_ep_13_ep_14_ep_15_the_order_follows_requirements_and_else_registration(
         assert notes == ["first", "prepare", "auxiliary", "run", "last"]
 
 
-def test_ep_13_requirements_may_name_functions_and_listener_classes():
+def test_requirements_may_name_functions_and_listener_classes():
     notes: list[str] = []
 
     @event_listener(Placed)
@@ -191,7 +191,7 @@ def test_ep_13_requirements_may_name_functions_and_listener_classes():
     assert notes.index("run") == 2
 
 
-def test_ep_16_a_required_handler_that_does_not_want_the_event_is_refused_before_any_runs():
+def test_a_required_handler_that_does_not_want_the_event_is_refused_before_any_runs():
     notes: list[str] = []
     manager = EventManager(LocalProvider())
     manager.subscribe(Placed, noting(notes, "other"))
@@ -205,7 +205,7 @@ def test_ep_16_a_required_handler_that_does_not_want_the_event_is_refused_before
     assert notes == []
 
 
-def test_ep_16_an_optional_requirement_lifts_that():
+def test_an_optional_requirement_lifts_that():
     notes: list[str] = []
     manager = EventManager(LocalProvider())
     manager.subscribe(Placed, noting(notes, "prepare"), when=lambda event: event.number == 1)
@@ -215,7 +215,7 @@ def test_ep_16_an_optional_requirement_lifts_that():
     assert notes == ["run", "free"]
 
 
-async def test_ep_16_on_delivery_it_is_isolated_and_becomes_a_dead_letter():
+async def test_on_delivery_it_is_isolated_and_becomes_a_dead_letter():
     seen = Recorder()
     manager = EventManager(LocalProvider(), retry=Retry(attempts=3, delay=60.0))
     manager.subscribe(Placed, noting([], "prepare"), when=lambda event: event.number == 1)
@@ -229,7 +229,7 @@ async def test_ep_16_on_delivery_it_is_isolated_and_becomes_a_dead_letter():
     await manager.stop()
 
 
-def test_ep_17_a_ring_is_an_error_that_names_it():
+def test_a_ring_is_an_error_that_names_it():
     manager = EventManager(LocalProvider())
     manager.subscribe(Placed, noting([], "a"), requires="c")
     manager.subscribe(Placed, noting([], "b"), requires="a")
@@ -239,7 +239,7 @@ def test_ep_17_a_ring_is_an_error_that_names_it():
         manager.subscribe(Placed, noting([], "self"), requires="self")
 
 
-async def test_ep_17_ep_18_rings_and_missing_handlers_of_declarations_fail_the_start():
+async def test_rings_and_missing_handlers_of_declarations_fail_the_start():
     ring = [
         event_handler(Placed, name="a", requires="b")(noting([], "a")),
         event_handler(Placed, name="b", requires="a")(noting([], "b")),
@@ -251,7 +251,7 @@ async def test_ep_17_ep_18_rings_and_missing_handlers_of_declarations_fail_the_s
         await EventManager(LocalProvider(), listeners=missing).start()
 
 
-def test_ep_18_a_missing_handler_is_named_and_a_missing_required_by_is_no_error():
+def test_a_missing_handler_is_named_and_a_missing_required_by_is_no_error():
     notes: list[str] = []
     manager = EventManager(LocalProvider())
     manager.subscribe(Placed, noting(notes, "free"), required_by="nobody")
@@ -262,7 +262,7 @@ def test_ep_18_a_missing_handler_is_named_and_a_missing_required_by_is_no_error(
     assert notes == ["free"]
 
 
-def test_ep_19_a_requirement_may_be_registered_later():
+def test_a_requirement_may_be_registered_later():
     notes: list[str] = []
     manager = EventManager(LocalProvider())
     manager.subscribe(Placed, noting(notes, "run"), requires="prepare")
@@ -271,7 +271,7 @@ def test_ep_19_a_requirement_may_be_registered_later():
     assert notes == ["prepare", "run"]
 
 
-def test_ep_20_managers_are_independent():
+def test_managers_are_independent():
     one, two = [], []
     EventManager(LocalProvider()).subscribe(Placed, noting(one, "one"))
     manager = EventManager(LocalProvider())

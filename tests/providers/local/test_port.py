@@ -84,7 +84,7 @@ async def test_a_provider_that_is_not_started_refuses_to_publish():
 
 
 @pytest.mark.parametrize("name", ["type", "ID", "destination", "JMSXGroupID", "_AMQ_x", "header-x", "x-opt-delay"])
-def test_ax_31_a_header_with_a_name_of_the_protocols_travels_under_another_one(name):
+def test_a_header_with_a_name_of_the_protocols_travels_under_another_one(name):
     assert wire_name(name) == f"header-{name}"
     assert header_name(wire_name(name)) == name
     assert header_name(name) in (None, name.removeprefix("header-") if name.startswith("header-") else None)
@@ -100,6 +100,6 @@ def test_a_received_header_keeps_its_name_when_it_is_sent_again(wire):
 
 
 @pytest.mark.parametrize("name", ["tenant", "Content-Type", "aspyx-attempts", "cloudEvents_id"])
-def test_ax_31_other_headers_travel_as_they_are(name):
+def test_other_headers_travel_as_they_are(name):
     assert wire_name(name) == name
     assert header_name(name) == name
