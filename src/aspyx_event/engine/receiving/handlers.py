@@ -96,15 +96,12 @@ class BoundHandler:
         observer: Observer | None = None,
     ) -> None:
         self.descriptor, self.function, self.filter = descriptor, function, filter
+        self.name, self.has_requirements = descriptor.name, bool(descriptor.requires)
         self.invocation, self.retry = invocation, retry
         self.stats = SubscriptionStats()
         self.attempts = Attempts(chain, retry.timeout, self._count_abandoned, publish_results, observer)
         #: Called with the error when an event is given up; set by the binder.
         self.on_give_up: Callable[[Exception], Awaitable[None]] | None = None
-
-    @property
-    def name(self) -> str:
-        return self.descriptor.name
 
     def _count_abandoned(self, change: int) -> None:
         self.stats.abandoned += change

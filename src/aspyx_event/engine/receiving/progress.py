@@ -83,7 +83,7 @@ class DeliveryProgress:
         self.latest = context
         if self.shared is not None:
             context.shared = self.shared
-        if self.shared is not None or handler.descriptor.requires:
+        if self.shared is not None or handler.has_requirements:
             context.guard = partial(check_requirements, handler, self.handlers, self.skipped, self.failed)
         return context
 
