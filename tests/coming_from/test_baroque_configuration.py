@@ -39,6 +39,7 @@ class Left:
 
 DEFAULTS = {
     "application": "",
+    "start_in_background": False,
     "eventtypes": {"ignore_unregistered": True, "pre_registered": []},
     "events": {"validate_schema": True, "persist": False, "persistence_backend": "memory"},
     "listeners": {"propagate_exceptions": True},

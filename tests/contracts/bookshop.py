@@ -159,7 +159,7 @@ class Billing(EventListener[OrderPlaced]):
 @event_listener(OrderPaid, name="warehouse")
 @event_listener(OrderPlaced, name="warehouse")
 @sends(ParcelSent)
-class Warehouse(EventListener[OrderPlaced]):
+class Warehouse(EventListener[OrderPlaced | OrderPaid]):
     """Packs parcels when they are paid."""
 
     def on(self, event):

@@ -205,9 +205,16 @@ class Receiver(SupervisedLink, Consumer):
         self._answer(handle, pn.PN_REJECTED)
 
     def _hand_over(self, data: bytes, handle: Any) -> None:
-        received = decode(data, self._templates)
-        redelivered = self._is_redelivered(received) if self._returned else received.delivery_count > 0
-        delivery = AMQPDelivery(received, redelivered, self, self._link, handle)
+        try:
+            received = decode(
+                data, self._templates
+            )  # never raises, whatever the data: what follows is for faults of ours
+            redelivered = self._is_redelivered(received) if self._returned else received.delivery_count > 0
+            delivery = AMQPDelivery(received, redelivered, self, self._link, handle)
+        except Exception:  # noqa: BLE001  an unanswered message is withheld from everybody while this link is attached
+            logger.exception("%s: a message could not be read; returning it", self._subject)
+            self._fail(handle)
+            return
         self._unsettled[delivery] = None
         if not self._grant_due:
             self._grant_soon()  # a grant that was skipped as too small is due when the credit is used up

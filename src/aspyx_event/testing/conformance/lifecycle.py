@@ -136,14 +136,13 @@ class LifecycleContract(ConformanceBase):
         await inbox.until(100)
 
     @contract()
-    async def test_cancelled_publish_still_sent(self, rig: Rig) -> None:
-        """Cancelling the future of a publish does not withdraw the message."""
+    async def test_cancelled_publish(self, rig: Rig) -> None:
+        """Cancelling the future of a publish withdraws the message if it has not left, and affects no other message."""
         provider, inbox = await rig.provider(), rig.inbox()
         await provider.subscribe(rig.binding(), inbox)
         provider.publish(rig.outgoing(body=b"1")).cancel()
         await rig.publish(provider, [b"2"])
-        await inbox.until(2)
-        assert inbox.bodies == [b"1", b"2"]
+        assert await inbox.until_body(b"2") in ([b"1", b"2"], [b"2"])
 
     @contract()
     async def test_connection_state(self, rig: Rig) -> None:
