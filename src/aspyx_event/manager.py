@@ -287,8 +287,8 @@ class EventManager(PublishedNames):
 
     def unsubscribe(self, subscription: Subscription | str) -> Operation[bool]:
         """Detach a subscription, given itself or its id. Awaited: False if it was gone already."""
-        found = self._engine.subscriptions.get(subscription)
-        return self._runner.control(lambda: self._engine.remove(found))
+        registered = self._engine.subscriptions.get(subscription)
+        return self._runner.control(lambda: self._engine.remove(registered))
 
     def list_subscriptions(self, event_name: str | type | Topic | None = None) -> list[Subscription]:
         """Return the subscriptions to an event, or all, in the order of subscribing.
