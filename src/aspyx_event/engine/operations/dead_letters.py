@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from hashlib import blake2b
 
 from ...envelope import Envelope, whole_number
-from ...error_text import error_text
+from ...error_text import error_text, repr_of
 from ...exceptions import DeclarationError, HeaderError, UnknownDeadLetterError
 from ...observer import Observer
 from ...printable import printable
@@ -183,12 +183,17 @@ class DeadLetters:
             rate: Letters per second at most, so that a flood does not hit a service that has just recovered; None is
                 unlimited.
             progress: Called with the number so far, on the manager's loop.
+
+        Raises:
+            DeclarationError: *filter* cannot be called.
         """
-        return self._started(lambda: self._replay_all(filter or _all, rate, progress))
+        accepts = _filter("replay_all", filter)
+        return self._started(lambda: self._replay_all(accepts, rate, progress))
 
     def purge(self, filter: Filter | None = None, *, progress: Progress | None = None) -> Operation[int]:  # noqa: A002
         """Delete every letter that *filter* accepts, None all of them; awaited, gives their number."""
-        return self._started(lambda: self._purge(filter or _all, progress))
+        accepts = _filter("purge", filter)
+        return self._started(lambda: self._purge(accepts, progress))
 
     async def _list(self, subscription: str | None, limit: int) -> Letters:
         collected: list[DeadLetter] = []
@@ -321,6 +326,15 @@ def _id_of(envelope: Envelope) -> str:
     if stated and len(stated) <= _ID_LIMIT and stated.isprintable():
         return stated
     return blake2b(stated.encode("utf-8", "replace") + envelope.body, digest_size=10).hexdigest()
+
+
+def _filter(method: str, value: Filter | None) -> Filter:
+    """Return the filter to use. A false value that is not None must not select all letters."""
+    if value is None:
+        return _all
+    if not callable(value):
+        raise DeclarationError(f"{method}(filter={repr_of(value)}): not a function; leave it out to take all letters")
+    return value
 
 
 def _all(_letter: DeadLetter) -> bool:
