@@ -58,7 +58,9 @@ class Job:
         try:
             if not self.future.cancelled():
                 result = self._context.run(self._function, *self._arguments)
-        except (StopIteration, GeneratorExit) as raised:  # a future refuses the first; the second closes who awaits it
+        except (StopIteration, GeneratorExit, KeyboardInterrupt) as raised:
+            # A future refuses the first, the second would close the coroutine that awaits it, and the third would be taken
+            # for a Ctrl-C, which only the main thread gets.
             error = RuntimeError(f"the handler raised {repr_of(raised)}")
             error.__cause__ = raised
         except BaseException as raised:  # noqa: BLE001  the waiting task raises it, as if it had called the function
