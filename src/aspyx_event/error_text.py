@@ -37,9 +37,14 @@ def message_of(error: BaseException, limit: int = MESSAGE_LIMIT) -> str:
     return _plain(str, error)[:limit]
 
 
+def printable_message(error: BaseException) -> str:
+    """Return the message in one printable line; "" if there is none."""
+    return printable(message_of(error))
+
+
 def error_text(error: BaseException) -> str:
     """Return class name and message in a single printable line, for logs and the health."""
-    message = printable(message_of(error))
+    message = printable_message(error)
     return f"{short_type_name(error)}: {message}" if message else short_type_name(error)
 
 

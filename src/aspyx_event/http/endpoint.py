@@ -19,7 +19,7 @@ from ..cloudevents.http import from_http, from_http_batch
 from ..deadlines import within
 from ..engine.sending.receipt import Receipt
 from ..engine.subscribing.subscriptions import Subscription
-from ..error_text import error_text, message_of
+from ..error_text import error_text, printable_message
 from ..exceptions import (
     CodecError,
     ConfirmTimeoutError,
@@ -31,7 +31,6 @@ from ..exceptions import (
     LimitExceededError,
     UnknownFormatError,
 )
-from ..printable import printable
 from ..providers.base import Provider
 from ..safe_logger import SafeLogger
 from .accepted_types import AcceptedTypes
@@ -253,7 +252,7 @@ class Endpoint:
             try:
                 await (self._manager.start() if message["type"] == "lifespan.startup" else self._manager.stop())
             except Exception as error:
-                await send({"type": f"{message['type']}.failed", "message": printable(message_of(error))})
+                await send({"type": f"{message['type']}.failed", "message": printable_message(error)})
                 raise
             await send({"type": f"{message['type']}.complete"})
             if message["type"] == "lifespan.shutdown":

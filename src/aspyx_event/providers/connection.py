@@ -11,10 +11,9 @@ from time import monotonic
 from typing import Any, Generic, Protocol, TypeVar
 
 from ..deadlines import within
-from ..error_text import message_of
+from ..error_text import printable_message
 from ..exceptions import AuthenticationError, ConnectError, ConnectionLostError, ProviderError
 from ..futures import TaskSet
-from ..printable import printable
 from ..safe_logger import SafeLogger
 from .settings import ConnectionSettings
 
@@ -168,7 +167,7 @@ class Supervisor(Generic[C]):
 
     def _report(self, error: Exception) -> None:
         """Log the error of an attempt and call `on_error`, once for each text until there is a connection."""
-        text = printable(message_of(error))
+        text = printable_message(error)
         known = text in self._reported
         logger.log(logging.DEBUG if known else logging.INFO, "not connected: %s", text)
         if not known and len(self._reported) < _MAX_REPORTED:
@@ -246,7 +245,7 @@ class Supervisor(Generic[C]):
                 if monotonic() - reminded > _REMINDER_INTERVAL:
                     reminded = monotonic()
                     logger.warning(
-                        "not connected for %.0f s: %s; trying again", reminded - lost, printable(message_of(error))
+                        "not connected for %.0f s: %s; trying again", reminded - lost, printable_message(error)
                     )
                 pause = min(pause * 2, longest)
 

@@ -11,10 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..error_text import message_of
+from ..error_text import printable_message
 from ..exceptions import ConnectError, DeclarationError
 from ..masking import masked_url
-from ..printable import printable
 from ..safe_logger import SafeLogger
 from .base import ConnectionHooks, ServerDescription
 
@@ -181,7 +180,7 @@ class ConnectionSettings:
         elif isinstance(error, ssl_module.SSLError):
             reason = f"TLS failed: {error.reason or error}; does the port speak TLS?"
         else:
-            reason = printable(message_of(error)) or type(error).__name__
+            reason = printable_message(error) or type(error).__name__
         return ConnectError(f"{self.where}: {reason}")
 
 

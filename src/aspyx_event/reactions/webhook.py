@@ -18,12 +18,11 @@ from ..cloudevents.data import read_json
 from ..cloudevents.http import HTTPMessage, to_http
 from ..cloudevents.messaging import from_envelope
 from ..context import EventContext
-from ..error_text import message_of
+from ..error_text import printable_message
 from ..exceptions import DeclarationError, EncodeError, MissingDriverError, WebhookError, WebhookRefusedError
 from ..http.interceptors import Signature
 from ..masking import masked_url, without_secret
 from ..policies import Retry
-from ..printable import printable
 from ..safe_logger import SafeLogger
 from .posting import Response, new_client, post
 
@@ -215,7 +214,7 @@ class Webhook:
         raise WebhookError(reason, status, _seconds(response.headers.get("retry-after", "")))
 
     def _masked(self, error: Exception) -> str:
-        return without_secret(printable(message_of(error)), self._options.url)[:_MAX_REASON]
+        return without_secret(printable_message(error), self._options.url)[:_MAX_REASON]
 
     def _connected_client(self) -> httpx.AsyncClient:
 
